@@ -1,0 +1,31 @@
+//! Compiles `proto/` with protox, so that no installed protoc is needed.
+
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut protos = Vec::new();
+    collect(Path::new("proto"), &mut protos)?;
+    protos.sort();
+    // Named one by one: a bare build script would run again on any edit in the package.
+    println!("cargo:rerun-if-changed=proto");
+    for proto in &protos {
+        println!("cargo:rerun-if-changed={}", proto.display());
+    }
+    let descriptors = protox::compile(&protos, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptor.binpb"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure().bytes(".").extern_path(".google.rpc", "::tonic_types::pb").compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, protos: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, protos)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            protos.push(path);
+        }
+    }
+    Ok(())
+}

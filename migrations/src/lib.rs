@@ -1,0 +1,48 @@
+//! Forward-only schema migrations, the same for SQLite and PostgreSQL.
+//!
+//! INVARIANT: a migration that was released is never edited, and none has a way back. Each leaves
+//! the oldest release that can live with the schema in `schema_floor`, so that a rolling upgrade
+//! has no gap: additions keep the floor, removals raise it.
+//!
+//! Not here: rows of the domain. The only rows a migration writes are the single rows of
+//! `policy_revision` and `schema_floor`.
+
+mod column;
+mod foundation;
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::seaql_migrations;
+use sea_orm_migration::sea_orm::EntityTrait as _;
+
+/// Every migration there is, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(foundation::Foundation)]
+    }
+}
+
+/// The names of this release's migrations, oldest first.
+#[must_use]
+pub fn names() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// The names of the migrations that a database has seen, also those of later releases; none where
+/// it was never migrated. Changes nothing, and needs no right to create tables.
+///
+/// # Errors
+/// What the database reports.
+pub async fn applied<'c, C>(connection: C) -> Result<Vec<String>, DbErr>
+where
+    C: IntoSchemaManagerConnection<'c>,
+{
+    let manager = SchemaManager::new(connection);
+    if !manager.has_table("seaql_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let rows = seaql_migrations::Entity::find().all(manager.get_connection()).await?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}

@@ -1,0 +1,293 @@
+//! Rule 1 of DESIGN 8 on every change of policy: nobody gives, or gets the use of, more than they
+//! hold.
+//!
+//! The changes themselves are read, not the method that made them, so that a new method is covered
+//! the day it is written. What no fact shows (another peer's password, e-mail address or factor) is
+//! checked by its use case through [`Holdings::may_become`].
+
+use super::error::{Error, Result};
+use super::guard::View;
+use crate::decision::compile::effective_requirements;
+use crate::decision::holdings::{Ceiling, Excess, Holdings, Place, given_by_group, place_of};
+use crate::decision::snapshot::{Holder, Snapshot};
+use crate::decision::{AccountIndex, RoleIndex};
+use crate::domain::binding::{Principal, Reach};
+use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, Change, Fact, MemberFact, PeerFact, RoleFact};
+use crate::domain::ids::{AccountId, RoleId};
+use crate::domain::peer::PeerStatus;
+use crate::domain::role::{Effect, Grant, RoleOrigin, RoleRules};
+use crate::domain::time::{Timestamp, Window};
+
+/// Judges what an actor's changes would give to anyone.
+///
+/// # Errors
+/// [`Error::Escalation`] names the first right beyond the actor's own.
+pub fn check(actor: &View<'_>, after: &Snapshot, changes: &[Change]) -> Result<()> {
+    let judge = Judge { before: actor.snapshot, after, holdings: actor.holdings(after), actor };
+    for change in changes {
+        judge.change(change).map_err(|excess| escalation(after, excess))?;
+    }
+    Ok(())
+}
+
+/// The error of an excess.
+#[must_use]
+pub fn escalation(snapshot: &Snapshot, excess: Excess) -> Error {
+    let account = snapshot.account_id(excess.account).cloned().unwrap_or_else(AccountId::platform);
+    Error::Escalation { pattern: excess.pattern, account }
+}
+
+struct Judge<'a> {
+    before: &'a Snapshot,
+    after: &'a Snapshot,
+    holdings: Holdings<'a>,
+    actor: &'a View<'a>,
+}
+
+type Verdict = std::result::Result<(), Excess>;
+
+impl Judge<'_> {
+    fn change(&self, change: &Change) -> Verdict {
+        match (&change.before, &change.after) {
+            (before, Some(Fact::Binding(after))) => {
+                let before = before.as_ref().and_then(|fact| match fact {
+                    Fact::Binding(before) => Some(before),
+                    _ => None,
+                });
+                self.binding(before, Some(after))
+            }
+            (Some(Fact::Binding(before)), None) => self.binding(Some(before), None),
+            (_, Some(Fact::Member(after))) => self.member_made(after),
+            (Some(Fact::Member(before)), None) => self.member_gone(before),
+            (Some(Fact::Role(before)), Some(Fact::Role(after))) => self.role_changed(before, after),
+            (None, Some(Fact::Role(after))) => self.role_made(after),
+            (Some(Fact::Peer(before)), Some(Fact::Peer(after))) => self.peer_changed(before, after),
+            (None, Some(Fact::ApiKey(after))) => self.api_key_made(after),
+            (Some(Fact::Account(before)), Some(Fact::Account(after))) => self.account_changed(before, after),
+            // A new account or group gives nothing by itself, a new peer holds only the bindings made
+            // beside it, what is gone gives nothing, and registering a permission has its own rule.
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self, account: &AccountId, reach: Reach, window: Window) -> Option<Place> {
+        Some(Place { account: self.after.find_account(account.as_str())?, reach, window })
+    }
+
+    fn binding(&self, before: Option<&BindingFact>, after: Option<&BindingFact>) -> Verdict {
+        if let Some(after) = after
+            && !before.is_some_and(|before| is_within(after, before))
+            && let (Some(role), Some(place)) =
+                (self.after.find_role(&after.role), self.place(&after.account, after.reach, after.window))
+        {
+            self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
+        }
+        // What is gone may have been a DENY. On a deleted account there is nothing left to gain.
+        if let Some(before) = before
+            && !after.is_some_and(|after| is_within(before, after))
+            && let (Some(role), Some(place)) =
+                (self.grants(&before.role), self.place(&before.account, before.reach, before.window))
+        {
+            self.holdings.may_lift_denials(&role.grants, place)?;
+        }
+        Ok(())
+    }
+
+    fn grants(&self, role: &RoleId) -> Option<&RoleFact> {
+        let index = self.before.find_role(role)?;
+        self.before.role(index).map(|record| &*record.fact)
+    }
+
+    fn member_made(&self, member: &MemberFact) -> Verdict {
+        let Some(group) = self.after.find_group(member.group) else { return Ok(()) };
+        for (role, place) in given_by_group(self.after, group, member.window) {
+            self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
+        }
+        Ok(())
+    }
+
+    fn member_gone(&self, member: &MemberFact) -> Verdict {
+        let Some(group) = self.before.find_group(member.group) else { return Ok(()) };
+        for (role, place) in given_by_group(self.before, group, member.window) {
+            if let Some(record) = self.before.role(role) {
+                self.holdings.may_lift_denials(&record.fact.grants, place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A custom role is made at its owner: whoever makes it must be able to give it there.
+    fn role_made(&self, role: &RoleFact) -> Verdict {
+        match self.owner_place(role) {
+            Some(place) => self.holdings.may_give_grants(&role.grants, &role.rules, place),
+            None => Ok(()),
+        }
+    }
+
+    fn owner_place(&self, role: &RoleFact) -> Option<Place> {
+        let RoleOrigin::Custom { owner, .. } = &role.origin else { return None };
+        // A role by itself gives nothing for any length of time, so only this moment is compared.
+        let now = self.actor.now;
+        let window = Window::parse(Some(now), Some(now.plus_micros(1))).ok()?;
+        self.place(owner, Reach::Subtree, window)
+    }
+
+    /// Every existing binding of an edited role is checked for what the edit adds.
+    fn role_changed(&self, before: &RoleFact, after: &RoleFact) -> Verdict {
+        let added = added_grants(before, after);
+        let lifted = lifted_denials(before, after);
+        let Some(index) = self.before.find_role(&after.id) else { return Ok(()) };
+        for place in self.owner_place(after).into_iter().chain(self.places(index)) {
+            self.holdings.may_give_grants(&added, &after.rules, place)?;
+            self.holdings.may_lift_denials(&lifted, place)?;
+        }
+        Ok(())
+    }
+
+    fn places(&self, role: RoleIndex) -> Vec<Place> {
+        let bound = self.before.bound_by_role(role);
+        bound
+            .filter_map(|(holder, id)| place_of(self.before, holder, self.before.binding(holder, id)?))
+            .filter(|place| !place.window.is_over(self.actor.now))
+            .collect()
+    }
+
+    /// Whoever enables, restores or prolongs a peer gets the use of what that peer holds.
+    fn peer_changed(&self, before: &PeerFact, after: &PeerFact) -> Verdict {
+        let is_restored = before.status == PeerStatus::Deleted && after.status != PeerStatus::Deleted;
+        let is_enabled = before.status == PeerStatus::Disabled && after.status == PeerStatus::Enabled;
+        let end = |fact: &PeerFact| fact.expire_time.unwrap_or(Timestamp::MAX);
+        let is_prolonged = end(after) > end(before);
+        match self.before.find_peer(after.id) {
+            Some(peer) if is_restored || is_enabled || is_prolonged => self.holdings.may_become(peer),
+            _ => Ok(()),
+        }
+    }
+
+    fn api_key_made(&self, key: &ApiKeyFact) -> Verdict {
+        match self.after.find_peer(key.peer) {
+            Some(peer) if peer != self.actor.actor => self.holdings.may_become(peer),
+            _ => Ok(()),
+        }
+    }
+
+    fn account_changed(&self, before: &AccountFact, after: &AccountFact) -> Verdict {
+        let Some(account) = self.before.find_account(after.id.as_str()) else { return Ok(()) };
+        if before.parent != after.parent {
+            self.moved(account)?;
+        }
+        if before.labels != after.labels {
+            let changed = |key: &String| before.labels.get(key) != after.labels.get(key);
+            self.relabelled(account, &changed)?;
+        }
+        Ok(())
+    }
+
+    /// Who is bound above the new place gains what lies below; who was denied above the old place is
+    /// denied no longer. The actor must have held both on the account before the move.
+    fn moved(&self, account: AccountIndex) -> Verdict {
+        let (old, new) = (self.before.path(account), self.after.path(account));
+        for (gained, ancestor) in new
+            .as_slice()
+            .iter()
+            .filter(|ancestor| !old.contains(**ancestor))
+            .map(|ancestor| (true, *ancestor))
+            .chain(old.as_slice().iter().filter(|ancestor| !new.contains(**ancestor)).map(|ancestor| (false, *ancestor)))
+        {
+            for (holder, id) in self.before.bound_at(ancestor) {
+                let Some(binding) = self.before.binding(holder, id).filter(|one| one.reach == Reach::Subtree) else {
+                    continue;
+                };
+                let Some(place) = place_of(self.before, holder, binding) else { continue };
+                if place.window.is_over(self.actor.now) {
+                    continue;
+                }
+                let here = Place { account, ..place };
+                if gained {
+                    self.holdings.may_give_role(binding.role, here, Ceiling::OwnOnly)?;
+                } else if let Some(role) = self.before.role(binding.role) {
+                    self.holdings.may_lift_denials(&role.fact.grants, here)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A grant under a condition on a changed label may begin to count, and a DENY may cease to: the
+    /// actor must hold, without that condition, all that any such grant names.
+    fn relabelled(&self, account: AccountIndex, changed: &dyn Fn(&String) -> bool) -> Verdict {
+        let path = self.before.path(account);
+        let places = path.as_slice().iter().copied().chain(self.before.subtree(account).into_iter().skip(1));
+        for bound in places {
+            for (holder, id) in self.before.bound_at(bound) {
+                let Some(binding) = self.before.binding(holder, id) else { continue };
+                let Some(role) = self.before.role(binding.role) else { continue };
+                let touched: Vec<Grant> =
+                    role.fact.grants.iter().filter(|grant| grant.condition.account_labels.keys().any(changed)).map(unconditional).collect();
+                let Some(place) = place_of(self.before, holder, binding) else { continue };
+                if touched.is_empty() || place.window.is_over(self.actor.now) {
+                    continue;
+                }
+                let here = if path.contains(bound) { Place { account, ..place } } else { place };
+                let plain = RoleRules { grantable_roles: Vec::new(), ..role.fact.rules.clone() };
+                self.holdings.may_give_grants(&touched, &plain, here)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The grant as if its condition held, a DENY as the ALLOW that its end would give.
+fn unconditional(grant: &Grant) -> Grant {
+    Grant { effect: Effect::Allow, condition: Default::default(), ..grant.clone() }
+}
+
+/// Whether a binding gives no more than another of the same holder.
+fn is_within(inner: &BindingFact, outer: &BindingFact) -> bool {
+    let reach = inner.reach == outer.reach || outer.reach == Reach::Subtree;
+    inner.principal == outer.principal
+        && inner.role == outer.role
+        && inner.account == outer.account
+        && reach
+        && inner.mode >= outer.mode
+        && outer.window.covers(inner.window, Timestamp::MIN)
+}
+
+/// ALLOW grants that no grant before covered.
+fn added_grants(before: &RoleFact, after: &RoleFact) -> Vec<Grant> {
+    let was_given = |grant: &Grant| {
+        before.grants.iter().any(|old| {
+            old.effect == Effect::Allow
+                && old.pattern.covers(&grant.pattern)
+                && (old.pattern == grant.pattern || grant.pattern.literal().is_none())
+                && effective_requirements(old, &before.rules).at_most(effective_requirements(grant, &after.rules))
+                && (old.condition.is_empty() || old.condition == grant.condition)
+        })
+    };
+    let new = after.grants.iter().filter(|grant| grant.effect == Effect::Allow && !was_given(grant));
+    // The DENY grants of the role go along: what it denies itself it does not give.
+    let denials = after.grants.iter().filter(|grant| grant.effect == Effect::Deny);
+    new.chain(denials).cloned().collect()
+}
+
+/// DENY grants that no DENY after covers.
+fn lifted_denials(before: &RoleFact, after: &RoleFact) -> Vec<Grant> {
+    let is_kept = |grant: &Grant| {
+        after.grants.iter().any(|new| {
+            new.effect == Effect::Deny
+                && new.pattern.covers(&grant.pattern)
+                && (new.pattern == grant.pattern || grant.pattern.literal().is_none())
+                && (new.condition.is_empty() || new.condition == grant.condition)
+        })
+    };
+    before.grants.iter().filter(|grant| grant.effect == Effect::Deny && !is_kept(grant)).cloned().collect()
+}
+
+/// The holder of a principal, if it is known.
+#[must_use]
+pub fn holder(snapshot: &Snapshot, principal: Principal) -> Option<Holder> {
+    match principal {
+        Principal::Peer(peer) => snapshot.find_peer(peer).map(Holder::Peer),
+        Principal::Group(group) => snapshot.find_group(group).map(Holder::Group),
+    }
+}

@@ -1,0 +1,220 @@
+//! Rules that hold after every change of policy, whoever made it and by whatever method (DESIGN 1
+//! and 8): the tree, the use of roles, owners, and the last full administrator.
+
+use super::ceiling::holder;
+use super::error::{Error, Precondition, Result};
+use crate::decision::administrators::{account_left_alone, holders};
+use crate::decision::snapshot::{RoleRecord, Snapshot};
+use crate::decision::{AccountIndex, SnapshotError};
+use crate::domain::account::AccountKind;
+use crate::domain::binding::Principal;
+use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, MemberFact, PeerFact};
+use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::time::Timestamp;
+
+/// By what right bindings of unassignable roles may be touched (rule 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// Not at all.
+    Fixed,
+    /// By creation or deletion of the account, and TransferOwnership.
+    Changing,
+}
+
+/// Whether the holder of an unassignable role may be disabled or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Operator,
+    Other,
+}
+
+/// Checks changes against every rule.
+///
+/// # Errors
+/// [`Error::Precondition`] names the first rule that is broken.
+pub fn check(
+    before: &Snapshot,
+    after: &Snapshot,
+    changes: &[Change],
+    (ownership, standing): (Ownership, Standing),
+    now: Timestamp,
+) -> Result<()> {
+    for change in changes {
+        match (&change.before, &change.after) {
+            (before_fact, Some(Fact::Account(fact))) => tree(after, before_fact.as_ref(), fact)?,
+            (before_fact, Some(Fact::Binding(fact))) => {
+                let is_first = before_fact.is_none();
+                binding(after, fact, ownership, is_first)?;
+            }
+            (Some(Fact::Binding(fact)), None) if ownership == Ownership::Fixed => {
+                // Those of a deleted account go with it.
+                if after.find_account(fact.account.as_str()).is_some() {
+                    assignable(before, fact)?;
+                }
+            }
+            (_, Some(Fact::Member(fact))) => member(after, fact, ownership)?,
+            (Some(Fact::Member(fact)), None) if ownership == Ownership::Fixed => member_assignable(before, fact)?,
+            (Some(Fact::Peer(old)), after_fact) => peer(before, old, after_fact.as_ref(), standing)?,
+            _ => {}
+        }
+    }
+    if let Some(account) = account_left_alone(before, after, changes, now) {
+        return Err(Error::precondition(Precondition::LastAdministrator, account_name(after, account)));
+    }
+    Ok(())
+}
+
+/// The error of a snapshot that could not take the changes, where a rule explains it.
+#[must_use]
+pub fn explain(error: SnapshotError) -> Error {
+    match error {
+        SnapshotError::TooDeep { account } => {
+            Error::precondition(Precondition::AccountTooDeep, format!("accounts/{account}"))
+        }
+        other @ (SnapshotError::Unknown { .. }
+        | SnapshotError::OutOfStep { .. }
+        | SnapshotError::Gap { .. }
+        | SnapshotError::TooMany
+        | SnapshotError::Compile(_)) => Error::Snapshot(other),
+    }
+}
+
+fn tree(after: &Snapshot, before: Option<&Fact>, fact: &AccountFact) -> Result<()> {
+    let name = || format!("accounts/{}", fact.id);
+    let Some(parent) = &fact.parent else {
+        let is_root = fact.kind == AccountKind::Platform;
+        return if is_root { Ok(()) } else { Err(Error::precondition(Precondition::AccountKindNotAllowed, name())) };
+    };
+    let kind = after.find_account(parent.as_str()).and_then(|parent| after.account(parent)).map(|one| one.fact.kind);
+    if !kind.is_some_and(|kind| kind.may_hold(fact.kind)) {
+        return Err(Error::precondition(Precondition::AccountKindNotAllowed, name()));
+    }
+    // Only a place in the tree or a wish of its own can make an account looser than its parent.
+    let is_judged = match before {
+        Some(Fact::Account(old)) => {
+            old.parent != fact.parent || old.partner_access != fact.partner_access || old.role_packs != fact.role_packs
+        }
+        _ => true,
+    };
+    if is_judged && is_looser(after, fact) {
+        return Err(Error::precondition(Precondition::SettingsLooserThanInherited, name()));
+    }
+    Ok(())
+}
+
+/// Whether an account's packs go beyond those of the accounts above. Partner access needs no check:
+/// the strictest on the path decides anyway, so that looser below has no effect.
+fn is_looser(after: &Snapshot, fact: &AccountFact) -> bool {
+    let Some(packs) = &fact.role_packs else { return false };
+    let above = fact.parent.as_ref().and_then(|parent| after.find_account(parent.as_str()));
+    let Some(above) = above else { return false };
+    after.role_packs(&after.path(above)).is_some_and(|on| packs.iter().any(|pack| !on.contains(pack)))
+}
+
+fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first: bool) -> Result<()> {
+    let name = || format!("roles/{}", fact.role);
+    let index = after.find_role(&fact.role).ok_or_else(|| Error::not_found("role", name()))?;
+    let role = after.role(index).ok_or_else(|| Error::not_found("role", name()))?;
+    let account = after.find_account(fact.account.as_str());
+    let account = account.ok_or_else(|| Error::not_found("account", format!("accounts/{}", fact.account)))?;
+    if !role.fact.rules.assignable && ownership == Ownership::Fixed {
+        return Err(Error::precondition(Precondition::RoleNotAssignable, name()));
+    }
+    // A pack that was switched off later takes no role away that is held already.
+    if is_first && !after.is_role_usable_at(&role.fact, account) {
+        return Err(Error::precondition(Precondition::RoleNotUsableHere, name()));
+    }
+    let rules = &role.fact.rules;
+    let kind = after.account(account).map(|record| record.fact.kind);
+    if !rules.account_kinds.is_empty() && !kind.is_some_and(|kind| rules.account_kinds.contains(&kind)) {
+        return Err(Error::precondition(Precondition::RoleAccountKindNotAllowed, name()));
+    }
+    if !rules.reaches.is_empty() && !rules.reaches.contains(&fact.reach) {
+        return Err(Error::precondition(Precondition::ReachNotAllowed, name()));
+    }
+    if let Some(holder) = holder(after, fact.principal) {
+        for peer in after.peers_of(holder) {
+            peer_kind(role, after.peer(peer).map(|peer| peer.kind()))?;
+        }
+    }
+    if let Some(most) = rules.max_holders
+        && holders(after, index, account) > most as usize
+    {
+        return Err(Error::precondition(Precondition::TooManyHolders, name()));
+    }
+    Ok(())
+}
+
+fn peer_kind(role: &RoleRecord, kind: Option<PeerKind>) -> Result<()> {
+    let kinds = &role.fact.rules.peer_kinds;
+    if kinds.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind)) {
+        return Ok(());
+    }
+    Err(Error::precondition(Precondition::PeerKindNotAllowed, format!("roles/{}", role.fact.id)))
+}
+
+fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership) -> Result<()> {
+    let Some(group) = after.find_group(fact.group).and_then(|group| after.group(group)) else { return Ok(()) };
+    for record in &group.bindings {
+        let Some(role) = after.role(record.role) else { continue };
+        let Some(account) = after.account_id(record.account) else { continue };
+        let given = BindingFact {
+            id: record.id,
+            principal: Principal::Peer(fact.peer),
+            role: role.fact.id.clone(),
+            account: account.clone(),
+            reach: record.reach,
+            mode: record.mode,
+            window: fact.window,
+        };
+        binding(after, &given, ownership, false)?;
+    }
+    let home = |peer| after.peer(peer).map(|peer| peer.home());
+    let home = after.find_peer(fact.peer).and_then(home);
+    let is_related =
+        home.is_some_and(|home| after.is_within(home, group.account) || after.is_within(group.account, home));
+    if is_related {
+        Ok(())
+    } else {
+        Err(Error::precondition(Precondition::GroupMemberNotRelated, format!("groups/{}", fact.group)))
+    }
+}
+
+fn assignable(before: &Snapshot, fact: &BindingFact) -> Result<()> {
+    let role = before.find_role(&fact.role).and_then(|role| before.role(role));
+    if role.is_some_and(|role| !role.fact.rules.assignable) {
+        return Err(Error::precondition(Precondition::RoleNotAssignable, format!("roles/{}", fact.role)));
+    }
+    Ok(())
+}
+
+fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
+    let group = before.find_group(fact.group).and_then(|group| before.group(group));
+    let roles = group.into_iter().flat_map(|group| &group.bindings).filter_map(|binding| before.role(binding.role));
+    match roles.into_iter().find(|role| !role.fact.rules.assignable) {
+        Some(role) => Err(Error::precondition(Precondition::RoleNotAssignable, format!("roles/{}", role.fact.id))),
+        None => Ok(()),
+    }
+}
+
+/// Only the operator may disable or delete who holds an unassignable role.
+fn peer(before: &Snapshot, old: &PeerFact, new: Option<&Fact>, standing: Standing) -> Result<()> {
+    let is_enabled_after = matches!(new, Some(Fact::Peer(new)) if new.status == PeerStatus::Enabled && new.expire_time == old.expire_time);
+    if standing == Standing::Operator || is_enabled_after || old.status != PeerStatus::Enabled {
+        return Ok(());
+    }
+    let Some(view) = before.find_peer(old.id).and_then(|peer| before.peer(peer)) else { return Ok(()) };
+    let is_owner = view
+        .bindings()
+        .iter()
+        .filter_map(|binding| before.role(binding.role))
+        .any(|role| !role.fact.rules.assignable);
+    if is_owner {
+        return Err(Error::precondition(Precondition::HolderOfUnassignableRole, format!("peers/{}", old.id)));
+    }
+    Ok(())
+}
+
+fn account_name(snapshot: &Snapshot, account: AccountIndex) -> String {
+    snapshot.account_id(account).map_or_else(|| "accounts/?".to_owned(), |id| format!("accounts/{id}"))
+}

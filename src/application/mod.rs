@@ -1,0 +1,18 @@
+//! One function per use case: who may, what the rules say, one transaction with its audit event and
+//! its revision.
+//!
+//! [`write::Write`] is the only way to change policy: it locks, catches up, and judges every change
+//! before it commits ([`ceiling`] for escalation, [`invariants`] for the rules nobody may bend), so
+//! that no path can forget. Neither wire messages nor SQL are known here.
+
+pub mod audit;
+pub mod ceiling;
+pub mod context;
+pub mod error;
+pub mod guard;
+pub mod invariants;
+pub mod packs;
+pub mod write;
+
+pub use context::{Call, Clock, Ctx, Entropy};
+pub use error::{Error, Precondition, Violation};

@@ -1,0 +1,317 @@
+//! The way every change of policy takes: lock the revision row, bring the facts up to it, do the
+//! work, judge the changes, and commit change, audit events and revision in one transaction.
+//!
+//! INVARIANT: nothing is published that is not committed, and nothing is answered before it is
+//! published, so that the next decision here knows of it.
+
+use std::sync::Arc;
+
+use sea_orm::DatabaseTransaction;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::context::{Call, Ctx};
+use super::error::{Error, Result};
+use super::guard::{Permit, View};
+use super::invariants::{self, Ownership, Standing};
+use super::{audit, ceiling};
+use crate::decision::{AccountIndex, PeerIndex, Snapshot};
+use crate::domain::audit::{AuditDraft, Target};
+use crate::domain::fact::{Change, Fact};
+use crate::domain::ids::AccountId;
+use crate::domain::invalid::Invalid;
+use crate::domain::time::Timestamp;
+use crate::storage::{self, PolicyTransaction};
+
+/// How long a request id is remembered, in microseconds: 24 hours.
+pub const REQUEST_ID_LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
+
+/// Who makes a change.
+#[derive(Debug, Clone, Copy)]
+enum Author<'a> {
+    Caller { call: &'a Call, peer: PeerIndex },
+    /// The service itself: `bootstrap`, `packs`.
+    System(&'static str),
+}
+
+/// An act to be recorded, in the log of every account that it concerns.
+#[derive(Debug)]
+pub(super) struct Act {
+    pub(super) logs: Vec<AccountId>,
+    pub(super) draft: AuditDraft,
+}
+
+/// A change in the making. Dropping it undoes everything.
+#[derive(Debug)]
+pub struct Write<'a> {
+    ctx: &'a Ctx,
+    author: Author<'a>,
+    transaction: PolicyTransaction,
+    before: Arc<Snapshot>,
+    now: Timestamp,
+    changes: Vec<Change>,
+    acts: Vec<Act>,
+    ownership: Ownership,
+}
+
+impl<'a> Write<'a> {
+    /// Begins a change on behalf of a caller.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where the caller can no longer act, [`Error::Store`] where the
+    /// database is not there.
+    pub async fn begin(ctx: &'a Ctx, call: &'a Call) -> Result<Self> {
+        let (transaction, before) = Self::catch_up(ctx).await?;
+        let now = ctx.clock.now();
+        let peer = View::of(&before, call.caller.peer, now)?.actor;
+        Ok(Self::new(ctx, Author::Caller { call, peer }, transaction, before, now))
+    }
+
+    /// Begins a change that the service makes by itself. Nobody's ceiling applies; the rules do.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the database is not there.
+    pub async fn begin_system(ctx: &'a Ctx, name: &'static str) -> Result<Self> {
+        let (transaction, before) = Self::catch_up(ctx).await?;
+        let now = ctx.clock.now();
+        Ok(Self::new(ctx, Author::System(name), transaction, before, now))
+    }
+
+    fn new(
+        ctx: &'a Ctx,
+        author: Author<'a>,
+        transaction: PolicyTransaction,
+        before: Arc<Snapshot>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            ctx,
+            author,
+            transaction,
+            before,
+            now,
+            changes: Vec::new(),
+            acts: Vec::new(),
+            ownership: Ownership::Fixed,
+        }
+    }
+
+    /// Locks the revision row and applies what other processes committed since the snapshot here.
+    async fn catch_up(ctx: &Ctx) -> Result<(PolicyTransaction, Arc<Snapshot>)> {
+        let transaction = ctx.store.begin_policy().await?;
+        let mut snapshot = ctx.snapshot();
+        while snapshot.revision() < transaction.revision() {
+            let revisions =
+                storage::change_feed::since(transaction.connection(), snapshot.revision(), CATCH_UP_STEP).await?;
+            if revisions.is_empty() {
+                return Err(Error::Internal(anyhow::anyhow!("the change feed ends before the revision row")));
+            }
+            for step in revisions {
+                snapshot = Arc::new(ctx.advance(&snapshot, step.revision, &step.changes)?);
+            }
+            ctx.publish(Arc::clone(&snapshot));
+        }
+        Ok((transaction, snapshot))
+    }
+
+    /// What an earlier call with the same request id returned.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where that call had another body.
+    pub async fn repeated<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let Author::Caller { call, .. } = self.author else { return Ok(None) };
+        let Some(request_id) = call.request_id else { return Ok(None) };
+        let caller = call.caller.peer;
+        let found = storage::requests::find(self.connection(), caller, call.method, request_id).await?;
+        let Some(found) = found.filter(|found| found.create_time.plus_micros(REQUEST_ID_LIFE_MICROS) > self.now) else {
+            return Ok(None);
+        };
+        if found.body_hash != call.body_hash {
+            let why = Invalid::NotAllowed { why: "it was used for a different request" };
+            return Err(Error::invalid("request_id", why));
+        }
+        serde_json::from_slice(&found.response).map(Some).map_err(|error| Error::Internal(error.into()))
+    }
+
+    /// What the caller sees before the change.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the service itself is the author, which sees everything.
+    pub fn view(&self) -> Result<View<'_>> {
+        match self.author {
+            Author::Caller { peer, .. } => Ok(View { snapshot: &self.before, actor: peer, now: self.now }),
+            Author::System(name) => Err(Error::Internal(anyhow::anyhow!("`{name}` has no view of its own"))),
+        }
+    }
+
+    /// The facts before the change, up to the last commit of any process.
+    #[must_use]
+    pub fn before(&self) -> &Arc<Snapshot> {
+        &self.before
+    }
+
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    #[must_use]
+    pub const fn ctx(&self) -> &'a Ctx {
+        self.ctx
+    }
+
+    /// The peer that makes the change, if one does.
+    #[must_use]
+    pub fn actor(&self) -> Option<crate::domain::ids::PeerId> {
+        match self.author {
+            Author::Caller { call, .. } => Some(call.caller.peer),
+            Author::System(_) => None,
+        }
+    }
+
+    /// What queries of this change run on.
+    #[must_use]
+    pub fn connection(&self) -> &DatabaseTransaction {
+        self.transaction.connection()
+    }
+
+    /// Notes that a fact is made, changed or gone.
+    pub fn change(&mut self, _permit: &Permit, before: Option<Fact>, after: Option<Fact>) {
+        self.note(before, after);
+    }
+
+    /// As [`Write::change`], for the service itself, which needs no permit.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a caller is the author.
+    pub fn change_as_system(&mut self, before: Option<Fact>, after: Option<Fact>) -> Result<()> {
+        match self.author {
+            Author::System(_) => {
+                self.note(before, after);
+                Ok(())
+            }
+            Author::Caller { .. } => Err(Error::Internal(anyhow::anyhow!("a caller needs a permit"))),
+        }
+    }
+
+    fn note(&mut self, before: Option<Fact>, after: Option<Fact>) {
+        if before != after {
+            self.changes.push(Change { before, after });
+        }
+    }
+
+    /// Lets bindings of unassignable roles change: creation and deletion of accounts, and
+    /// TransferOwnership (rule 11).
+    pub fn change_ownership(&mut self) {
+        self.ownership = Ownership::Changing;
+    }
+
+    /// The revision that the resources of this write carry: the next one if policy has changed so
+    /// far, otherwise the current.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.before.revision() + i64::from(!self.changes.is_empty())
+    }
+
+    /// Records an act on something of an account, in that account's log and in the actor's own.
+    pub fn act(&mut self, account: AccountIndex, action: &str, target: Target) -> Result<&mut AuditDraft> {
+        let after = self.after()?;
+        let mut draft = match self.author {
+            Author::Caller { call, peer } => audit::draft(&self.before, call, peer, self.now, action, target),
+            Author::System(name) => audit::system_draft(name, self.now, action, target),
+        };
+        let log = audit::log_of(&after, account);
+        draft.target.account = after.account_id(account).cloned();
+        let own = match self.author {
+            Author::Caller { peer, .. } => {
+                self.before.peer(peer).and_then(|peer| audit::log_of(&self.before, peer.home()))
+            }
+            Author::System(_) => None,
+        };
+        let mut logs: Vec<AccountId> = log.into_iter().chain(own).collect();
+        logs.sort();
+        logs.dedup();
+        self.acts.push(Act { logs, draft });
+        self.acts.last_mut().map(|act| &mut act.draft).ok_or(Error::Unimplemented)
+    }
+
+    /// The facts as they would be after the changes noted so far.
+    ///
+    /// # Errors
+    /// [`Error::Precondition`] where a rule of the tree is broken.
+    pub fn after(&self) -> Result<Snapshot> {
+        let applied = self.ctx.compile(|compiler| Ok(self.before.with(&self.changes, compiler)));
+        applied?.map_err(invariants::explain)
+    }
+
+    /// Judges the changes, then makes them last and publishes them. With `validate_only` everything
+    /// is judged and nothing made. Returns the result as it was given.
+    ///
+    /// # Errors
+    /// [`Error::Escalation`] and [`Error::Precondition`] where a rule forbids the change;
+    /// [`Error::Store`] where the database could not keep it, and then nothing of it is there.
+    pub async fn commit<T: Serialize>(mut self, result: T) -> Result<T> {
+        let revision = self.before.revision() + 1;
+        let after = if self.changes.is_empty() {
+            None
+        } else {
+            let applied =
+                self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
+            let after = applied?.map_err(invariants::explain)?;
+            self.judge(&after)?;
+            Some(Arc::new(after))
+        };
+        if let Author::Caller { call, .. } = self.author
+            && call.validate_only
+        {
+            self.transaction.rollback().await?;
+            return Ok(result);
+        }
+        self.transaction.append_changes(self.now, &self.changes).await?;
+        let recorded = after.as_ref().map(|after| after.revision());
+        audit::append(self.ctx, self.transaction.connection(), &self.acts, recorded, self.now).await?;
+        self.remember(&result).await?;
+        self.transaction.commit().await?;
+        if let Some(after) = after {
+            self.ctx.publish(after);
+        }
+        Ok(result)
+    }
+
+    fn judge(&self, after: &Snapshot) -> Result<()> {
+        let standing = match self.author {
+            Author::System(_) => Standing::Operator,
+            Author::Caller { .. } => {
+                let view = self.view()?;
+                if view.is_operator() { Standing::Operator } else { Standing::Other }
+            }
+        };
+        invariants::check(&self.before, after, &self.changes, (self.ownership, standing), self.now)?;
+        match self.author {
+            Author::Caller { .. } => ceiling::check(&self.view()?, after, &self.changes),
+            Author::System(_) => Ok(()),
+        }
+    }
+
+    async fn remember<T: Serialize>(&self, result: &T) -> Result<()> {
+        let Author::Caller { call, .. } = self.author else { return Ok(()) };
+        let Some(request_id) = call.request_id else { return Ok(()) };
+        let response = serde_json::to_vec(result).map_err(|error| Error::Internal(error.into()))?;
+        let request = storage::requests::Request {
+            caller: call.caller.peer,
+            method: call.method.to_owned(),
+            request_id,
+            body_hash: call.body_hash,
+            response,
+            create_time: self.now,
+        };
+        // One that has outlived its day gives way.
+        let oldest = self.now.plus_micros(-REQUEST_ID_LIFE_MICROS);
+        storage::requests::delete_older_than(self.connection(), oldest).await?;
+        storage::requests::save(self.connection(), &request).await?;
+        Ok(())
+    }
+}
+
+/// How many revisions are read at once while catching up.
+const CATCH_UP_STEP: u64 = 1000;

@@ -1,0 +1,151 @@
+//! The last full administrator of an account stays (DESIGN 8, rule 3), and a role's number of
+//! holders stays within its bound.
+//!
+//! Both compare the facts before a change with the facts after it, so that no path of change can go
+//! round them: removing, disabling, demoting, moving, giving a right an end, editing a role.
+
+use std::collections::BTreeSet;
+
+use super::snapshot::{AccountIndex, BindingRecord, Holder, PeerIndex, PermissionIndex, RoleIndex, Snapshot};
+use crate::domain::binding::{Mode, Reach};
+use crate::domain::fact::{Change, Fact};
+use crate::domain::ids::{GroupId, PeerId};
+use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::role::{Condition, Effect};
+use crate::domain::time::{Timestamp, Window};
+
+/// The permission that marks full administration.
+pub const ADMINISTER: &str = "accounts.administer";
+
+/// An account whose last full administrator the changes would take away.
+///
+/// Accounts that are gone after the changes do not count: deleting one takes its administrators.
+#[must_use]
+pub fn account_left_alone(
+    before: &Snapshot,
+    after: &Snapshot,
+    changes: &[Change],
+    now: Timestamp,
+) -> Option<AccountIndex> {
+    let permission = before.find_permission(ADMINISTER)?;
+    let mut checked = BTreeSet::new();
+    for peer in touched_peers(before, after, changes) {
+        let Some(home) = before.peer(peer).map(|view| view.home()) else { continue };
+        if checked.contains(&home) || after.account(home).is_none_or(|account| account.gone) {
+            continue;
+        }
+        if is_full_administrator(before, peer, permission, now) && !is_full_administrator(after, peer, permission, now)
+        {
+            checked.insert(home);
+            if !after.homed_at(home).any(|other| is_full_administrator(after, other, permission, now)) {
+                return Some(home);
+            }
+        }
+    }
+    None
+}
+
+/// Whether an account has a full administrator.
+#[must_use]
+pub fn has_full_administrator(snapshot: &Snapshot, account: AccountIndex, now: Timestamp) -> bool {
+    snapshot.find_permission(ADMINISTER).is_some_and(|permission| {
+        snapshot.homed_at(account).any(|peer| is_full_administrator(snapshot, peer, permission, now))
+    })
+}
+
+/// Whether an enabled person may administer its home without requirement, condition or end.
+fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> bool {
+    let Some(view) = snapshot.peer(peer) else { return false };
+    let is_lasting_person =
+        view.kind() == PeerKind::Person && view.status() == PeerStatus::Enabled && view.expire() == Timestamp::MAX;
+    if !is_lasting_person {
+        return false;
+    }
+    let path = snapshot.path(view.home());
+    let (mut allowed, mut denied) = (false, false);
+    let mut visit = |binding: &BindingRecord, window: Window, membership: Mode| {
+        let counts = path.contains(binding.account)
+            && (binding.reach == Reach::Subtree || binding.account == view.home())
+            && binding.mode == Mode::Active
+            && membership == Mode::Active
+            && window.contains(now);
+        let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return };
+        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.bit())) {
+            match class.effect {
+                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
+                Effect::Allow => {
+                    allowed |=
+                        class.requirements.rank() == 0 && class.condition.is_none() && window.expire().is_none();
+                }
+            }
+        }
+    };
+    for binding in view.bindings() {
+        visit(binding, view.binding_window(binding), Mode::Active);
+    }
+    for membership in view.memberships() {
+        let Some(group) = snapshot.group(membership.group) else { continue };
+        for binding in &group.bindings {
+            if let Some(window) = group.binding_window(binding).intersect(view.membership_window(membership)) {
+                visit(binding, window, membership.mode);
+            }
+        }
+    }
+    allowed && !denied
+}
+
+fn holds(snapshot: &Snapshot, path: &super::snapshot::Path, condition: &Condition) -> bool {
+    condition
+        .account_labels
+        .iter()
+        .all(|(key, values)| snapshot.label(path, key).is_some_and(|value| values.iter().any(|one| one == value)))
+}
+
+/// The peers whose rights at home the changes can touch.
+fn touched_peers(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> BTreeSet<PeerIndex> {
+    let mut peers = BTreeSet::new();
+    for fact in changes.iter().flat_map(|change| change.before.iter().chain(&change.after)) {
+        match fact {
+            Fact::Peer(peer) => peers.extend(before.find_peer(peer.id)),
+            Fact::Member(member) => peers.extend(before.find_peer(member.peer)),
+            Fact::Binding(binding) => peers.extend(principal_peers(before, binding.principal)),
+            Fact::Role(role) => {
+                if let Some(role) = before.find_role(&role.id) {
+                    peers.extend(before.bound_by_role(role).flat_map(|(holder, _)| before.peers_of(holder)));
+                }
+            }
+            // A move, a deletion or other labels change what the peers homed below hold at home.
+            Fact::Account(account) => {
+                for snapshot in [before, after] {
+                    if let Some(account) = snapshot.find_account(account.id.as_str()) {
+                        let below = snapshot.subtree(account);
+                        peers.extend(below.into_iter().flat_map(|one| before.homed_at(one).collect::<Vec<_>>()));
+                    }
+                }
+            }
+            // The catalogue only grows, a group by itself holds nothing, and keys carry no rights.
+            Fact::Permission(_) | Fact::Group(_) | Fact::ApiKey(_) => {}
+        }
+    }
+    peers
+}
+
+fn principal_peers(snapshot: &Snapshot, principal: crate::domain::binding::Principal) -> Vec<PeerIndex> {
+    use crate::domain::binding::Principal;
+    let of_group = |group: GroupId| snapshot.find_group(group).map(|group| snapshot.peers_of(Holder::Group(group)));
+    let of_peer = |peer: PeerId| snapshot.find_peer(peer).map(|peer| vec![peer]);
+    match principal {
+        Principal::Peer(peer) => of_peer(peer),
+        Principal::Group(group) => of_group(group),
+    }
+    .unwrap_or_default()
+}
+
+/// How many peers hold a role on an account itself, members of bound groups counted once each.
+#[must_use]
+pub fn holders(snapshot: &Snapshot, role: RoleIndex, account: AccountIndex) -> usize {
+    let bound = snapshot.bound_at(account).filter(|(holder, id)| {
+        snapshot.binding(*holder, *id).is_some_and(|binding| binding.role == role)
+    });
+    bound.flat_map(|(holder, _)| snapshot.peers_of(holder)).collect::<BTreeSet<_>>().len()
+}

@@ -1,0 +1,304 @@
+//! One decision: a walk over the bindings that reach the account, in the order of DESIGN 2.
+//!
+//! INVARIANT: no lock, no wait, no I/O, no allocation on the way to ALLOW or DENY. What cannot be
+//! found is denied.
+
+use super::compile::Class;
+use super::snapshot::{
+    AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, Snapshot,
+};
+use crate::domain::account::PartnerAccess;
+use crate::domain::binding::{Mode, Reach};
+use crate::domain::ids::BindingId;
+use crate::domain::peer::PeerStatus;
+use crate::domain::permission::PermissionFlags;
+use crate::domain::role::{Condition, Effect, Requirements};
+use crate::domain::time::{Timestamp, Window};
+
+/// A peer with more bindings than this is searched in halves instead of from end to end.
+const SCAN_MAX: usize = 16;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Query {
+    /// The subject; `None` where nobody has that name.
+    pub peer: Option<PeerIndex>,
+    pub permission: PermissionIndex,
+    pub account: AccountIndex,
+    pub now: Timestamp,
+}
+
+/// The four answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Allow,
+    Deny,
+    RequiresStepUp,
+    RequiresApproval,
+}
+
+/// Why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    Allowed,
+    StepUpRequired,
+    ApprovalRequired,
+    SubjectUnknown,
+    SubjectDisabled,
+    SubjectExpired,
+    SubjectHomeSuspended,
+    AccountSuspended,
+    DenyGrant,
+    PartnerAccessSessionRequired,
+    PartnerAccessBlocked,
+    EligibleNotActive,
+    NoMatchingGrant,
+}
+
+/// The grant that decided, and how the peer came by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deciding {
+    pub binding: BindingId,
+    pub group: Option<GroupIndex>,
+    pub role: RoleIndex,
+    /// Its place in the role's list of grants.
+    pub grant: u16,
+}
+
+/// An answer with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    pub outcome: Outcome,
+    pub reason: Reason,
+    pub deciding: Option<Deciding>,
+    /// What is still to be met where the outcome is a requirement.
+    pub unmet: Requirements,
+}
+
+impl Decision {
+    const fn deny(reason: Reason) -> Self {
+        Self { outcome: Outcome::Deny, reason, deciding: None, unmet: Requirements { step_up: None, approval: false } }
+    }
+
+    #[must_use]
+    pub const fn is_allowed(&self) -> bool {
+        matches!(self.outcome, Outcome::Allow)
+    }
+}
+
+/// A class of grants that matched, as one of a binding.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    binding: BindingId,
+    group: Option<GroupIndex>,
+    role: RoleIndex,
+    class: &'a Class,
+    grant: u16,
+}
+
+/// What the walk has seen so far.
+struct Walk<'a> {
+    snapshot: &'a Snapshot,
+    query: &'a Query,
+    path: Path,
+    flags: PermissionFlags,
+    access: PartnerAccess,
+    denied: Option<Candidate<'a>>,
+    allowed: Option<Candidate<'a>>,
+    eligible: Option<Candidate<'a>>,
+    kept_out: bool,
+}
+
+/// Answers a query.
+#[must_use]
+pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
+    let Some(peer) = query.peer.and_then(|peer| snapshot.peer(peer)) else {
+        return Decision::deny(Reason::SubjectUnknown);
+    };
+    if let Some(reason) = subject_fault(snapshot, &peer, query.now) {
+        return Decision::deny(reason);
+    }
+    let Some(permission) = snapshot.permission(query.permission) else {
+        return Decision::deny(Reason::NoMatchingGrant);
+    };
+    let path = snapshot.path(query.account);
+    if snapshot.account(query.account).is_none_or(|account| account.gone) {
+        return Decision::deny(Reason::NoMatchingGrant);
+    }
+    if !permission.flags.on_suspended && snapshot.is_suspended(&path) {
+        return Decision::deny(Reason::AccountSuspended);
+    }
+    let access = snapshot.partner_access(&path, peer.home());
+    let mut walk = Walk {
+        snapshot,
+        query,
+        path,
+        flags: permission.flags,
+        access,
+        denied: None,
+        allowed: None,
+        eligible: None,
+        kept_out: false,
+    };
+    walk.peer(&peer);
+    walk.decide()
+}
+
+/// Why a peer cannot act at all: the first point of DESIGN 2.
+#[must_use]
+pub fn subject_fault(snapshot: &Snapshot, peer: &PeerView<'_>, now: Timestamp) -> Option<Reason> {
+    match peer.status() {
+        PeerStatus::Deleted => Some(Reason::SubjectUnknown),
+        PeerStatus::Disabled => Some(Reason::SubjectDisabled),
+        PeerStatus::Enabled if peer.expire() <= now => Some(Reason::SubjectExpired),
+        PeerStatus::Enabled => (!snapshot.is_home_active(peer.home())).then_some(Reason::SubjectHomeSuspended),
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn peer(&mut self, peer: &PeerView<'a>) {
+        let now = self.query.now;
+        self.bindings(peer.bindings(), |binding| peer.binding_window(binding), None, Mode::Active);
+        for membership in peer.memberships() {
+            if !peer.membership_window(membership).contains(now) {
+                continue;
+            }
+            if let Some(group) = self.snapshot.group(membership.group) {
+                let window = |binding: &BindingRecord| group.binding_window(binding);
+                self.bindings(&group.bindings, window, Some(membership.group), membership.mode);
+            }
+        }
+    }
+
+    /// Visits those of a holder's bindings that stand on the path. They are in order of account.
+    fn bindings(
+        &mut self,
+        bindings: &'a [BindingRecord],
+        window: impl Fn(&BindingRecord) -> Window,
+        group: Option<GroupIndex>,
+        membership: Mode,
+    ) {
+        if bindings.len() <= SCAN_MAX {
+            for binding in bindings {
+                if self.path.contains(binding.account) {
+                    self.binding(binding, &window, group, membership);
+                }
+            }
+            return;
+        }
+        for place in 0..self.path.as_slice().len() {
+            let Some(account) = self.path.as_slice().get(place).copied() else { break };
+            let first = bindings.partition_point(|binding| binding.account < account);
+            let here = bindings.iter().skip(first).take_while(|binding| binding.account == account);
+            for binding in here {
+                self.binding(binding, &window, group, membership);
+            }
+        }
+    }
+
+    #[inline]
+    fn binding(
+        &mut self,
+        binding: &BindingRecord,
+        window: impl Fn(&BindingRecord) -> Window,
+        group: Option<GroupIndex>,
+        membership: Mode,
+    ) {
+        let Some(role) = self.snapshot.role(binding.role) else { return };
+        let bit = self.query.permission.bit();
+        let reaches = binding.reach == Reach::Subtree || binding.account == self.query.account;
+        if !role.compiled.any.contains(bit) || !reaches || !window(binding).contains(self.query.now) {
+            return;
+        }
+        let is_active = binding.mode == Mode::Active && membership == Mode::Active;
+        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(bit)) {
+            if class.condition.as_ref().is_some_and(|condition| !self.holds(condition)) {
+                continue;
+            }
+            let Some(grant) = self.first_grant(class, &role.fact.grants) else { continue };
+            let candidate = Candidate { binding: binding.id, group, role: binding.role, class, grant };
+            self.candidate(candidate, is_active);
+        }
+    }
+
+    fn candidate(&mut self, candidate: Candidate<'a>, is_active: bool) {
+        let is_kept_out = match self.access {
+            PartnerAccess::Allowed => false,
+            PartnerAccess::SessionOnly | PartnerAccess::ByApproval => !self.flags.from_outside,
+            PartnerAccess::Blocked => true,
+        };
+        match (candidate.class.effect, is_active) {
+            // An eligible DENY takes nothing away until it is raised.
+            (Effect::Deny, false) => {}
+            (Effect::Deny, true) => keep_least(&mut self.denied, candidate),
+            (Effect::Allow, _) if is_kept_out => self.kept_out = true,
+            (Effect::Allow, true) => keep_least(&mut self.allowed, candidate),
+            (Effect::Allow, false) => keep_least(&mut self.eligible, candidate),
+        }
+    }
+
+    /// The first grant of a class that names the permission.
+    fn first_grant(&self, class: &Class, grants: &[crate::domain::role::Grant]) -> Option<u16> {
+        let permission = self.snapshot.permission(self.query.permission)?;
+        match class.grants.as_slice() {
+            [only] => Some(*only),
+            several => several
+                .iter()
+                .copied()
+                .find(|place| grants.get(usize::from(*place)).is_some_and(|grant| grant.pattern.matches(permission))),
+        }
+    }
+
+    fn holds(&self, condition: &Condition) -> bool {
+        condition.account_labels.iter().all(|(key, values)| {
+            self.snapshot.label(&self.path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
+        })
+    }
+
+    fn decide(&self) -> Decision {
+        let deny = |reason, candidate: Option<Candidate<'_>>| Decision {
+            deciding: candidate.map(|candidate| candidate.deciding()),
+            ..Decision::deny(reason)
+        };
+        if let Some(denied) = self.denied {
+            return deny(Reason::DenyGrant, Some(denied));
+        }
+        let Some(allowed) = self.allowed else {
+            return match (self.kept_out, self.access, self.eligible) {
+                (true, PartnerAccess::Blocked, _) => deny(Reason::PartnerAccessBlocked, None),
+                (true, ..) => deny(Reason::PartnerAccessSessionRequired, None),
+                (false, _, Some(eligible)) => deny(Reason::EligibleNotActive, Some(eligible)),
+                (false, _, None) => deny(Reason::NoMatchingGrant, None),
+            };
+        };
+        let unmet = allowed.class.requirements;
+        let (outcome, reason) = match (unmet.step_up, unmet.approval) {
+            (None, false) => (Outcome::Allow, Reason::Allowed),
+            (Some(_), false) => (Outcome::RequiresStepUp, Reason::StepUpRequired),
+            (_, true) => (Outcome::RequiresApproval, Reason::ApprovalRequired),
+        };
+        Decision { outcome, reason, deciding: Some(allowed.deciding()), unmet }
+    }
+}
+
+impl Candidate<'_> {
+    /// What is compared to find the one that decides: unmet requirements first, then how many are
+    /// stated, then the binding, then the order of grants.
+    ///
+    /// Nothing here can meet a requirement yet: only a session can have stepped up, and an approval
+    /// is spent by RPCs of its own. Unmet and stated are therefore the same.
+    const fn rank(&self) -> (u8, u32, BindingId, u16) {
+        let stated = self.class.requirements;
+        (stated.rank(), stated.rank().count_ones(), self.binding, self.grant)
+    }
+
+    const fn deciding(&self) -> Deciding {
+        Deciding { binding: self.binding, group: self.group, role: self.role, grant: self.grant }
+    }
+}
+
+fn keep_least<'a>(kept: &mut Option<Candidate<'a>>, candidate: Candidate<'a>) {
+    if kept.is_none_or(|kept| candidate.rank() < kept.rank()) {
+        *kept = Some(candidate);
+    }
+}

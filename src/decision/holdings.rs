@@ -1,0 +1,264 @@
+//! What a peer holds, compared with what it would give: nobody gives, or gets the use of, more than
+//! they hold (DESIGN 8, rule 1).
+//!
+//! Grants are compared as they are written, not by the permissions they name today: a wildcard needs
+//! a wildcard, since it will name tomorrow's permissions too. Partner access and suspension do not
+//! count here; they limit the use of a right, not the ceiling.
+
+use super::compile::effective_requirements;
+use super::snapshot::{
+    AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot,
+};
+use crate::domain::binding::{Mode, Reach};
+use crate::domain::permission::Pattern;
+use crate::domain::role::{Condition, Effect, Grant, Requirements, RoleRules};
+use crate::domain::time::{Timestamp, Window};
+
+/// Where and when a right would be given.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub account: AccountIndex,
+    pub reach: Reach,
+    pub window: Window,
+}
+
+/// Whether `grantable_roles` of the actor's roles count. They do not when the actor would take over
+/// a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ceiling {
+    OwnAndGrantable,
+    OwnOnly,
+}
+
+/// The first thing that the actor would give and does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    pub pattern: Pattern,
+    pub account: AccountIndex,
+}
+
+/// A binding that counts for the actor, with the window in which it does.
+struct Held<'a> {
+    role: &'a RoleRecord,
+    account: AccountIndex,
+    reach: Reach,
+    window: Window,
+}
+
+/// The standing rights of one peer, ready to be compared with.
+///
+/// INVARIANT: rights, and the tree they reach down, are read before the changes that are judged; what
+/// would be given is read after. Otherwise one could give oneself the ceiling, or move an account
+/// under it, in the very change that needs it. An account made by the changes stands where its
+/// nearest older ancestor does.
+pub struct Holdings<'a> {
+    before: &'a Snapshot,
+    after: &'a Snapshot,
+    held: Vec<Held<'a>>,
+    now: Timestamp,
+}
+
+impl std::fmt::Debug for Holdings<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Holdings").field("held", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Holdings<'a> {
+    /// Collects what a peer holds now and by standing right: eligible bindings and memberships do not
+    /// count.
+    #[must_use]
+    pub fn of(before: &'a Snapshot, after: &'a Snapshot, peer: PeerIndex, now: Timestamp) -> Self {
+        let held = standing(before, peer)
+            .into_iter()
+            .filter(|(binding, window, mode)| {
+                *mode == Mode::Active && binding.mode == Mode::Active && window.contains(now)
+            })
+            .filter_map(|(binding, window, _)| {
+                Some(Held {
+                    role: before.role(binding.role)?,
+                    account: binding.account,
+                    reach: binding.reach,
+                    window,
+                })
+            })
+            .collect();
+        Self { before, after, held, now }
+    }
+
+    /// Whether the actor may give a role at a place.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first grant beyond the actor's own.
+    pub fn may_give_role(&self, role: RoleIndex, place: Place, ceiling: Ceiling) -> Result<(), Excess> {
+        let Some(record) = self.after.role(role) else { return Ok(()) };
+        if ceiling == Ceiling::OwnAndGrantable && self.may_grant_by_name(record, place) {
+            return Ok(());
+        }
+        self.may_give_grants(&record.fact.grants, &record.fact.rules, place)
+    }
+
+    /// Whether a role of the actor's that covers the place lists the role as grantable.
+    fn may_grant_by_name(&self, role: &RoleRecord, place: Place) -> bool {
+        self.held
+            .iter()
+            .filter(|held| self.reaches(held, place))
+            .any(|held| held.role.fact.rules.grantable_roles.contains(&role.fact.id))
+    }
+
+    /// Whether the actor may give these grants at a place.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first grant beyond the actor's own.
+    pub fn may_give_grants(&self, grants: &[Grant], rules: &RoleRules, place: Place) -> Result<(), Excess> {
+        let denied: Vec<&Pattern> =
+            grants.iter().filter(|grant| is_plain_deny(grant)).map(|grant| &grant.pattern).collect();
+        for grant in grants.iter().filter(|grant| grant.effect == Effect::Allow) {
+            // What the same role takes away again is not given.
+            if denied.iter().any(|pattern| pattern.covers(&grant.pattern)) {
+                continue;
+            }
+            let requirements = effective_requirements(grant, rules);
+            if !self.holds(&grant.pattern, requirements, &grant.condition, place, &denied) {
+                return Err(Excess { pattern: grant.pattern.clone(), account: place.account });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the actor may let a DENY go: to lift it is to give what it took away.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first DENY that may not be lifted.
+    pub fn may_lift_denials(&self, grants: &[Grant], place: Place) -> Result<(), Excess> {
+        for grant in grants.iter().filter(|grant| grant.effect == Effect::Deny) {
+            if !self.holds(&grant.pattern, Requirements::default(), &Condition::default(), place, &[]) {
+                return Err(Excess { pattern: grant.pattern.clone(), account: place.account });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the actor holds all that another peer holds or is eligible for, everywhere. For acts
+    /// by which the actor could become that peer.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first grant beyond the actor's own.
+    pub fn may_become(&self, target: PeerIndex) -> Result<(), Excess> {
+        for (binding, window, _) in standing(self.after, target) {
+            if !window.is_over(self.now) {
+                let place = Place { account: binding.account, reach: binding.reach, window };
+                self.may_give_role(binding.role, place, Ceiling::OwnOnly)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(
+        &self,
+        pattern: &Pattern,
+        requirements: Requirements,
+        condition: &Condition,
+        place: Place,
+        denied_too: &[&Pattern],
+    ) -> bool {
+        let is_reserved = self
+            .after
+            .find_permission(pattern.as_str())
+            .and_then(|index| self.after.permission(index))
+            .is_some_and(|permission| permission.flags.reserved);
+        let covers = |own: &Pattern| if is_reserved { own == pattern } else { own.covers(pattern) };
+        let given = self.held.iter().filter(|held| self.reaches(held, place)).any(|held| {
+            held.role.fact.grants.iter().any(|own| {
+                own.effect == Effect::Allow
+                    && covers(&own.pattern)
+                    && effective_requirements(own, &held.role.fact.rules).at_most(requirements)
+                    && (own.condition.is_empty() || own.condition == *condition)
+            })
+        });
+        given && !self.is_denied(pattern, place, denied_too)
+    }
+
+    /// Whether a DENY of the actor's takes some of a pattern away, at the place or below. A DENY under
+    /// a condition counts as if the condition held.
+    fn is_denied(&self, pattern: &Pattern, place: Place, denied_too: &[&Pattern]) -> bool {
+        self.held.iter().filter(|held| self.touches(held, place)).any(|held| {
+            held.role.fact.grants.iter().any(|own| {
+                own.effect == Effect::Deny
+                    && own.pattern.overlaps(pattern)
+                    && !denied_too.iter().any(|too| too.covers(&own.pattern))
+            })
+        })
+    }
+
+    /// Whether a binding of the actor's gives its rights at all of a place.
+    fn reaches(&self, held: &Held<'_>, place: Place) -> bool {
+        let far_enough = match (held.reach, place.reach) {
+            (Reach::Subtree, _) => self.lies_within(place.account, held.account),
+            (Reach::AccountOnly, Reach::AccountOnly) => held.account == place.account,
+            (Reach::AccountOnly, Reach::Subtree) => false,
+        };
+        far_enough && held.window.covers(place.window, self.now)
+    }
+
+    /// Whether a binding of the actor's has effect at some of a place.
+    fn touches(&self, held: &Held<'_>, place: Place) -> bool {
+        let from_above = match held.reach {
+            Reach::Subtree => self.lies_within(place.account, held.account),
+            Reach::AccountOnly => held.account == place.account,
+        };
+        from_above || (place.reach == Reach::Subtree && self.lies_within(held.account, place.account))
+    }
+
+    fn lies_within(&self, account: AccountIndex, ancestor: AccountIndex) -> bool {
+        let path = self.after.path(account);
+        let anchor = path.as_slice().iter().copied().find(|account| self.before.account(*account).is_some());
+        anchor.is_some_and(|anchor| self.before.is_within(anchor, ancestor))
+    }
+}
+
+fn is_plain_deny(grant: &Grant) -> bool {
+    grant.effect == Effect::Deny && grant.condition.is_empty()
+}
+
+/// Every binding of a peer, its own and its groups', with the window in which both the binding and the
+/// membership are open, and the mode of the membership.
+fn standing(snapshot: &Snapshot, peer: PeerIndex) -> Vec<(BindingRecord, Window, Mode)> {
+    let Some(view) = snapshot.peer(peer) else { return Vec::new() };
+    let own = view.bindings().iter().map(|binding| (*binding, view.binding_window(binding), Mode::Active));
+    let by_group = view.memberships().iter().flat_map(|membership| {
+        let window = view.membership_window(membership);
+        let mode = membership.mode;
+        let group = snapshot.group(membership.group);
+        group.into_iter().flat_map(move |group| {
+            group.bindings.iter().filter_map(move |binding| {
+                Some((*binding, group.binding_window(binding).intersect(window)?, mode))
+            })
+        })
+    });
+    own.chain(by_group).collect()
+}
+
+/// The places and windows at which a holder's binding counts, for checks on a whole group.
+#[must_use]
+pub fn place_of(snapshot: &Snapshot, holder: Holder, binding: &BindingRecord) -> Option<Place> {
+    let window = match holder {
+        Holder::Peer(peer) => snapshot.peer(peer)?.binding_window(binding),
+        Holder::Group(group) => snapshot.group(group)?.binding_window(binding),
+    };
+    Some(Place { account: binding.account, reach: binding.reach, window })
+}
+
+/// The bindings of a group as places with roles: what a new member gains.
+#[must_use]
+pub fn given_by_group(snapshot: &Snapshot, group: GroupIndex, membership: Window) -> Vec<(RoleIndex, Place)> {
+    let Some(record) = snapshot.group(group) else { return Vec::new() };
+    record
+        .bindings
+        .iter()
+        .filter_map(|binding| {
+            let window = record.binding_window(binding).intersect(membership)?;
+            Some((binding.role, Place { account: binding.account, reach: binding.reach, window }))
+        })
+        .collect()
+}

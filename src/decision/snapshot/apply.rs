@@ -1,0 +1,421 @@
+//! One revision's changes on top of a snapshot. What is not touched is shared with the snapshot
+//! before, so the cost is that of the change.
+//!
+//! INVARIANT: a snapshot that could not be changed is left as it was; the caller's copy is dropped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::record::{self, LooseBinding, LoosePeer, PEERS_PER_CHUNK, PeerChunk};
+use super::{
+    ACCOUNTS_PER_CHUNK, AccountIndex, AccountRecord, ApiKeyRecord, GroupIndex, GroupRecord, Holder, PeerIndex,
+    PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
+};
+use crate::decision::compile::Compiler;
+use crate::domain::account::DEPTH_MAX;
+use crate::domain::binding::Principal;
+use crate::domain::fact::{
+    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, MemberFact, PeerFact, RoleFact,
+};
+use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId};
+use crate::domain::permission::Permission;
+use crate::domain::time::Timestamp;
+
+impl Snapshot {
+    /// This snapshot with the changes of the next revision.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] where the changes do not fit, or casbin cannot say what a role means.
+    pub fn apply(&self, revision: i64, changes: &[Change], compiler: &mut Compiler) -> Result<Self, SnapshotError> {
+        if revision != self.revision + 1 {
+            return Err(SnapshotError::Gap { current: self.revision, next: revision });
+        }
+        let mut next = self.with(changes, compiler)?;
+        next.revision = revision;
+        Ok(next)
+    }
+
+    /// This snapshot with changes that are not committed, at the same revision. For guards and
+    /// previews.
+    ///
+    /// # Errors
+    /// As [`Snapshot::apply`].
+    pub fn with(&self, changes: &[Change], compiler: &mut Compiler) -> Result<Self, SnapshotError> {
+        let mut next = self.clone();
+        let mut peers = PeerEdits::default();
+        for change in changes {
+            next.change(change, &mut peers, compiler)?;
+        }
+        peers.flush(&mut next);
+        Ok(next)
+    }
+
+    fn change(&mut self, change: &Change, peers: &mut PeerEdits, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+        match (&change.before, &change.after) {
+            (_, Some(Fact::Permission(fact))) => self.put_permission(fact, compiler),
+            (_, Some(Fact::Account(fact))) => self.put_account(fact),
+            (_, Some(Fact::Role(fact))) => self.put_role(fact, compiler),
+            (before, Some(Fact::Peer(fact))) => self.put_peer(before.as_ref(), fact, peers),
+            (_, Some(Fact::Group(fact))) => self.put_group(fact),
+            (_, Some(Fact::Member(fact))) => self.put_member(fact, peers),
+            (before, Some(Fact::Binding(fact))) => {
+                if let Some(Fact::Binding(before)) = before {
+                    self.drop_binding(before, peers)?;
+                }
+                self.put_binding(fact, peers)
+            }
+            (_, Some(Fact::ApiKey(fact))) => self.put_api_key(fact),
+            (Some(before), None) => self.drop_fact(before, peers),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn drop_fact(&mut self, before: &Fact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        match before {
+            Fact::Account(fact) => self.drop_account(&fact.id),
+            Fact::Role(fact) => self.drop_role(fact),
+            Fact::Peer(fact) => self.drop_peer(fact, peers),
+            Fact::Group(fact) => self.drop_group(fact.id),
+            Fact::Member(fact) => self.drop_member(fact, peers),
+            Fact::Binding(fact) => self.drop_binding(fact, peers),
+            Fact::ApiKey(fact) => {
+                self.api_keys.remove(fact.hash);
+                Ok(())
+            }
+            // The catalogue only grows: a permission that is gone would leave grants without meaning.
+            Fact::Permission(fact) => Err(out_of_step(FactKey::Permission(fact.name.clone()))),
+        }
+    }
+
+    fn put_permission(&mut self, fact: &Permission, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+        let catalogue = Arc::make_mut(&mut self.catalogue);
+        let (place, meaning_changed) = match catalogue.places.get(&fact.name) {
+            Some(place) => {
+                let slot = catalogue.permissions.get_mut(place.bit());
+                let changed = slot.as_ref().is_none_or(|old| old.flags.reserved != fact.flags.reserved);
+                if let Some(slot) = slot {
+                    *slot = fact.clone();
+                }
+                (*place, changed)
+            }
+            None => {
+                let place = PermissionIndex::of(catalogue.permissions.len())?;
+                catalogue.permissions.push(fact.clone());
+                catalogue.places.insert(fact.name.clone(), place);
+                (place, true)
+            }
+        };
+        if meaning_changed {
+            for role in Arc::make_mut(&mut self.roles) {
+                // A role none of whose patterns can name it keeps its verdicts.
+                if role.fact.grants.iter().any(|grant| grant.pattern.covers(&(&fact.name).into())) {
+                    let role = Arc::make_mut(role);
+                    compiler.extend(&mut role.compiled, &role.fact.grants, [(place.bit(), fact)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_account(&mut self, fact: &AccountFact) -> Result<(), SnapshotError> {
+        let parent = match &fact.parent {
+            Some(parent) => Some(self.known_account(parent)?),
+            None => None,
+        };
+        let record = AccountRecord { fact: Arc::new(fact.clone()), parent, gone: false };
+        let index = match self.account_places.get(&fact.id) {
+            Some(index) => {
+                let index = *index;
+                if let Some(old) = self.account(index).and_then(|old| old.parent) {
+                    self.children.remove(&(old, index));
+                }
+                index
+            }
+            None => {
+                let index = AccountIndex::of(self.account_count())?;
+                self.account_places.insert(fact.id.clone(), index);
+                index
+            }
+        };
+        if let Some(parent) = parent {
+            if self.is_within(parent, index) {
+                return Err(out_of_step(FactKey::Account(fact.id.clone())));
+            }
+            self.children.insert((parent, index));
+        }
+        self.set_account(index, record);
+        if self.height(index) + self.path(index).as_slice().len() - 1 > DEPTH_MAX || self.is_truncated(index) {
+            return Err(SnapshotError::TooDeep { account: fact.id.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether an account's path does not reach the root within the bound.
+    fn is_truncated(&self, account: AccountIndex) -> bool {
+        let path = self.path(account);
+        path.as_slice().last().and_then(|last| self.account(*last)).is_some_and(|root| root.parent.is_some())
+    }
+
+    /// How many levels stand in an account's subtree, itself counted.
+    pub(super) fn height(&self, account: AccountIndex) -> usize {
+        1 + self.children(account).map(|child| self.height(child)).max().unwrap_or(0)
+    }
+
+    pub(super) fn account_count(&self) -> usize {
+        let chunks = self.accounts.len();
+        match chunks.checked_sub(1).and_then(|last| self.accounts.get(last)) {
+            Some(last) => (chunks - 1) * ACCOUNTS_PER_CHUNK + last.len(),
+            None => 0,
+        }
+    }
+
+    fn set_account(&mut self, index: AccountIndex, record: AccountRecord) {
+        let chunk = index.place() / ACCOUNTS_PER_CHUNK;
+        match self.accounts.get_mut(chunk) {
+            Some(records) => match records.get_mut(index.place() % ACCOUNTS_PER_CHUNK) {
+                Some(slot) => *slot = record,
+                None => records.push(record),
+            },
+            None => self.accounts.set(chunk, vec![record]),
+        }
+    }
+
+    fn drop_account(&mut self, id: &AccountId) -> Result<(), SnapshotError> {
+        let index = self.known_account(id)?;
+        let record = self.account(index).cloned().ok_or_else(|| unknown(id))?;
+        if let Some(parent) = record.parent {
+            self.children.remove(&(parent, index));
+        }
+        self.account_places.remove(id.clone());
+        self.set_account(index, AccountRecord { gone: true, ..record });
+        Ok(())
+    }
+
+    fn put_role(&mut self, fact: &RoleFact, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+        let compiled = compiler.compile(&fact.grants, &fact.rules, self.catalogue.permissions.iter().enumerate())?;
+        let record = Arc::new(RoleRecord { fact: Arc::new(fact.clone()), compiled, gone: false });
+        let roles = Arc::make_mut(&mut self.roles);
+        match self.role_places.get(&fact.id).and_then(|index| roles.get_mut(index.place())) {
+            Some(slot) => *slot = record,
+            None => {
+                let index = RoleIndex::of(roles.len())?;
+                roles.push(record);
+                Arc::make_mut(&mut self.role_places).insert(fact.id.clone(), index);
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_role(&mut self, fact: &RoleFact) -> Result<(), SnapshotError> {
+        let index = self.find_role(&fact.id).ok_or_else(|| unknown(&fact.id))?;
+        if self.bound_by_role(index).next().is_some() {
+            return Err(out_of_step(FactKey::Role(fact.id.clone())));
+        }
+        Arc::make_mut(&mut self.role_places).remove(&fact.id);
+        if let Some(slot) = Arc::make_mut(&mut self.roles).get_mut(index.place()) {
+            *slot = Arc::new(RoleRecord { fact: Arc::clone(&slot.fact), compiled: Default::default(), gone: true });
+        }
+        Ok(())
+    }
+
+    fn put_peer(&mut self, before: Option<&Fact>, fact: &PeerFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let home = self.known_account(&fact.home)?;
+        if let Some(Fact::Peer(before)) = before
+            && before.user_name_hash != fact.user_name_hash
+        {
+            self.user_names.remove(before.user_name_hash);
+        }
+        let index = match self.find_peer(fact.id) {
+            Some(index) => index,
+            None => {
+                let index = PeerIndex::of(self.peer_count)?;
+                self.peer_count += 1;
+                self.peer_places.insert(fact.id.as_uuid(), index);
+                index
+            }
+        };
+        self.user_names.insert(fact.user_name_hash, index);
+        self.homes.insert((home, index));
+        match fact.person {
+            Some(person) => self.persons.insert(index, person),
+            None => self.persons.remove(&index),
+        };
+        let peer = peers.get_or_make(self, index, || LoosePeer {
+            id: fact.id,
+            home,
+            kind: fact.kind,
+            status: fact.status,
+            expire: Timestamp::MAX,
+            bindings: Vec::new(),
+            memberships: Vec::new(),
+        });
+        let peer = peer.ok_or_else(|| unknown(&fact.id))?;
+        (peer.home, peer.kind, peer.status) = (home, fact.kind, fact.status);
+        peer.expire = fact.expire_time.unwrap_or(Timestamp::MAX);
+        Ok(())
+    }
+
+    fn drop_peer(&mut self, fact: &PeerFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let index = self.known_peer(fact.id)?;
+        let home = self.known_account(&fact.home)?;
+        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.id))?;
+        if !peer.bindings.is_empty() || !peer.memberships.is_empty() {
+            return Err(out_of_step(FactKey::Peer(fact.id)));
+        }
+        peer.status = crate::domain::peer::PeerStatus::Deleted;
+        self.peer_places.remove(fact.id.as_uuid());
+        self.user_names.remove(fact.user_name_hash);
+        self.persons.remove(&index);
+        self.homes.remove(&(home, index));
+        Ok(())
+    }
+
+    fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
+        let account = self.known_account(&fact.account)?;
+        if self.find_group(fact.id).is_none() {
+            let index = GroupIndex(self.next_group);
+            self.next_group = self.next_group.checked_add(1).ok_or(SnapshotError::TooMany)?;
+            self.group_places.insert(fact.id, index);
+            self.groups.insert(index, Arc::new(GroupRecord::new(fact.id, account)));
+        }
+        Ok(())
+    }
+
+    fn drop_group(&mut self, id: GroupId) -> Result<(), SnapshotError> {
+        let index = self.known_group(id)?;
+        let is_used = self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings.is_empty());
+        if is_used {
+            return Err(out_of_step(FactKey::Group(id)));
+        }
+        self.group_places.remove(id);
+        self.groups.remove(&index);
+        Ok(())
+    }
+
+    fn put_member(&mut self, fact: &MemberFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let (group, index) = (self.known_group(fact.group)?, self.known_peer(fact.peer)?);
+        self.members.insert((group, index));
+        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
+        peer.memberships.retain(|(own, ..)| *own != group);
+        peer.memberships.push((group, fact.mode, fact.window));
+        Ok(())
+    }
+
+    fn drop_member(&mut self, fact: &MemberFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let (group, index) = (self.known_group(fact.group)?, self.known_peer(fact.peer)?);
+        self.members.remove(&(group, index));
+        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
+        peer.memberships.retain(|(own, ..)| *own != group);
+        Ok(())
+    }
+
+    fn put_binding(&mut self, fact: &BindingFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let account = self.known_account(&fact.account)?;
+        let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
+        let binding = LooseBinding::new(fact.id, account, role, (fact.reach, fact.mode), fact.window);
+        let holder = self.edit_bindings(fact.principal, fact.id, Some(binding), peers)?;
+        self.bound_at.insert((account, holder, fact.id));
+        self.bound_by_role.insert((role, holder, fact.id));
+        Ok(())
+    }
+
+    fn drop_binding(&mut self, fact: &BindingFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+        let account = self.known_account(&fact.account)?;
+        let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
+        let holder = self.edit_bindings(fact.principal, fact.id, None, peers)?;
+        self.bound_at.remove(&(account, holder, fact.id));
+        self.bound_by_role.remove(&(role, holder, fact.id));
+        Ok(())
+    }
+
+    fn edit_bindings(
+        &mut self,
+        principal: Principal,
+        id: BindingId,
+        binding: Option<LooseBinding>,
+        peers: &mut PeerEdits,
+    ) -> Result<Holder, SnapshotError> {
+        match principal {
+            Principal::Peer(peer_id) => {
+                let index = self.known_peer(peer_id)?;
+                let peer = peers.get(self, index).ok_or_else(|| unknown(&peer_id))?;
+                peer.bindings.retain(|own| own.record.id != id);
+                peer.bindings.extend(binding);
+                Ok(Holder::Peer(index))
+            }
+            Principal::Group(group) => {
+                let index = self.known_group(group)?;
+                let record = self.groups.get_mut(&index).ok_or_else(|| unknown(&group))?;
+                Arc::make_mut(record).edit(id, binding);
+                Ok(Holder::Group(index))
+            }
+        }
+    }
+
+    fn put_api_key(&mut self, fact: &ApiKeyFact) -> Result<(), SnapshotError> {
+        let peer = self.known_peer(fact.peer)?;
+        self.api_keys.insert(fact.hash, ApiKeyRecord { id: fact.id, peer, expire_time: fact.expire_time });
+        Ok(())
+    }
+
+    fn known_account(&self, id: &AccountId) -> Result<AccountIndex, SnapshotError> {
+        self.find_account(id.as_str()).ok_or_else(|| unknown(id))
+    }
+
+    fn known_peer(&self, id: PeerId) -> Result<PeerIndex, SnapshotError> {
+        self.find_peer(id).ok_or_else(|| unknown(&id))
+    }
+
+    fn known_group(&self, id: GroupId) -> Result<GroupIndex, SnapshotError> {
+        self.find_group(id).ok_or_else(|| unknown(&id))
+    }
+}
+
+/// Peers taken out of their chunks while changes are applied; each chunk is packed again once.
+#[derive(Default)]
+struct PeerEdits {
+    chunks: BTreeMap<usize, Vec<LoosePeer>>,
+}
+
+impl PeerEdits {
+    fn get(&mut self, snapshot: &Snapshot, peer: PeerIndex) -> Option<&mut LoosePeer> {
+        let (chunk, slot) = record::place(peer);
+        self.chunk(snapshot, chunk).get_mut(slot)
+    }
+
+    fn get_or_make(
+        &mut self,
+        snapshot: &Snapshot,
+        peer: PeerIndex,
+        make: impl FnOnce() -> LoosePeer,
+    ) -> Option<&mut LoosePeer> {
+        let (chunk, slot) = record::place(peer);
+        let peers = self.chunk(snapshot, chunk);
+        // INVARIANT: numbers are given without gaps, so a peer that is not there is the next.
+        if slot >= peers.len() {
+            peers.push(make());
+        }
+        peers.get_mut(slot)
+    }
+
+    fn chunk(&mut self, snapshot: &Snapshot, chunk: usize) -> &mut Vec<LoosePeer> {
+        self.chunks
+            .entry(chunk)
+            .or_insert_with(|| snapshot.peers.get(chunk).map_or_else(Vec::new, PeerChunk::unpack))
+    }
+
+    fn flush(self, snapshot: &mut Snapshot) {
+        for (chunk, mut peers) in self.chunks {
+            debug_assert!(peers.len() <= PEERS_PER_CHUNK);
+            snapshot.peers.set(chunk, PeerChunk::pack(&mut peers));
+        }
+    }
+}
+
+fn unknown(name: &impl std::fmt::Display) -> SnapshotError {
+    SnapshotError::Unknown { name: name.to_string() }
+}
+
+fn out_of_step(key: FactKey) -> SnapshotError {
+    SnapshotError::OutOfStep { key: Box::new(key) }
+}

@@ -1,0 +1,32 @@
+//! Why a value was refused. Transport names the field; this names the reason, in words for a person.
+
+/// One reason why one value is not acceptable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    #[error("must not be empty")]
+    Empty,
+    #[error("must be at most {max} characters long")]
+    TooLong { max: usize },
+    #[error("must be at most {max} items long")]
+    TooMany { max: usize },
+    #[error("must be at least {min} and at most {max}")]
+    OutOfRange { min: i64, max: i64 },
+    #[error("must not contain control, bidirectional or invisible characters")]
+    Character,
+    #[error("must look like {form}")]
+    Form { form: &'static str },
+    #[error("contains `{value}` more than once")]
+    Duplicate { value: String },
+    #[error("must be set")]
+    Missing,
+    #[error("must not be set: {why}")]
+    NotAllowed { why: &'static str },
+    #[error("is not supported by this release")]
+    Unsupported,
+    #[error("is output only")]
+    OutputOnly,
+    #[error("is not one of {choices}")]
+    Unknown { choices: &'static str },
+    #[error("must be after {other}")]
+    Order { other: &'static str },
+}

@@ -1,0 +1,9 @@
+//! Peerage: identity and authorization for the platforms on which managed service providers run
+//! their customers' IT.
+//!
+//! The rooms in reading order. Imports point one way, transport -> application -> domain, decision,
+//! storage, crypto; `tests/it/architecture.rs` holds them to it.
+
+pub mod domain;
+pub mod decision;
+pub mod transport;

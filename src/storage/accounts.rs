@@ -1,0 +1,249 @@
+//! Accounts and their tree.
+//!
+//! `path` is the ids from the root down, joined by `/`. In byte order a path comes before every
+//! path below it, and all paths below `p` lie between `p/` and `p0`, because `0` follows `/`.
+//!
+//! INVARIANT: a row is never removed; a deleted account keeps its id, so that no other can take it.
+//! Lists and look-ups show live accounts only.
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
+
+use super::code::{Coded as _, from_json, to_json};
+use super::entity::account::{ActiveModel, Column, Entity, Model};
+use super::error::StoreError;
+use super::write;
+use crate::domain::account::{Account, AccountKind, SuspensionScope};
+use crate::domain::ids::{AccountId, PeerId};
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+
+const TABLE: &str = "accounts";
+
+/// Inserts an account below its parent, which must be there.
+///
+/// # Errors
+/// [`super::Constraint::AccountId`] where the id was ever used; [`StoreError::Missing`] without
+/// the parent.
+pub async fn insert(conn: &impl ConnectionTrait, account: &Account) -> Result<(), StoreError> {
+    let (path, depth) = match &account.parent {
+        None => (account.id.to_string(), 1),
+        Some(parent) => below(&row(conn, parent).await?, &account.id),
+    };
+    let mut model = to_row(account)?;
+    model.path = path;
+    model.depth = depth;
+    write::insert::<Entity>(conn, model).await
+}
+
+/// Writes everything about an account but its place in the tree.
+///
+/// # Errors
+/// [`StoreError::Missing`] without the account.
+pub async fn update(conn: &impl ConnectionTrait, account: &Account) -> Result<(), StoreError> {
+    let mut model = ActiveModel::from(to_row(account)?).reset_all();
+    model.id = ActiveValue::NotSet;
+    model.parent_id = ActiveValue::NotSet;
+    model.path = ActiveValue::NotSet;
+    model.depth = ActiveValue::NotSet;
+    model.create_time = ActiveValue::NotSet;
+    model.delete_time = ActiveValue::NotSet;
+    let updated = Entity::update_many().set(model).filter(is(&account.id)).exec(conn).await?;
+    write::met_one(updated.rows_affected, || missing(&account.id))
+}
+
+/// Moves an account below the parent it now names, with everything below it; its other fields are
+/// written too. Whether the move makes a cycle is the caller's to know.
+///
+/// # Errors
+/// [`StoreError::Missing`] without the account or its new parent.
+pub async fn move_subtree(conn: &impl ConnectionTrait, account: &Account) -> Result<(), StoreError> {
+    let old = row(conn, &account.id).await?;
+    let (path, depth) = match &account.parent {
+        None => (account.id.to_string(), 1),
+        Some(parent) => below(&row(conn, parent).await?, &account.id),
+    };
+    // What follows the old path, counted in characters from 1.
+    let rest_from = i32::try_from(old.path.len()).unwrap_or(i32::MAX).saturating_add(1);
+    let rest = Func::cust("substr").arg(Expr::col(Column::Path)).arg(Expr::val(rest_from));
+    let new_path = Expr::val(path).binary(concatenation(), SimpleExpr::from(rest));
+    Entity::update_many()
+        .col_expr(Column::Path, new_path)
+        .col_expr(Column::Depth, Expr::col(Column::Depth).add(depth.saturating_sub(old.depth)))
+        .filter(within(&old.path))
+        .exec(conn)
+        .await?;
+    let parent = account.parent.as_ref().map(AccountId::to_string);
+    Entity::update_many().col_expr(Column::ParentId, Expr::value(parent)).filter(is(&account.id)).exec(conn).await?;
+    update(conn, account).await
+}
+
+/// Deletes accounts for good; their ids stay taken.
+///
+/// # Errors
+/// What the database reports.
+pub async fn tombstone(
+    conn: &impl ConnectionTrait,
+    ids: &[AccountId],
+    now: Timestamp,
+    revision: i64,
+) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::DeleteTime, Expr::value(now.as_micros()))
+        .col_expr(Column::UpdateTime, Expr::value(now.as_micros()))
+        .col_expr(Column::UpdateRevision, Expr::value(revision))
+        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+        .filter(Column::Id.is_in(ids.iter().map(AccountId::as_str)))
+        .filter(Column::DeleteTime.is_null())
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether an id is, or ever was, an account's.
+///
+/// # Errors
+/// What the database reports.
+pub async fn id_taken(conn: &impl ConnectionTrait, id: &AccountId) -> Result<bool, StoreError> {
+    Ok(Entity::find_by_id(id.as_str()).count(conn).await? > 0)
+}
+
+/// Finds a live account.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Option<Account>, StoreError> {
+    live().filter(is(id)).one(conn).await?.map(from_row).transpose()
+}
+
+/// Gets a live account.
+///
+/// # Errors
+/// [`StoreError::Missing`] without the account.
+pub async fn get(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Account, StoreError> {
+    find(conn, id).await?.ok_or_else(|| missing(id))
+}
+
+/// Finds those of these accounts that are live, by id.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find_many(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
+    let ids = ids.iter().map(AccountId::as_str);
+    page(conn, live().filter(Column::Id.is_in(ids)), None, None).await
+}
+
+/// Lists the live children of an account by id.
+///
+/// # Errors
+/// What the database reports.
+pub async fn list_children(
+    conn: &impl ConnectionTrait,
+    parent: &AccountId,
+    after: Option<&AccountId>,
+    limit: u64,
+) -> Result<Vec<Account>, StoreError> {
+    page(conn, live().filter(Column::ParentId.eq(parent.as_str())), after, Some(limit)).await
+}
+
+/// Lists an account and everything live below it by id.
+///
+/// # Errors
+/// What the database reports.
+pub async fn list_subtree(
+    conn: &impl ConnectionTrait,
+    top: &AccountId,
+    after: Option<&AccountId>,
+    limit: u64,
+) -> Result<Vec<Account>, StoreError> {
+    let Some(top) = Entity::find_by_id(top.as_str()).one(conn).await? else { return Ok(Vec::new()) };
+    page(conn, live().filter(within(&top.path)), after, Some(limit)).await
+}
+
+fn live() -> Select<Entity> {
+    Entity::find().filter(Column::DeleteTime.is_null())
+}
+
+fn is(id: &AccountId) -> SimpleExpr {
+    Column::Id.eq(id.as_str())
+}
+
+/// The account at a path and everything below it.
+pub(super) fn within(path: &str) -> Condition {
+    Condition::any()
+        .add(Column::Path.eq(path))
+        .add(Condition::all().add(Column::Path.gte(format!("{path}/"))).add(Column::Path.lt(format!("{path}0"))))
+}
+
+async fn page(
+    conn: &impl ConnectionTrait,
+    mut select: Select<Entity>,
+    after: Option<&AccountId>,
+    limit: Option<u64>,
+) -> Result<Vec<Account>, StoreError> {
+    if let Some(after) = after {
+        select = select.filter(Column::Id.gt(after.as_str()));
+    }
+    let rows = select.order_by_asc(Column::Id).limit(limit).all(conn).await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+async fn row(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Model, StoreError> {
+    live().filter(is(id)).one(conn).await?.ok_or_else(|| missing(id))
+}
+
+fn below(parent: &Model, id: &AccountId) -> (String, i64) {
+    (format!("{}/{id}", parent.path), parent.depth.saturating_add(1))
+}
+
+fn concatenation() -> sea_orm::sea_query::BinOper {
+    sea_orm::sea_query::BinOper::Custom("||".into())
+}
+
+fn missing(id: &AccountId) -> StoreError {
+    StoreError::missing(TABLE, id)
+}
+
+fn to_row(account: &Account) -> Result<Model, StoreError> {
+    let key = &account.id;
+    Ok(Model {
+        id: key.to_string(),
+        parent_id: account.parent.as_ref().map(AccountId::to_string),
+        kind: account.kind.word().to_owned(),
+        title: account.title.clone(),
+        title_key: text::fold(&account.title),
+        path: String::new(),
+        depth: 0,
+        labels: to_json(&account.labels, TABLE, key)?,
+        suspension: account.suspension.map(|scope| scope.word().to_owned()),
+        settings: to_json(&account.settings, TABLE, key)?,
+        first_peer: account.first_peer.map(PeerId::as_uuid),
+        create_time: account.create_time.as_micros(),
+        update_time: account.update_time.as_micros(),
+        delete_time: None,
+        version: account.version,
+        update_revision: account.update_revision,
+    })
+}
+
+pub(super) fn from_row(row: Model) -> Result<Account, StoreError> {
+    let key = &row.id;
+    let id = |text: &str| AccountId::parse(text).map_err(|_| StoreError::corrupt(TABLE, key));
+    Ok(Account {
+        id: id(key)?,
+        parent: row.parent_id.as_deref().map(id).transpose()?,
+        kind: AccountKind::read(&row.kind, TABLE, key)?,
+        title: row.title,
+        labels: from_json(&row.labels, TABLE, key)?,
+        suspension: row.suspension.map(|word| SuspensionScope::read(&word, TABLE, key)).transpose()?,
+        settings: from_json(&row.settings, TABLE, key)?,
+        first_peer: row.first_peer.map(PeerId::from),
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        version: row.version,
+        update_revision: row.update_revision,
+    })
+}

@@ -1,0 +1,147 @@
+//! API keys, of which only the hash is kept.
+//!
+//! A revoked key stays as a row, so that a list can show when it ended.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _,
+};
+
+use super::code::fixed;
+use super::entity::api_key::{Column, Entity, Model};
+use super::error::StoreError;
+use super::write;
+use crate::domain::api_key::ApiKey;
+use crate::domain::ids::{ApiKeyId, PeerId};
+use crate::domain::time::Timestamp;
+
+const TABLE: &str = "api_keys";
+
+/// Inserts a key.
+///
+/// # Errors
+/// [`super::Constraint::ApiKey`] where the same key is there already.
+pub async fn insert(conn: &impl ConnectionTrait, key: &ApiKey) -> Result<(), StoreError> {
+    write::insert::<Entity>(conn, to_row(key)).await
+}
+
+/// Revokes a key, once: the time of the first revocation stays.
+///
+/// # Errors
+/// What the database reports.
+pub async fn revoke(
+    conn: &impl ConnectionTrait,
+    id: ApiKeyId,
+    now: Timestamp,
+    revision: i64,
+) -> Result<(), StoreError> {
+    let update = Entity::update_many().filter(Column::Id.eq(id.as_uuid()));
+    revoke_those(update, now, revision).exec(conn).await?;
+    Ok(())
+}
+
+/// Revokes all keys of a peer that are not revoked; returns them as they were before.
+///
+/// # Errors
+/// What the database reports.
+pub async fn revoke_all_of_peer(
+    conn: &impl ConnectionTrait,
+    peer: PeerId,
+    now: Timestamp,
+    revision: i64,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let rows = Entity::find()
+        .filter(Column::PeerId.eq(peer.as_uuid()))
+        .filter(Column::RevokeTime.is_null())
+        .order_by_asc(Column::Id)
+        .all(conn)
+        .await?;
+    let keys = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+    let update = Entity::update_many().filter(Column::PeerId.eq(peer.as_uuid()));
+    revoke_those(update, now, revision).exec(conn).await?;
+    Ok(keys)
+}
+
+fn revoke_those(
+    update: sea_orm::UpdateMany<Entity>,
+    now: Timestamp,
+    revision: i64,
+) -> sea_orm::UpdateMany<Entity> {
+    update
+        .col_expr(Column::RevokeTime, Expr::value(now.as_micros()))
+        .col_expr(Column::UpdateRevision, Expr::value(revision))
+        .filter(Column::RevokeTime.is_null())
+}
+
+/// Notes when a key was used last; an earlier time than the stored one changes nothing. This is no
+/// policy change.
+///
+/// # Errors
+/// What the database reports.
+pub async fn touch(conn: &impl ConnectionTrait, id: ApiKeyId, now: Timestamp) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::LastUsedTime, Expr::value(now.as_micros()))
+        .filter(Column::Id.eq(id.as_uuid()))
+        .filter(Column::LastUsedTime.is_null().or(Column::LastUsedTime.lte(now.as_micros())))
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// Finds a key, revoked or not.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find(conn: &impl ConnectionTrait, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    Entity::find_by_id(id.as_uuid()).one(conn).await?.map(from_row).transpose()
+}
+
+/// Lists the keys of a peer by id, revoked ones included.
+///
+/// # Errors
+/// What the database reports.
+pub async fn list_of_peer(
+    conn: &impl ConnectionTrait,
+    peer: PeerId,
+    after: Option<ApiKeyId>,
+    limit: u64,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let rows = Entity::find()
+        .filter(Column::PeerId.eq(peer.as_uuid()))
+        .apply_if(after, |select, after| select.filter(Column::Id.gt(after.as_uuid())))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(conn)
+        .await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+fn to_row(key: &ApiKey) -> Model {
+    Model {
+        id: key.id.as_uuid(),
+        peer_id: key.peer.as_uuid(),
+        title: key.title.clone(),
+        hash: key.hash.to_vec(),
+        creator: key.creator.map(PeerId::as_uuid),
+        create_time: key.create_time.as_micros(),
+        expire_time: key.expire_time.map(Timestamp::as_micros),
+        revoke_time: key.revoke_time.map(Timestamp::as_micros),
+        last_used_time: None,
+        update_revision: key.update_revision,
+    }
+}
+
+fn from_row(row: Model) -> Result<ApiKey, StoreError> {
+    Ok(ApiKey {
+        id: ApiKeyId::from(row.id),
+        peer: PeerId::from(row.peer_id),
+        title: row.title,
+        hash: fixed(&row.hash, TABLE, &row.id)?,
+        creator: row.creator.map(PeerId::from),
+        create_time: Timestamp::from_micros(row.create_time),
+        expire_time: row.expire_time.map(Timestamp::from_micros),
+        revoke_time: row.revoke_time.map(Timestamp::from_micros),
+        update_revision: row.update_revision,
+    })
+}

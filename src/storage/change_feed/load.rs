@@ -1,0 +1,291 @@
+//! Reading every fact there is, at one revision.
+//!
+//! Rows come in chunks by key, so that memory does not grow with the database, and only the columns
+//! that a decision reads are asked for.
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::domain::binding::{Mode, Reach};
+use crate::domain::fact::{ApiKeyFact, BindingFact, Fact, GroupFact, MemberFact, PeerFact};
+use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
+use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::time::Timestamp;
+use crate::storage::code::{Coded as _, fixed};
+use crate::storage::entity::{account, api_key, group, group_member, peer, permission, role, role_binding};
+use crate::storage::error::StoreError;
+use crate::storage::{Store, accounts, bindings, facts, permissions, roles};
+
+/// Rows read at once.
+const CHUNK: u64 = 8192;
+
+/// Reads all facts in one consistent transaction and hands them over one by one: permissions,
+/// accounts (parents before children), roles, groups, peers, members, bindings, API keys that are
+/// neither revoked nor over at `now`. Returns the revision they stand at.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] where a row cannot be read; otherwise what the database reports.
+pub async fn load(store: &Store, now: Timestamp, mut take: impl FnMut(Fact) + Send) -> Result<i64, StoreError> {
+    let transaction = store.begin_read().await?;
+    let conn = transaction.connection();
+    let revision = super::revision(conn).await?;
+    permission_facts(conn, &mut take).await?;
+    account_facts(conn, &mut take).await?;
+    role_facts(conn, &mut take).await?;
+    group_facts(conn, &mut take).await?;
+    peer_facts(conn, &mut take).await?;
+    member_facts(conn, &mut take).await?;
+    binding_facts(conn, &mut take).await?;
+    api_key_facts(conn, now, &mut take).await?;
+    transaction.finish().await?;
+    Ok(revision)
+}
+
+async fn permission_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    for row in permission::Entity::find().order_by_asc(permission::Column::Name).all(conn).await? {
+        take(Fact::Permission(permissions::from_row(row)?));
+    }
+    Ok(())
+}
+
+/// In the order of paths, a parent comes before what is below it.
+async fn account_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let rows = account::Entity::find()
+            .filter(account::Column::DeleteTime.is_null())
+            .filter(account::Column::Path.gt(after.as_str()))
+            .order_by_asc(account::Column::Path)
+            .limit(CHUNK)
+            .all(conn)
+            .await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after.clone_from(&last.path);
+        for row in rows {
+            take(Fact::Account(facts::account(&accounts::from_row(row)?)));
+        }
+    }
+}
+
+async fn role_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    let mut after = String::new();
+    loop {
+        let rows = role::Entity::find()
+            .filter(role::Column::Id.gt(after.as_str()))
+            .order_by_asc(role::Column::Id)
+            .limit(CHUNK / 16)
+            .all(conn)
+            .await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after.clone_from(&last.id);
+        for row in rows {
+            take(Fact::Role(facts::role(&roles::from_row(row)?)));
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct GroupRow {
+    id: Uuid,
+    account_id: String,
+}
+
+async fn group_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    use group::Column::{AccountId as Account, Id};
+    let mut after = None;
+    loop {
+        let rows: Vec<GroupRow> = chunk::<group::Entity, _>(conn, [Id, Account], Id, after).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.id);
+        for row in rows {
+            let account = account_id(&row.account_id, "groups", row.id)?;
+            take(Fact::Group(GroupFact { id: GroupId::from(row.id), account }));
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct PeerRow {
+    id: Uuid,
+    user_name_key: String,
+    kind: String,
+    home_id: String,
+    status: String,
+    expire_time: Option<i64>,
+    person: Option<Uuid>,
+}
+
+async fn peer_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    use peer::Column::{ExpireTime, HomeId, Id, Kind, Person, Status, UserNameKey};
+    const TABLE: &str = "peers";
+    let columns = [Id, UserNameKey, Kind, HomeId, Status, ExpireTime, Person];
+    let mut after = None;
+    loop {
+        let rows: Vec<PeerRow> = chunk::<peer::Entity, _>(conn, columns, Id, after).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.id);
+        for row in rows {
+            take(Fact::Peer(PeerFact {
+                id: PeerId::from(row.id),
+                user_name_hash: facts::user_name_hash(&row.user_name_key),
+                kind: PeerKind::read(&row.kind, TABLE, &row.id)?,
+                home: account_id(&row.home_id, TABLE, row.id)?,
+                status: PeerStatus::read(&row.status, TABLE, &row.id)?,
+                expire_time: row.expire_time.map(Timestamp::from_micros),
+                person: row.person.map(PeerId::from),
+            }));
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct MemberRow {
+    group_id: Uuid,
+    peer_id: Uuid,
+    mode: String,
+    start_time: i64,
+    expire_time: Option<i64>,
+}
+
+async fn member_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    use group_member::Column::{ExpireTime, GroupId as Group, Mode as MemberMode, PeerId as Peer, StartTime};
+    const TABLE: &str = "group_members";
+    let mut after: Option<(Uuid, Uuid)> = None;
+    loop {
+        let mut select = group_member::Entity::find();
+        if let Some((group, peer)) = after {
+            select = select.filter(Group.gt(group).or(Group.eq(group).and(Peer.gt(peer))));
+        }
+        let rows = select
+            .select_only()
+            .columns([Group, Peer, MemberMode, StartTime, ExpireTime])
+            .order_by_asc(Group)
+            .order_by_asc(Peer)
+            .limit(CHUNK)
+            .into_model::<MemberRow>()
+            .all(conn)
+            .await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some((last.group_id, last.peer_id));
+        for row in rows {
+            let corrupt = || StoreError::corrupt(TABLE, format!("{}/{}", row.group_id, row.peer_id));
+            take(Fact::Member(MemberFact {
+                group: GroupId::from(row.group_id),
+                peer: PeerId::from(row.peer_id),
+                mode: Mode::read(&row.mode, TABLE, &row.peer_id)?,
+                window: bindings::window(row.start_time, row.expire_time).ok_or_else(corrupt)?,
+            }));
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct BindingRow {
+    id: Uuid,
+    peer_id: Option<Uuid>,
+    group_id: Option<Uuid>,
+    role_id: String,
+    account_id: String,
+    reach: String,
+    mode: String,
+    start_time: i64,
+    expire_time: Option<i64>,
+}
+
+async fn binding_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
+    use role_binding::Column as Of;
+    const TABLE: &str = bindings::TABLE;
+    let columns = [
+        Of::Id,
+        Of::PeerId,
+        Of::GroupId,
+        Of::RoleId,
+        Of::AccountId,
+        Of::Reach,
+        Of::Mode,
+        Of::StartTime,
+        Of::ExpireTime,
+    ];
+    let mut after = None;
+    loop {
+        let rows: Vec<BindingRow> = chunk::<role_binding::Entity, _>(conn, columns, Of::Id, after).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.id);
+        for row in rows {
+            let corrupt = || StoreError::corrupt(TABLE, row.id);
+            take(Fact::Binding(BindingFact {
+                id: BindingId::from(row.id),
+                principal: bindings::principal(row.peer_id, row.group_id).ok_or_else(corrupt)?,
+                role: RoleId::parse(&row.role_id).map_err(|_| corrupt())?,
+                account: account_id(&row.account_id, TABLE, row.id)?,
+                reach: Reach::read(&row.reach, TABLE, &row.id)?,
+                mode: Mode::read(&row.mode, TABLE, &row.id)?,
+                window: bindings::window(row.start_time, row.expire_time).ok_or_else(corrupt)?,
+            }));
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct ApiKeyRow {
+    id: Uuid,
+    peer_id: Uuid,
+    hash: Vec<u8>,
+    expire_time: Option<i64>,
+    revoke_time: Option<i64>,
+}
+
+/// Keys that no longer count are read too and left out here: there are few of them, and the order
+/// by id needs no other index.
+async fn api_key_facts(
+    conn: &impl ConnectionTrait,
+    now: Timestamp,
+    take: &mut impl FnMut(Fact),
+) -> Result<(), StoreError> {
+    use api_key::Column::{ExpireTime, Hash, Id, PeerId as Peer, RevokeTime};
+    let mut after = None;
+    loop {
+        let columns = [Id, Peer, Hash, ExpireTime, RevokeTime];
+        let rows: Vec<ApiKeyRow> = chunk::<api_key::Entity, _>(conn, columns, Id, after).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(last.id);
+        for row in rows {
+            let over = row.expire_time.is_some_and(|expire| expire <= now.as_micros());
+            if row.revoke_time.is_some() || over {
+                continue;
+            }
+            take(Fact::ApiKey(ApiKeyFact {
+                id: ApiKeyId::from(row.id),
+                peer: PeerId::from(row.peer_id),
+                hash: fixed(&row.hash, "api_keys", &row.id)?,
+                expire_time: row.expire_time.map(Timestamp::from_micros),
+            }));
+        }
+    }
+}
+
+/// The next rows of a table whose key is one UUID.
+async fn chunk<E, M>(
+    conn: &impl ConnectionTrait,
+    columns: impl IntoIterator<Item = E::Column>,
+    key: E::Column,
+    after: Option<Uuid>,
+) -> Result<Vec<M>, StoreError>
+where
+    E: EntityTrait,
+    M: FromQueryResult + Send + Sync,
+{
+    let mut select = E::find();
+    if let Some(after) = after {
+        select = select.filter(key.gt(after));
+    }
+    let rows = select.select_only().columns(columns).order_by_asc(key).limit(CHUNK).into_model::<M>().all(conn).await;
+    rows.map_err(StoreError::from)
+}
+
+fn account_id(text: &str, table: &'static str, key: Uuid) -> Result<AccountId, StoreError> {
+    AccountId::parse(text).map_err(|_| StoreError::corrupt(table, key))
+}

@@ -1,0 +1,93 @@
+//! Which facts stored resources are: the same mapping for the feed and for loading everything.
+//!
+//! A deleted account is no fact, and neither is a key that is revoked or over; a deleted peer is
+//! one until it is purged, so that decisions can tell it from one that never was.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::account::Account;
+use crate::domain::api_key::ApiKey;
+use crate::domain::binding::Binding;
+use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, GroupFact, MemberFact, PeerFact, RoleFact};
+use crate::domain::group::{Group, Member};
+use crate::domain::peer::Peer;
+use crate::domain::role::Role;
+use crate::domain::time::Timestamp;
+
+#[must_use]
+pub fn account(account: &Account) -> AccountFact {
+    AccountFact {
+        id: account.id.clone(),
+        parent: account.parent.clone(),
+        kind: account.kind,
+        suspension: account.suspension,
+        partner_access: account.settings.partner_access.unwrap_or_default(),
+        labels: account.labels.clone(),
+        role_packs: account.settings.role_packs.clone(),
+    }
+}
+
+#[must_use]
+pub fn peer(peer: &Peer) -> PeerFact {
+    PeerFact {
+        id: peer.id,
+        user_name_hash: user_name_hash(&peer.user_name.key()),
+        kind: peer.kind,
+        home: peer.home.clone(),
+        status: peer.status,
+        expire_time: peer.expire_time,
+        person: peer.person,
+    }
+}
+
+/// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.
+#[must_use]
+pub fn user_name_hash(key: &str) -> u128 {
+    let hash = Sha256::digest(key.as_bytes());
+    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+}
+
+#[must_use]
+pub fn role(role: &Role) -> RoleFact {
+    RoleFact {
+        id: role.id.clone(),
+        origin: role.origin.clone(),
+        grants: role.grants.clone(),
+        rules: role.rules.clone(),
+    }
+}
+
+#[must_use]
+pub fn binding(binding: &Binding) -> BindingFact {
+    BindingFact {
+        id: binding.id,
+        principal: binding.principal,
+        role: binding.role.clone(),
+        account: binding.account.clone(),
+        reach: binding.reach,
+        mode: binding.mode,
+        window: binding.window,
+    }
+}
+
+#[must_use]
+pub fn group(group: &Group) -> GroupFact {
+    GroupFact { id: group.id, account: group.account.clone() }
+}
+
+#[must_use]
+pub fn member(member: &Member) -> MemberFact {
+    MemberFact { group: member.group, peer: member.peer, mode: member.mode, window: member.window }
+}
+
+/// The fact that a key is at a time, or `None` of a key that is revoked or over.
+#[must_use]
+pub fn api_key(key: &ApiKey, now: Timestamp) -> Option<ApiKeyFact> {
+    let over = key.expire_time.is_some_and(|expire| expire <= now);
+    (key.revoke_time.is_none() && !over).then(|| ApiKeyFact {
+        id: key.id,
+        peer: key.peer,
+        hash: key.hash,
+        expire_time: key.expire_time,
+    })
+}

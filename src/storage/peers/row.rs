@@ -1,0 +1,62 @@
+//! Rows of peers to domain peers and back.
+
+use super::TABLE;
+use crate::domain::ids::{AccountId, PeerId, RoleId};
+use crate::domain::peer::{Peer, PeerKind, PeerStatus, UserName};
+use crate::domain::text;
+use crate::domain::time::Timestamp;
+use crate::storage::code::{Coded as _, from_json, to_json};
+use crate::storage::entity::peer::Model;
+use crate::storage::error::StoreError;
+
+pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
+    let profile = &peer.profile;
+    Ok(Model {
+        id: peer.id.as_uuid(),
+        user_name: peer.user_name.as_str().to_owned(),
+        user_name_key: peer.user_name.key(),
+        home_id: peer.home.to_string(),
+        kind: peer.kind.word().to_owned(),
+        status: peer.status.word().to_owned(),
+        profile: to_json(profile, TABLE, &peer.id)?,
+        full_name_key: text::fold(&profile.full_name()),
+        email_key: text::fold(&profile.email),
+        company_key: text::fold(&profile.company_name),
+        two_factor: profile.two_factor.word().to_owned(),
+        org_user: text::fold(&profile.org_user),
+        default_role: peer.default_role.as_ref().map(RoleId::to_string),
+        expire_time: peer.expire_time.map(Timestamp::as_micros),
+        person: peer.person.map(PeerId::as_uuid),
+        create_time: peer.create_time.as_micros(),
+        update_time: peer.update_time.as_micros(),
+        delete_time: peer.delete_time.map(Timestamp::as_micros),
+        last_login_time: peer.last_login_time.map(Timestamp::as_micros),
+        last_active_time: peer.last_active_time.map(Timestamp::as_micros),
+        version: peer.version,
+        update_revision: peer.update_revision,
+    })
+}
+
+pub(super) fn read(row: Model) -> Result<Peer, StoreError> {
+    let key = &row.id;
+    let corrupt = || StoreError::corrupt(TABLE, key);
+    let default_role = row.default_role.as_deref().map(RoleId::parse).transpose().map_err(|_| corrupt())?;
+    Ok(Peer {
+        id: PeerId::from(row.id),
+        user_name: UserName::parse(&row.user_name).map_err(|_| corrupt())?,
+        kind: PeerKind::read(&row.kind, TABLE, key)?,
+        home: AccountId::parse(&row.home_id).map_err(|_| corrupt())?,
+        status: PeerStatus::read(&row.status, TABLE, key)?,
+        profile: from_json(&row.profile, TABLE, key)?,
+        expire_time: row.expire_time.map(Timestamp::from_micros),
+        person: row.person.map(PeerId::from),
+        default_role,
+        create_time: Timestamp::from_micros(row.create_time),
+        update_time: Timestamp::from_micros(row.update_time),
+        delete_time: row.delete_time.map(Timestamp::from_micros),
+        last_login_time: row.last_login_time.map(Timestamp::from_micros),
+        last_active_time: row.last_active_time.map(Timestamp::from_micros),
+        version: row.version,
+        update_revision: row.update_revision,
+    })
+}

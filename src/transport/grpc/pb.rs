@@ -1,0 +1,17 @@
+//! Generated messages, clients and servers, alone in here with the lints that generated code breaks.
+
+#![expect(
+    clippy::all,
+    clippy::indexing_slicing,
+    clippy::allow_attributes_without_reason,
+    clippy::wildcard_enum_match_arm,
+    missing_debug_implementations,
+    unreachable_pub,
+    rust_2018_idioms,
+    reason = "the code generator writes as it does"
+)]
+
+tonic::include_proto!("peerage.v1");
+
+/// Every message and service as a `FileDescriptorSet`, for reflection and for tests of the contract.
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.binpb"));
