@@ -38,6 +38,10 @@ proto:
 proto-baseline:
     source .ci/tools; need_buf; buf build proto --exclude-source-info -o proto/baseline.binpb
 
+
+# Checks the audit format against its page and its test vectors.
+audit-format:
+    python3 tests/audit_format.py
 # Runs the snippets of README.md and the commands that the demo prints.
 snippets:
     cargo build --locked

@@ -6,4 +6,7 @@
 
 pub mod domain;
 pub mod decision;
+pub mod crypto;
+pub mod storage;
+pub mod application;
 pub mod transport;

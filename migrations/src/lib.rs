@@ -11,8 +11,8 @@ mod column;
 mod foundation;
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::seaql_migrations;
 use sea_orm_migration::sea_orm::EntityTrait as _;
+use sea_orm_migration::seaql_migrations;
 
 /// Every migration there is, oldest first.
 #[derive(Debug)]
@@ -22,6 +22,17 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![Box::new(foundation::Foundation)]
     }
+}
+
+/// Runs the migrations that a database has not seen.
+///
+/// # Errors
+/// What the database reports.
+pub async fn run<'c, C>(connection: C) -> Result<(), DbErr>
+where
+    C: IntoSchemaManagerConnection<'c>,
+{
+    Migrator::up(connection, None).await
 }
 
 /// The names of this release's migrations, oldest first.

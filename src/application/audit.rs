@@ -1,16 +1,19 @@
 //! Audit events: which log they stand in, what every one of them says, and how they are read.
 
-use sea_orm::ConnectionTrait;
+use std::sync::{Mutex, PoisonError};
+
+use sea_orm::DatabaseTransaction;
 
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
-use super::write::Act;
+use super::guard::View;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::account::AccountKind;
-use crate::domain::audit::{ActingPeer, Actor, AuditDraft, Personal, Target};
+use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, SealedEvent, Target, open};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage;
+use crate::storage::audit::Entry;
 
 /// The account in whose log an act on an account stands: departments write to their customer's.
 #[must_use]
@@ -47,13 +50,61 @@ pub(super) fn system_draft(name: &str, now: Timestamp, action: &str, target: Tar
 }
 
 /// Writes acts to their logs within a transaction.
+///
+/// # Errors
+/// [`Error::Internal`] without randomness, [`Error::Store`] where the database could not keep them.
 pub(super) async fn append(
     ctx: &Ctx,
-    connection: &impl ConnectionTrait,
-    acts: &[Act],
+    transaction: &DatabaseTransaction,
+    acts: &[Entry],
     revision: Option<i64>,
     now: Timestamp,
 ) -> Result<()> {
-    let _ = (ctx, connection, acts, revision, now);
-    Err(Error::Unimplemented)
+    // Storage draws no random numbers and its sources cannot fail, so a failure is kept until the end,
+    // where it undoes the transaction.
+    let failure = Mutex::new(None);
+    let keep = |error: Error| *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    let mut event_id = || ctx.entropy.uuid(now).map_err(keep).unwrap_or_default();
+    let mut salt = || ctx.entropy.bytes().map_err(keep).unwrap_or([0; 32]);
+    let recording =
+        storage::audit::Recording { revision, recorded_time: now, event_id: &mut event_id, salt: &mut salt };
+    storage::audit::append(transaction, acts, recording).await?;
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+/// Which events are listed.
+#[derive(Debug, Clone)]
+pub struct ListEvents {
+    pub account: AccountId,
+    pub after_seq: i64,
+    pub limit: u64,
+}
+
+/// An event with the bytes that its hash is made of.
+#[derive(Debug, Clone)]
+pub struct ListedEvent {
+    pub sealed: SealedEvent,
+    pub event: AuditEvent,
+}
+
+/// Lists the events of an account's log, oldest first.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
+    let snapshot = ctx.snapshot();
+    View::of(&snapshot, call.caller.peer, ctx.clock.now())?.admit_at("audit.view", &request.account)?;
+    let sealed =
+        storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
+    sealed
+        .into_iter()
+        .map(|sealed| {
+            let event =
+                open(&sealed.bytes, &sealed.personal).map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
+            Ok(ListedEvent { sealed, event })
+        })
+        .collect()
 }

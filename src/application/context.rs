@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::refusals::Refusals;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::fact::Change;
@@ -70,6 +71,7 @@ pub struct Ctx {
     pub clock: Clock,
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
+    pub refusals: Refusals,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
 }
@@ -84,7 +86,7 @@ impl Ctx {
         compiler: Compiler,
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { store, clock, entropy: Entropy, packs, snapshot, compiler: Mutex::new(compiler) }
+        Self { store, clock, entropy: Entropy, packs, refusals: Refusals::default(), snapshot, compiler: Mutex::new(compiler) }
     }
 
     /// The published snapshot, without waiting.
@@ -126,7 +128,7 @@ impl Ctx {
 }
 
 /// Who is calling, and by which credential.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Caller {
     pub peer: PeerId,
     pub api_key: ApiKeyId,

@@ -21,10 +21,12 @@ impl Violation {
     }
 }
 
-/// A state or a rule that stands in the way.
+/// A state or a rule that stands in the way, by the name the API gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Precondition {
-    /// The parent's kind holds no children of this kind.
+    LastAdministrator,
+    AccountIsRoot,
+    /// The parent's kind holds no children of this kind, or the role is not for accounts of it.
     AccountKindNotAllowed,
     AccountTooDeep,
     AccountCycle,
@@ -32,40 +34,46 @@ pub enum Precondition {
     AccountSuspended,
     AccountNotSuspended,
     /// A child would be looser than what it inherits.
-    SettingsLooserThanInherited,
-    /// Only peers homed there, or the operator with a reason, change partner access.
-    PartnerAccessNotYours,
-    RoleNotAssignable,
-    /// The role belongs elsewhere, or its pack is not switched on here.
-    RoleNotUsableHere,
-    RoleBuiltIn,
-    RoleInUse,
-    /// A copy would be looser than its source, or the source cannot be copied.
-    RoleCopyLooser,
-    PeerKindNotAllowed,
-    RoleAccountKindNotAllowed,
-    ReachNotAllowed,
-    TooManyHolders,
-    JustificationRequired,
-    LastAdministrator,
-    /// Only the operator may do this to the holder of an unassignable role.
-    HolderOfUnassignableRole,
-    PeerNotHomedThere,
-    PeerNotPerson,
-    PeerDisabled,
-    PeerEnabled,
+    SettingLoosened,
+    /// The setting has no place on an account of this kind.
+    SettingNotAllowed,
+    TemplateAmbiguous,
+    TemplateNotAvailable,
+    OwnerMissing,
+    NewOwnerNotEligible,
     PeerDeleted,
     PeerNotDeleted,
-    GroupMemberNotRelated,
-    GroupInUse,
-    ApiKeyRevoked,
-    ApiKeyLimit,
+    PeerState,
+    PeerKindNotAllowed,
+    /// Only a device or an integration may have this.
+    SystemPeerRequired,
+    RoleBuiltIn,
+    RoleInUse,
+    RoleUnassignable,
+    RoleNotUsable,
+    RolePackNotEnabled,
+    RolePackInUse,
+    /// A copy would be looser than its source.
+    RoleRulesLoosened,
+    /// Bindings that exist would break the role's new rules.
+    RoleRulesViolated,
+    ReachNotAllowed,
+    MaxHoldersReached,
+    JustificationRequired,
     /// Wildcards that exist would match a new permission; confirm first.
-    PermissionGainsNotConfirmed,
-    PermissionOwnedByAnother,
-    PermissionFlagsFixed,
-    CatalogueFull,
-    ReasonRequired,
+    GainsUnconfirmed,
+    GroupInUse,
+    MemberHomeNotRelated,
+    ApiKeyRevoked,
+}
+
+/// A rule by which the caller may not, whatever permissions it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Forbidden {
+    /// Only the operator disables or deletes the holder of an unassignable role.
+    OwnerProtected,
+    /// Only peers homed there, or the operator with a reason, change partner access.
+    PartnerAccessOfOthers,
 }
 
 /// Why a caller is not let in.
@@ -78,6 +86,19 @@ pub enum Unauthenticated {
     PeerDisabled,
     PeerExpired,
     HomeSuspended,
+}
+
+/// What is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Taken {
+    AccountId,
+    UserName,
+    RoleTitle,
+    GroupTitle,
+    RoleBinding,
+    GroupMember,
+    /// A permission that another pack or service registered.
+    Permission,
 }
 
 /// Why a use case did not do what was asked.
@@ -94,8 +115,18 @@ pub enum Error {
     Denied { permission: &'static str, account: AccountId, unmet: Requirements },
     #[error("this would give `{pattern}` on `accounts/{account}`, which the caller does not hold there")]
     Escalation { pattern: Pattern, account: AccountId },
-    #[error("there is already a {kind} `{name}`")]
-    AlreadyExists { kind: &'static str, name: String },
+    #[error("a rule forbids this on `{subject}`: {rule:?}")]
+    Forbidden { rule: Forbidden, subject: String },
+    #[error("{what:?} `{name}` is taken")]
+    AlreadyExists { what: Taken, name: String },
+    #[error("`request_id` was used for a different request")]
+    RequestIdReused,
+    #[error("the page token is not of this list")]
+    PageToken,
+    #[error("permission `{name}` is not registered")]
+    PermissionUnknown { field: String, name: String },
+    #[error("at most {most} {of} are allowed")]
+    LimitReached { of: &'static str, most: usize },
     #[error("the state does not allow this: {reason:?} of `{subject}`")]
     Precondition { reason: Precondition, subject: String },
     #[error("`{name}` was changed by someone else: the etag is stale")]

@@ -2,7 +2,7 @@
 //! and 8): the tree, the use of roles, owners, and the last full administrator.
 
 use super::ceiling::holder;
-use super::error::{Error, Precondition, Result};
+use super::error::{Error, Forbidden, Precondition, Result};
 use crate::decision::administrators::{account_left_alone, holders};
 use crate::decision::snapshot::{RoleRecord, Snapshot};
 use crate::decision::{AccountIndex, SnapshotError};
@@ -97,7 +97,7 @@ fn tree(after: &Snapshot, before: Option<&Fact>, fact: &AccountFact) -> Result<(
         _ => true,
     };
     if is_judged && is_looser(after, fact) {
-        return Err(Error::precondition(Precondition::SettingsLooserThanInherited, name()));
+        return Err(Error::precondition(Precondition::SettingLoosened, name()));
     }
     Ok(())
 }
@@ -118,16 +118,16 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
     let account = after.find_account(fact.account.as_str());
     let account = account.ok_or_else(|| Error::not_found("account", format!("accounts/{}", fact.account)))?;
     if !role.fact.rules.assignable && ownership == Ownership::Fixed {
-        return Err(Error::precondition(Precondition::RoleNotAssignable, name()));
+        return Err(Error::precondition(Precondition::RoleUnassignable, name()));
     }
     // A pack that was switched off later takes no role away that is held already.
     if is_first && !after.is_role_usable_at(&role.fact, account) {
-        return Err(Error::precondition(Precondition::RoleNotUsableHere, name()));
+        return Err(Error::precondition(Precondition::RoleNotUsable, name()));
     }
     let rules = &role.fact.rules;
     let kind = after.account(account).map(|record| record.fact.kind);
     if !rules.account_kinds.is_empty() && !kind.is_some_and(|kind| rules.account_kinds.contains(&kind)) {
-        return Err(Error::precondition(Precondition::RoleAccountKindNotAllowed, name()));
+        return Err(Error::precondition(Precondition::AccountKindNotAllowed, name()));
     }
     if !rules.reaches.is_empty() && !rules.reaches.contains(&fact.reach) {
         return Err(Error::precondition(Precondition::ReachNotAllowed, name()));
@@ -140,7 +140,7 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
     if let Some(most) = rules.max_holders
         && holders(after, index, account) > most as usize
     {
-        return Err(Error::precondition(Precondition::TooManyHolders, name()));
+        return Err(Error::precondition(Precondition::MaxHoldersReached, name()));
     }
     Ok(())
 }
@@ -176,14 +176,14 @@ fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership) -> Result<(
     if is_related {
         Ok(())
     } else {
-        Err(Error::precondition(Precondition::GroupMemberNotRelated, format!("groups/{}", fact.group)))
+        Err(Error::precondition(Precondition::MemberHomeNotRelated, format!("groups/{}", fact.group)))
     }
 }
 
 fn assignable(before: &Snapshot, fact: &BindingFact) -> Result<()> {
     let role = before.find_role(&fact.role).and_then(|role| before.role(role));
     if role.is_some_and(|role| !role.fact.rules.assignable) {
-        return Err(Error::precondition(Precondition::RoleNotAssignable, format!("roles/{}", fact.role)));
+        return Err(Error::precondition(Precondition::RoleUnassignable, format!("roles/{}", fact.role)));
     }
     Ok(())
 }
@@ -192,7 +192,7 @@ fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
     let group = before.find_group(fact.group).and_then(|group| before.group(group));
     let roles = group.into_iter().flat_map(|group| &group.bindings).filter_map(|binding| before.role(binding.role));
     match roles.into_iter().find(|role| !role.fact.rules.assignable) {
-        Some(role) => Err(Error::precondition(Precondition::RoleNotAssignable, format!("roles/{}", role.fact.id))),
+        Some(role) => Err(Error::precondition(Precondition::RoleUnassignable, format!("roles/{}", role.fact.id))),
         None => Ok(()),
     }
 }
@@ -210,7 +210,7 @@ fn peer(before: &Snapshot, old: &PeerFact, new: Option<&Fact>, standing: Standin
         .filter_map(|binding| before.role(binding.role))
         .any(|role| !role.fact.rules.assignable);
     if is_owner {
-        return Err(Error::precondition(Precondition::HolderOfUnassignableRole, format!("peers/{}", old.id)));
+        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{}", old.id) });
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! before it commits ([`ceiling`] for escalation, [`invariants`] for the rules nobody may bend), so
 //! that no path can forget. Neither wire messages nor SQL are known here.
 
+pub mod api_keys;
 pub mod audit;
 pub mod ceiling;
 pub mod context;
@@ -12,7 +13,8 @@ pub mod error;
 pub mod guard;
 pub mod invariants;
 pub mod packs;
+pub mod refusals;
 pub mod write;
 
-pub use context::{Call, Clock, Ctx, Entropy};
-pub use error::{Error, Precondition, Violation};
+pub use context::{Call, Caller, Clock, Ctx, Entropy};
+pub use error::{Error, Forbidden, Precondition, Result, Taken, Violation};

@@ -19,8 +19,8 @@ use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::audit::{AuditDraft, Target};
 use crate::domain::fact::{Change, Fact};
 use crate::domain::ids::AccountId;
-use crate::domain::invalid::Invalid;
 use crate::domain::time::Timestamp;
+use crate::storage::audit::Entry;
 use crate::storage::{self, PolicyTransaction};
 
 /// How long a request id is remembered, in microseconds: 24 hours.
@@ -34,13 +34,6 @@ enum Author<'a> {
     System(&'static str),
 }
 
-/// An act to be recorded, in the log of every account that it concerns.
-#[derive(Debug)]
-pub(super) struct Act {
-    pub(super) logs: Vec<AccountId>,
-    pub(super) draft: AuditDraft,
-}
-
 /// A change in the making. Dropping it undoes everything.
 #[derive(Debug)]
 pub struct Write<'a> {
@@ -50,7 +43,7 @@ pub struct Write<'a> {
     before: Arc<Snapshot>,
     now: Timestamp,
     changes: Vec<Change>,
-    acts: Vec<Act>,
+    acts: Vec<Entry>,
     ownership: Ownership,
 }
 
@@ -117,18 +110,16 @@ impl<'a> Write<'a> {
     /// What an earlier call with the same request id returned.
     ///
     /// # Errors
-    /// [`Error::Invalid`] where that call had another body.
+    /// [`Error::RequestIdReused`] where that call had another body.
     pub async fn repeated<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let Author::Caller { call, .. } = self.author else { return Ok(None) };
-        let Some(request_id) = call.request_id else { return Ok(None) };
-        let caller = call.caller.peer;
-        let found = storage::requests::find(self.connection(), caller, call.method, request_id).await?;
+        let Some(key) = request_key(call) else { return Ok(None) };
+        let found = storage::requests::find(self.connection(), &key).await?;
         let Some(found) = found.filter(|found| found.create_time.plus_micros(REQUEST_ID_LIFE_MICROS) > self.now) else {
             return Ok(None);
         };
         if found.body_hash != call.body_hash {
-            let why = Invalid::NotAllowed { why: "it was used for a different request" };
-            return Err(Error::invalid("request_id", why));
+            return Err(Error::RequestIdReused);
         }
         serde_json::from_slice(&found.response).map(Some).map_err(|error| Error::Internal(error.into()))
     }
@@ -231,7 +222,7 @@ impl<'a> Write<'a> {
         let mut logs: Vec<AccountId> = log.into_iter().chain(own).collect();
         logs.sort();
         logs.dedup();
-        self.acts.push(Act { logs, draft });
+        self.acts.push(Entry { logs, draft });
         self.acts.last_mut().map(|act| &mut act.draft).ok_or(Error::Unimplemented)
     }
 
@@ -295,22 +286,25 @@ impl<'a> Write<'a> {
 
     async fn remember<T: Serialize>(&self, result: &T) -> Result<()> {
         let Author::Caller { call, .. } = self.author else { return Ok(()) };
-        let Some(request_id) = call.request_id else { return Ok(()) };
+        let Some(key) = request_key(call) else { return Ok(()) };
         let response = serde_json::to_vec(result).map_err(|error| Error::Internal(error.into()))?;
-        let request = storage::requests::Request {
-            caller: call.caller.peer,
-            method: call.method.to_owned(),
-            request_id,
-            body_hash: call.body_hash,
-            response,
-            create_time: self.now,
-        };
+        let request =
+            storage::requests::StoredRequest { key, body_hash: call.body_hash, response, create_time: self.now };
         // One that has outlived its day gives way.
         let oldest = self.now.plus_micros(-REQUEST_ID_LIFE_MICROS);
         storage::requests::delete_older_than(self.connection(), oldest).await?;
         storage::requests::save(self.connection(), &request).await?;
         Ok(())
     }
+}
+
+/// Request ids are scoped to caller and method.
+fn request_key(call: &Call) -> Option<storage::requests::RequestKey> {
+    Some(storage::requests::RequestKey {
+        caller: call.caller.peer.to_string(),
+        method: call.method.to_owned(),
+        request_id: call.request_id?.to_string(),
+    })
 }
 
 /// How many revisions are read at once while catching up.

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, Model as _, NullAdapter};
+use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
 use crate::domain::permission::Permission;

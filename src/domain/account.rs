@@ -101,7 +101,7 @@ impl Settings {
 }
 
 /// An account as its administrators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub id: AccountId,
     pub parent: Option<AccountId>,

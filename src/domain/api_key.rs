@@ -1,5 +1,7 @@
 //! API keys: long-lived credentials of peers, of which only a hash is kept.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{ApiKeyId, PeerId};
 use super::time::Timestamp;
 
@@ -9,7 +11,7 @@ pub const TITLE_MAX: usize = 128;
 pub const KEYS_PER_PEER_MAX: usize = 100;
 
 /// An API key as its holder's administrators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     pub id: ApiKeyId,
     pub peer: PeerId,

@@ -35,7 +35,7 @@ pub enum Principal {
 }
 
 /// A role binding as its administrators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
     pub id: BindingId,
     pub principal: Principal,

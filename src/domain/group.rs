@@ -1,5 +1,7 @@
 //! Privilege groups: peers that gain the same bindings. Groups do not nest.
 
+use serde::{Deserialize, Serialize};
+
 use super::binding::Mode;
 use super::ids::{AccountId, GroupId, PeerId};
 use super::time::{Timestamp, Window};
@@ -9,7 +11,7 @@ pub const TITLE_MAX: usize = 128;
 pub const DESCRIPTION_MAX: usize = 1024;
 
 /// A group as its administrators see it. Titles are unique per account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     pub id: GroupId,
     pub account: AccountId,
@@ -22,7 +24,7 @@ pub struct Group {
 }
 
 /// One peer's membership of a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub group: GroupId,
     pub peer: PeerId,

@@ -101,7 +101,7 @@ impl Profile {
 }
 
 /// A peer as its administrators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     pub id: PeerId,
     pub user_name: UserName,

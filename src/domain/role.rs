@@ -187,7 +187,7 @@ pub enum RoleOrigin {
 }
 
 /// A role as its administrators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
     pub id: RoleId,
     pub origin: RoleOrigin,

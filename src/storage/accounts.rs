@@ -91,15 +91,17 @@ pub async fn tombstone(
     now: Timestamp,
     revision: i64,
 ) -> Result<(), StoreError> {
-    Entity::update_many()
-        .col_expr(Column::DeleteTime, Expr::value(now.as_micros()))
-        .col_expr(Column::UpdateTime, Expr::value(now.as_micros()))
-        .col_expr(Column::UpdateRevision, Expr::value(revision))
-        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-        .filter(Column::Id.is_in(ids.iter().map(AccountId::as_str)))
-        .filter(Column::DeleteTime.is_null())
-        .exec(conn)
-        .await?;
+    for ids in ids.chunks(write::KEYS_MAX) {
+        Entity::update_many()
+            .col_expr(Column::DeleteTime, Expr::value(now.as_micros()))
+            .col_expr(Column::UpdateTime, Expr::value(now.as_micros()))
+            .col_expr(Column::UpdateRevision, Expr::value(revision))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .filter(Column::Id.is_in(ids.iter().map(AccountId::as_str)))
+            .filter(Column::DeleteTime.is_null())
+            .exec(conn)
+            .await?;
+    }
     Ok(())
 }
 
@@ -127,13 +129,17 @@ pub async fn get(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Account,
     find(conn, id).await?.ok_or_else(|| missing(id))
 }
 
-/// Finds those of these accounts that are live, by id.
+/// Finds those of these accounts that are live, in no order.
 ///
 /// # Errors
 /// What the database reports.
 pub async fn find_many(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result<Vec<Account>, StoreError> {
-    let ids = ids.iter().map(AccountId::as_str);
-    page(conn, live().filter(Column::Id.is_in(ids)), None, None).await
+    let mut found = Vec::new();
+    for ids in ids.chunks(write::KEYS_MAX) {
+        let ids = ids.iter().map(AccountId::as_str);
+        found.extend(live().filter(Column::Id.is_in(ids)).all(conn).await?);
+    }
+    found.into_iter().map(from_row).collect()
 }
 
 /// Lists the live children of an account by id.
@@ -146,7 +152,7 @@ pub async fn list_children(
     after: Option<&AccountId>,
     limit: u64,
 ) -> Result<Vec<Account>, StoreError> {
-    page(conn, live().filter(Column::ParentId.eq(parent.as_str())), after, Some(limit)).await
+    page(conn, live().filter(Column::ParentId.eq(parent.as_str())), after, limit).await
 }
 
 /// Lists an account and everything live below it by id.
@@ -160,7 +166,7 @@ pub async fn list_subtree(
     limit: u64,
 ) -> Result<Vec<Account>, StoreError> {
     let Some(top) = Entity::find_by_id(top.as_str()).one(conn).await? else { return Ok(Vec::new()) };
-    page(conn, live().filter(within(&top.path)), after, Some(limit)).await
+    page(conn, live().filter(within(&top.path)), after, limit).await
 }
 
 fn live() -> Select<Entity> {
@@ -182,7 +188,7 @@ async fn page(
     conn: &impl ConnectionTrait,
     mut select: Select<Entity>,
     after: Option<&AccountId>,
-    limit: Option<u64>,
+    limit: u64,
 ) -> Result<Vec<Account>, StoreError> {
     if let Some(after) = after {
         select = select.filter(Column::Id.gt(after.as_str()));
@@ -200,7 +206,7 @@ fn below(parent: &Model, id: &AccountId) -> (String, i64) {
 }
 
 fn concatenation() -> sea_orm::sea_query::BinOper {
-    sea_orm::sea_query::BinOper::Custom("||".into())
+    sea_orm::sea_query::BinOper::Custom("||")
 }
 
 fn missing(id: &AccountId) -> StoreError {

@@ -2,7 +2,7 @@
 //!
 //! A revoked key stays as a row, so that a list can show when it ended.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     QueryTrait as _,
@@ -63,11 +63,7 @@ pub async fn revoke_all_of_peer(
     Ok(keys)
 }
 
-fn revoke_those(
-    update: sea_orm::UpdateMany<Entity>,
-    now: Timestamp,
-    revision: i64,
-) -> sea_orm::UpdateMany<Entity> {
+fn revoke_those(update: sea_orm::UpdateMany<Entity>, now: Timestamp, revision: i64) -> sea_orm::UpdateMany<Entity> {
     update
         .col_expr(Column::RevokeTime, Expr::value(now.as_micros()))
         .col_expr(Column::UpdateRevision, Expr::value(revision))

@@ -72,7 +72,7 @@ pub async fn delete(conn: &impl ConnectionTrait, id: BindingId) -> Result<(), St
 /// # Errors
 /// What the database reports.
 pub async fn delete_many(conn: &impl ConnectionTrait, ids: &[BindingId]) -> Result<(), StoreError> {
-    for ids in ids.chunks(1000) {
+    for ids in ids.chunks(write::KEYS_MAX) {
         let ids = ids.iter().map(|id| id.as_uuid());
         Entity::delete_many().filter(Column::Id.is_in(ids)).exec(conn).await?;
     }

@@ -51,7 +51,11 @@ coded! {
 }
 
 /// Writes a structure as JSON text.
-pub(super) fn to_json(value: &impl Serialize, table: &'static str, key: &impl fmt::Display) -> Result<String, StoreError> {
+pub(super) fn to_json(
+    value: &impl Serialize,
+    table: &'static str,
+    key: &impl fmt::Display,
+) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|_| StoreError::corrupt(table, key))
 }
 

@@ -32,10 +32,7 @@ pub(super) async fn connect(
     }
 }
 
-async fn sqlite(
-    url: &str,
-    options: &StoreOptions,
-) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+async fn sqlite(url: &str, options: &StoreOptions) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
     if path.starts_with(":memory:") || path.contains("mode=memory") {
         return Err(StoreError::Url { why: "an in-memory database cannot be shared by writer and readers" });

@@ -84,7 +84,7 @@ pub fn member(member: &Member) -> MemberFact {
 #[must_use]
 pub fn api_key(key: &ApiKey, now: Timestamp) -> Option<ApiKeyFact> {
     let over = key.expire_time.is_some_and(|expire| expire <= now);
-    (key.revoke_time.is_none() && !over).then(|| ApiKeyFact {
+    (key.revoke_time.is_none() && !over).then_some(ApiKeyFact {
         id: key.id,
         peer: key.peer,
         hash: key.hash,

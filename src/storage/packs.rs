@@ -21,8 +21,7 @@ pub struct LoadedPack {
 /// # Errors
 /// What the database reports.
 pub async fn save(conn: &impl ConnectionTrait, pack: &LoadedPack) -> Result<(), StoreError> {
-    let row =
-        Model { id: pack.id.clone(), digest: pack.digest.to_vec(), update_revision: pack.update_revision };
+    let row = Model { id: pack.id.clone(), digest: pack.digest.to_vec(), update_revision: pack.update_revision };
     let replace = OnConflict::column(Column::Id).update_columns([Column::Digest, Column::UpdateRevision]).to_owned();
     Entity::insert(row.into_active_model()).on_conflict(replace).exec_without_returning(conn).await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Roles: built-in ones from packs, and custom ones that accounts own.
 
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -26,7 +26,10 @@ pub enum Filter {
     OwnedBy(AccountId),
     /// What can be used on an account: its own custom roles, the inheritable ones of the accounts
     /// above it, and every built-in role.
-    UsableOn { account: AccountId, ancestors: Vec<AccountId> },
+    UsableOn {
+        account: AccountId,
+        ancestors: Vec<AccountId>,
+    },
 }
 
 /// Inserts a role.
@@ -81,8 +84,12 @@ pub async fn get(conn: &impl ConnectionTrait, id: &RoleId) -> Result<Role, Store
 /// # Errors
 /// What the database reports.
 pub async fn find_many(conn: &impl ConnectionTrait, ids: &[RoleId]) -> Result<Vec<Role>, StoreError> {
-    let rows = Entity::find().filter(Column::Id.is_in(ids.iter().map(RoleId::as_str))).all(conn).await?;
-    rows.into_iter().map(from_row).collect()
+    let mut found = Vec::new();
+    for ids in ids.chunks(write::KEYS_MAX) {
+        let ids = ids.iter().map(RoleId::as_str);
+        found.extend(Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?);
+    }
+    found.into_iter().map(from_row).collect()
 }
 
 /// Lists roles by id.
@@ -169,10 +176,9 @@ pub(super) fn from_row(row: Model) -> Result<Role, StoreError> {
     let corrupt = || StoreError::corrupt(TABLE, key);
     let origin = match (row.built_in, &row.owner_id) {
         (true, None) => RoleOrigin::BuiltIn,
-        (false, Some(owner)) => RoleOrigin::Custom {
-            owner: AccountId::parse(owner).map_err(|_| corrupt())?,
-            inheritable: row.inheritable,
-        },
+        (false, Some(owner)) => {
+            RoleOrigin::Custom { owner: AccountId::parse(owner).map_err(|_| corrupt())?, inheritable: row.inheritable }
+        }
         (true, Some(_)) | (false, None) => return Err(corrupt()),
     };
     let id = |text: &str| RoleId::parse(text).map_err(|_| corrupt());

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use migrations::Migrator;
-use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait as _, Statement};
-use sea_orm_migration::MigratorTrait as _;
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait as _, IntoDatabaseExecutor, Statement};
 
 use super::entity::schema_floor;
 use super::error::StoreError;
@@ -48,7 +46,7 @@ impl Store {
             SchemaState::Current => Ok(()),
             SchemaState::TooNew { floor } => Err(StoreError::SchemaTooNew { floor }),
             SchemaState::Behind { .. } => {
-                Migrator::up(transaction.connection(), None).await?;
+                migrations::run(transaction.connection()).await?;
                 transaction.commit().await
             }
         }
@@ -70,8 +68,8 @@ async fn lock(transaction: &Transaction) -> Result<(), StoreError> {
 
 async fn state<'c, C>(connection: &'c C) -> Result<SchemaState, StoreError>
 where
-    C: sea_orm::ConnectionTrait,
-    &'c C: sea_orm_migration::IntoSchemaManagerConnection<'c>,
+    C: ConnectionTrait,
+    &'c C: IntoDatabaseExecutor<'c>,
 {
     let applied: BTreeSet<String> = migrations::applied(connection).await?.into_iter().collect();
     let missing: Vec<String> = migrations::names().into_iter().filter(|name| !applied.contains(name)).collect();

@@ -3,7 +3,7 @@
 //! INVARIANT: revisions are gapless and in commit order, because a policy transaction holds the
 //! revision row from its first statement on and takes the next number only if it has changes.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     AccessMode, ColumnTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, IsolationLevel, QueryFilter as _,
     QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
@@ -92,8 +92,7 @@ impl Store {
     }
 
     async fn begin_write(&self) -> Result<DatabaseTransaction, StoreError> {
-        let sqlite_transaction_mode =
-            (self.backend() == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let sqlite_transaction_mode = (self.backend() == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         self.writer().begin_with_options(options).await.map_err(StoreError::from)
     }
@@ -140,7 +139,7 @@ impl PolicyTransaction {
     }
 
     async fn take_revision(&mut self, now: Timestamp) -> Result<i64, StoreError> {
-        self.commit_time = self.commit_time.max(now.as_micros());
+        self.commit_time = Ord::max(self.commit_time, now.as_micros());
         let mut update = policy_revision::Entity::update_many()
             .col_expr(policy_revision::Column::Revision, Expr::col(policy_revision::Column::Revision).add(1))
             .col_expr(policy_revision::Column::CommitTime, Expr::value(self.commit_time))

@@ -6,6 +6,8 @@ use super::error::StoreError;
 
 /// SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
 const VALUES_MAX: usize = 32_000;
+/// Keys named in one statement.
+pub(super) const KEYS_MAX: usize = 1000;
 
 /// Inserts rows, as many in a statement as the databases take.
 pub(super) async fn insert_many<E>(conn: &impl ConnectionTrait, rows: Vec<E::Model>) -> Result<(), StoreError>
@@ -17,8 +19,7 @@ where
     let rows_max = VALUES_MAX / E::Column::iter().count().max(1);
     let mut rows = rows.into_iter();
     loop {
-        let chunk: Vec<E::ActiveModel> =
-            rows.by_ref().take(rows_max).map(IntoActiveModel::into_active_model).collect();
+        let chunk: Vec<E::ActiveModel> = rows.by_ref().take(rows_max).map(IntoActiveModel::into_active_model).collect();
         if chunk.is_empty() {
             return Ok(());
         }

@@ -75,9 +75,11 @@ async fn groups(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             number("create_time"),
         ],
     );
-    members
-        .foreign_key(&mut reference("group_members", "group_id", ("groups", "id")))
-        .foreign_key(&mut reference("group_members", "peer_id", ("peers", "id")));
+    members.foreign_key(&mut reference("group_members", "group_id", ("groups", "id"))).foreign_key(&mut reference(
+        "group_members",
+        "peer_id",
+        ("peers", "id"),
+    ));
     manager.create_table(members).await?;
     manager.create_index(index("group_members", &["peer_id"])).await
 }

@@ -8,11 +8,8 @@ use crate::column::{Columns, bytes, number, table, text, text_null, unique, uuid
 
 pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let columns = Columns::new(manager);
-    let logs = table("audit_logs", &["account_id"], [
-        columns.key("account_id"),
-        number("next_seq"),
-        bytes("head_hash"),
-    ]);
+    let logs =
+        table("audit_logs", &["account_id"], [columns.key("account_id"), number("next_seq"), bytes("head_hash")]);
     manager.create_table(logs).await?;
 
     let events = table(

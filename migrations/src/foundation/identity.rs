@@ -79,7 +79,8 @@ async fn peers(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager.create_table(peers).await?;
     manager.create_index(unique("peers", &["user_name_key"])).await?;
     manager.create_index(index("peers", &["home_id", "id"])).await?;
-    manager.create_index(index("peers", &["person"])).await
+    manager.create_index(index("peers", &["person"])).await?;
+    manager.create_index(index("peers", &["delete_time"])).await
 }
 
 async fn api_keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    QuerySelect as _, QueryTrait as _,
 };
 
 use super::row;
@@ -85,7 +85,7 @@ fn subtree(top: &AccountId) -> SelectStatement {
     let above = Alias::new("top");
     let path = |alias: &Alias, end: &'static str| {
         Expr::col((alias.clone(), account::Column::Path))
-            .binary(sea_orm::sea_query::BinOper::Custom("||".into()), Expr::val(end))
+            .binary(sea_orm::sea_query::BinOper::Custom("||"), Expr::val(end))
     };
     let own = || Expr::col((account::Entity, account::Column::Path));
     Query::select()

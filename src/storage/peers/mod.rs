@@ -12,10 +12,12 @@ mod row;
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use uuid::Uuid;
 
 use super::code::Coded as _;
+use super::entity::api_key;
 use super::entity::peer::{ActiveModel, Column, Entity};
 use super::error::StoreError;
 use super::write;
@@ -73,21 +75,19 @@ pub async fn update(conn: &impl ConnectionTrait, peer: &Peer) -> Result<(), Stor
 ///
 /// # Errors
 /// What the database reports.
-pub async fn set_status(
-    conn: &impl ConnectionTrait,
-    ids: &[PeerId],
-    change: StatusChange,
-) -> Result<(), StoreError> {
+pub async fn set_status(conn: &impl ConnectionTrait, ids: &[PeerId], change: StatusChange) -> Result<(), StoreError> {
     let delete_time = change.delete_time.map(Timestamp::as_micros);
-    Entity::update_many()
-        .col_expr(Column::Status, Expr::value(change.status.word()))
-        .col_expr(Column::DeleteTime, Expr::value(delete_time))
-        .col_expr(Column::UpdateTime, Expr::value(change.now.as_micros()))
-        .col_expr(Column::UpdateRevision, Expr::value(change.revision))
-        .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-        .filter(Column::Id.is_in(ids.iter().map(|id| id.as_uuid())))
-        .exec(conn)
-        .await?;
+    for ids in ids.chunks(write::KEYS_MAX) {
+        Entity::update_many()
+            .col_expr(Column::Status, Expr::value(change.status.word()))
+            .col_expr(Column::DeleteTime, Expr::value(delete_time))
+            .col_expr(Column::UpdateTime, Expr::value(change.now.as_micros()))
+            .col_expr(Column::UpdateRevision, Expr::value(change.revision))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .filter(Column::Id.is_in(ids.iter().map(|id| id.as_uuid())))
+            .exec(conn)
+            .await?;
+    }
     Ok(())
 }
 
@@ -121,6 +121,39 @@ pub async fn touch(
     Ok(())
 }
 
+/// Lists the ids of peers that were deleted at a time or before, longest deleted first.
+///
+/// # Errors
+/// What the database reports.
+pub async fn deleted_until(
+    conn: &impl ConnectionTrait,
+    time: Timestamp,
+    limit: u64,
+) -> Result<Vec<PeerId>, StoreError> {
+    let ids: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::DeleteTime.lte(time.as_micros()))
+        .order_by_asc(Column::DeleteTime)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(ids.into_iter().map(PeerId::from).collect())
+}
+
+/// Removes a peer for good, with its keys; its bindings and memberships are gone by then. The user
+/// name is free again.
+///
+/// # Errors
+/// [`StoreError::Missing`] without the peer; [`StoreError::Other`] where something still names it.
+pub async fn purge(conn: &impl ConnectionTrait, id: PeerId) -> Result<(), StoreError> {
+    api_key::Entity::delete_many().filter(api_key::Column::PeerId.eq(id.as_uuid())).exec(conn).await?;
+    let deleted = Entity::delete_by_id(id.as_uuid()).exec(conn).await?;
+    write::met_one(deleted.rows_affected, || missing(id))
+}
+
 /// Finds a peer.
 ///
 /// # Errors
@@ -142,9 +175,12 @@ pub async fn get(conn: &impl ConnectionTrait, id: PeerId) -> Result<Peer, StoreE
 /// # Errors
 /// What the database reports.
 pub async fn find_many(conn: &impl ConnectionTrait, ids: &[PeerId]) -> Result<Vec<Peer>, StoreError> {
-    let ids = ids.iter().map(|id| id.as_uuid());
-    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?;
-    rows.into_iter().map(row::read).collect()
+    let mut found = Vec::new();
+    for ids in ids.chunks(write::KEYS_MAX) {
+        let ids = ids.iter().map(|id| id.as_uuid());
+        found.extend(Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?);
+    }
+    found.into_iter().map(row::read).collect()
 }
 
 /// Finds a peer by its folded user name.

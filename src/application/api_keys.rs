@@ -1,0 +1,125 @@
+//! API keys: made for oneself or for peers one may become, listed and revoked.
+
+use super::context::{Call, Ctx};
+use super::error::{Error, Precondition, Result};
+use super::guard::{View, peer_name};
+use super::write::Write;
+use crate::crypto::api_key::ApiKeyText;
+use crate::domain::api_key::{ApiKey, KEYS_PER_PEER_MAX};
+use crate::domain::audit::{Target, Text};
+use crate::domain::fact::{ApiKeyFact, Fact};
+use crate::domain::ids::ApiKeyId;
+use crate::domain::peer::{PeerRef, PeerStatus};
+use crate::domain::time::Timestamp;
+use crate::storage;
+
+/// What a new key is to be.
+#[derive(Debug, Clone)]
+pub struct CreateApiKey {
+    pub peer: PeerRef,
+    pub title: String,
+    pub expire_time: Option<Timestamp>,
+}
+
+/// A new key, with its text the first time: a repeat of the request has none, since no secret is kept.
+#[derive(Debug)]
+pub struct CreatedApiKey {
+    pub api_key: ApiKey,
+    pub text: Option<ApiKeyText>,
+}
+
+/// What decisions know of a key.
+#[must_use]
+pub fn fact(key: &ApiKey) -> Fact {
+    Fact::ApiKey(ApiKeyFact { id: key.id, peer: key.peer, hash: key.hash, expire_time: key.expire_time })
+}
+
+/// Makes a key. For another peer the caller must hold all that the peer holds.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Denied`], [`Error::Escalation`]; [`Error::Precondition`] where the
+/// peer is deleted, [`Error::LimitReached`] where it has too many keys.
+pub async fn create(ctx: &Ctx, call: &Call, request: CreateApiKey) -> Result<CreatedApiKey> {
+    let mut write = Write::begin(ctx, call).await?;
+    if let Some(api_key) = write.repeated::<ApiKey>().await? {
+        return Ok(CreatedApiKey { api_key, text: None });
+    }
+    let (peer, permit) = write.view()?.admit_peer("api_keys.create", &request.peer)?;
+    let view = write.before().peer(peer).ok_or_else(|| Error::not_found("peer", peer_name(&request.peer)))?;
+    let (id, home, status) = (view.id(), view.home(), view.status());
+    if status == PeerStatus::Deleted {
+        return Err(Error::precondition(Precondition::PeerDeleted, format!("peers/{id}")));
+    }
+    let known = storage::api_keys::list_of_peer(write.connection(), id, None, u64::MAX >> 1).await?;
+    let live = |key: &&ApiKey| key.revoke_time.is_none() && key.expire_time.is_none_or(|end| end > write.now());
+    if known.iter().filter(live).count() >= KEYS_PER_PEER_MAX {
+        return Err(Error::LimitReached { of: "live API keys of a peer", most: KEYS_PER_PEER_MAX });
+    }
+    let key_id = ApiKeyId::from(ctx.entropy.uuid(write.now())?);
+    let text = ApiKeyText::new(key_id, &ctx.entropy.bytes()?);
+    let mut api_key = ApiKey {
+        id: key_id,
+        peer: id,
+        title: request.title,
+        hash: text.hash(),
+        creator: write.actor(),
+        create_time: write.now(),
+        expire_time: request.expire_time,
+        revoke_time: None,
+        update_revision: 0,
+    };
+    write.change(&permit, None, Some(fact(&api_key)));
+    api_key.update_revision = write.revision();
+    storage::api_keys::insert(write.connection(), &api_key).await?;
+    let target = Target::new("api_key", Text::public(format!("apiKeys/{key_id}")));
+    write.act(home, "api_keys.create", target)?;
+    let api_key = write.commit(api_key).await?;
+    Ok(CreatedApiKey { api_key, text: Some(text) })
+}
+
+/// Which keys are listed.
+#[derive(Debug, Clone)]
+pub struct ListApiKeys {
+    pub peer: PeerRef,
+    pub after: Option<ApiKeyId>,
+    pub limit: u64,
+}
+
+/// Lists the keys of a peer by id, revoked ones included.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Denied`].
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListApiKeys) -> Result<Vec<ApiKey>> {
+    let snapshot = ctx.snapshot();
+    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let (peer, _) = view.admit_peer("api_keys.view", &request.peer)?;
+    let id = snapshot.peer_id(peer).ok_or_else(|| Error::not_found("peer", peer_name(&request.peer)))?;
+    Ok(storage::api_keys::list_of_peer(ctx.store.reader(), id, request.after, request.limit).await?)
+}
+
+/// Revokes a key; the next call with it is refused.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Denied`]; [`Error::Precondition`] where it is revoked already.
+pub async fn revoke(ctx: &Ctx, call: &Call, id: ApiKeyId) -> Result<ApiKey> {
+    let mut write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let missing = || Error::not_found("API key", format!("apiKeys/{id}"));
+    let mut api_key = storage::api_keys::find(write.connection(), id).await?.ok_or_else(missing)?;
+    let peer = write.before().find_peer(api_key.peer).and_then(|peer| write.before().peer(peer));
+    let home = peer.ok_or_else(missing)?.home();
+    let name = format!("apiKeys/{id}");
+    let permit = write.view()?.admit("api_keys.view", "api_keys.revoke", home, ("API key", &name))?;
+    if api_key.revoke_time.is_some() {
+        return Err(Error::precondition(Precondition::ApiKeyRevoked, name));
+    }
+    // One that has expired is no fact any more, and dropping it again does no harm.
+    write.change(&permit, Some(fact(&api_key)), None);
+    api_key.revoke_time = Some(write.now());
+    api_key.update_revision = write.revision();
+    storage::api_keys::revoke(write.connection(), id, write.now(), api_key.update_revision).await?;
+    write.act(home, "api_keys.revoke", Target::new("api_key", Text::public(name)))?;
+    write.commit(api_key).await
+}

@@ -1,0 +1,133 @@
+//! Enum values as words: `CUSTOMER` for `ACCOUNT_KIND_CUSTOMER`, both in tables and as input.
+//!
+//! The words of YAML files are the same as those of the role packs; on the command line lower case
+//! works too.
+
+use clap::ValueEnum;
+
+use crate::transport::grpc::pb;
+
+/// An enum of the contract whose values people read and write as words.
+pub(crate) trait Word: Copy + Sized {
+    /// What every value's name begins with.
+    const PREFIX: &'static str;
+
+    fn value_name(self) -> &'static str;
+    fn from_value_name(name: &str) -> Option<Self>;
+    fn from_number(number: i32) -> Option<Self>;
+
+    /// The word of a number from the wire: `-` for an unset value, the number where it is unknown.
+    fn of(number: i32) -> String {
+        match Self::from_number(number) {
+            Some(value) => match value.word() {
+                "UNSPECIFIED" => "-".to_owned(),
+                word => word.to_owned(),
+            },
+            None => number.to_string(),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        self.value_name().strip_prefix(Self::PREFIX).unwrap_or_default()
+    }
+
+    /// Reads a word; `UNSPECIFIED` is none.
+    fn parse(word: &str) -> Option<Self> {
+        if word == "UNSPECIFIED" { None } else { Self::from_value_name(&format!("{}{word}", Self::PREFIX)) }
+    }
+}
+
+macro_rules! words {
+    ($($name:ident = $prefix:literal;)*) => {$(
+        impl Word for pb::$name {
+            const PREFIX: &'static str = $prefix;
+
+            fn value_name(self) -> &'static str {
+                self.as_str_name()
+            }
+
+            fn from_value_name(name: &str) -> Option<Self> {
+                Self::from_str_name(name)
+            }
+
+            fn from_number(number: i32) -> Option<Self> {
+                Self::try_from(number).ok()
+            }
+        }
+    )*};
+}
+
+words! {
+    AccountKind = "ACCOUNT_KIND_";
+    AccountState = "ACCOUNT_STATE_";
+    ApiKeyState = "API_KEY_STATE_";
+    AssuranceLevel = "ASSURANCE_LEVEL_";
+    BindingMode = "BINDING_MODE_";
+    Decision = "DECISION_";
+    DecisionReason = "DECISION_REASON_";
+    GrantEffect = "GRANT_EFFECT_";
+    MailFormat = "MAIL_FORMAT_";
+    MatrixScope = "MATRIX_SCOPE_";
+    MatrixValue = "MATRIX_VALUE_";
+    PartnerAccessMode = "PARTNER_ACCESS_MODE_";
+    PeerKind = "PEER_KIND_";
+    PeerState = "PEER_STATE_";
+    Reach = "REACH_";
+    SuspensionScope = "SUSPENSION_SCOPE_";
+    TwoFactorProvider = "TWO_FACTOR_PROVIDER_";
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($value:ident),* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        #[value(rename_all = "kebab-case")]
+        pub(crate) enum $name {
+            $($value),*
+        }
+
+        impl $name {
+            pub(crate) fn number(self) -> i32 {
+                match self {
+                    $(Self::$value => pb::$name::$value.into(),)*
+                }
+            }
+        }
+    )*};
+}
+
+choices! {
+    /// The kinds of accounts that can be created.
+    AccountKind { Partner, Customer, Department }
+    /// What a suspension stops.
+    SuspensionScope { Subtree, OwnPeers }
+    /// How far partners may act.
+    PartnerAccessMode { Allowed, SessionOnly, ByApproval, Blocked }
+    /// What a peer is.
+    PeerKind { Person, Device, Integration }
+    /// Whether a peer can act.
+    PeerState { Enabled, Disabled, Deleted }
+    /// The second factor that a peer must use.
+    TwoFactorProvider { None, Email, Totp }
+    /// The format of mail to a peer.
+    MailFormat { Html, PlainText }
+    /// How far a binding reaches.
+    Reach { Subtree, AccountOnly }
+    /// Whether a binding counts by itself.
+    BindingMode { Active, Eligible }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_both_ways() {
+        assert_eq!(pb::AccountKind::parse("CUSTOMER"), Some(pb::AccountKind::Customer));
+        assert_eq!(pb::AccountKind::parse("UNSPECIFIED"), None);
+        assert_eq!(pb::AccountKind::parse("customer"), None);
+        assert_eq!(pb::DecisionReason::of(pb::DecisionReason::NoMatchingGrant.into()), "NO_MATCHING_GRANT");
+        assert_eq!(pb::Reach::of(0), "-");
+        assert_eq!(pb::Reach::of(77), "77");
+    }
+}

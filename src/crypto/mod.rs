@@ -1,0 +1,3 @@
+//! Secrets: how they are made and told apart. Nothing here stores or logs one.
+
+pub mod api_key;

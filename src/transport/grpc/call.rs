@@ -1,0 +1,129 @@
+//! From a request to a [`Call`], and from a use case's result to a response: what every service
+//! method begins and ends with.
+
+use std::sync::Arc;
+
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::convert::Fields;
+use super::status;
+use crate::application::error::Unauthenticated;
+use crate::application::{Call, Caller, Ctx, Error, Result, refusals};
+use crate::domain::invalid::Invalid;
+
+/// What makes a repeated mutation harmless, and a rehearsal possible.
+pub trait Mutation: Message {
+    fn request_id(&self) -> &str;
+    fn validate_only(&self) -> bool;
+}
+
+/// Says where a message keeps its `request_id` and `validate_only`.
+macro_rules! mutations {
+    ($($message:ident),* $(,)?) => {$(
+        impl $crate::transport::grpc::call::Mutation for $crate::transport::grpc::pb::$message {
+            fn request_id(&self) -> &str {
+                &self.request_id
+            }
+
+            fn validate_only(&self) -> bool {
+                self.validate_only
+            }
+        }
+    )*};
+}
+pub(super) use mutations;
+
+/// The call of a method that changes nothing, with its message.
+///
+/// # Errors
+/// UNAUTHENTICATED where the gate let nobody through.
+pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result::Result<(Call, T), Status> {
+    let (metadata, extensions, message) = request.into_parts();
+    let missing = Error::Unauthenticated(Unauthenticated::CredentialMissing);
+    let caller = extensions.get::<Caller>().copied().ok_or_else(|| status::from_error(&missing))?;
+    let source_address = extensions
+        .get::<tonic::transport::server::TcpConnectInfo>()
+        .and_then(tonic::transport::server::TcpConnectInfo::remote_addr)
+        .or_else(|| {
+            extensions
+                .get::<tonic::transport::server::TlsConnectInfo<tonic::transport::server::TcpConnectInfo>>()
+                .and_then(|info| info.get_ref().remote_addr())
+        })
+        .map(|address| address.ip().to_string());
+    let text = |key: &str| metadata.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    let call = Call {
+        caller,
+        method,
+        request_id: None,
+        body_hash: [0; 32],
+        validate_only: false,
+        source_address,
+        user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
+        trace_id: text("traceparent").and_then(|parent| trace_id(&parent)),
+    };
+    Ok((call, message))
+}
+
+/// The longest user agent that is kept, in characters.
+const USER_AGENT_MAX: usize = 256;
+
+/// The call of a method that changes something, with its message.
+///
+/// # Errors
+/// As [`read`]; INVALID_ARGUMENT where the request id is no UUID.
+pub(super) fn mutation<T: Mutation>(
+    request: Request<T>,
+    method: &'static str,
+) -> std::result::Result<(Call, T), Status> {
+    let (mut call, message) = read(request, method)?;
+    if !message.request_id().is_empty() {
+        let form = Invalid::Form { form: "a UUID" };
+        let wrong = |_| status::from_error(&Error::invalid("request_id", form));
+        let id = Uuid::try_parse(message.request_id()).map_err(wrong)?;
+        call.request_id = Some(id);
+        call.body_hash = Sha256::digest(message.encode_to_vec()).into();
+    }
+    call.validate_only = message.validate_only();
+    Ok((call, message))
+}
+
+/// Runs the work of a call and answers: refusals are recorded, errors become statuses.
+///
+/// # Errors
+/// The status of the error.
+pub(super) async fn answer<T, R>(
+    ctx: &Arc<Ctx>,
+    call: &Call,
+    work: impl Future<Output = Result<T>> + Send,
+    respond: impl FnOnce(T) -> R,
+) -> std::result::Result<Response<R>, Status> {
+    match refusals::watch(ctx, call, work).await {
+        Ok(result) => Ok(Response::new(respond(result))),
+        Err(error) => Err(status::from_error(&error)),
+    }
+}
+
+/// The trace id of a W3C `traceparent`: the second of four fields, 32 hexadecimal digits.
+fn trace_id(parent: &str) -> Option<String> {
+    let id = parent.split('-').nth(1)?;
+    let fits = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    fits.then(|| id.to_owned())
+}
+
+/// Collects what is wrong with a request and fails with all of it at once.
+///
+/// # Errors
+/// [`Error::Invalid`] with every violation.
+pub(super) fn checked<T>(read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T> {
+    let mut fields = Fields::default();
+    match (read(&mut fields), fields.into_violations()) {
+        (Some(value), violations) if violations.is_empty() => Ok(value),
+        (None, violations) if violations.is_empty() => {
+            Err(Error::Internal(anyhow::anyhow!("a request was refused without a reason")))
+        }
+        (_, violations) => Err(Error::Invalid(violations)),
+    }
+}

@@ -1,0 +1,3 @@
+//! Layers around every service, outermost first in [`super::server`].
+
+pub mod gate;

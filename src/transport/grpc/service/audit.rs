@@ -1,0 +1,45 @@
+//! AuditService: an account's log, event by event.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::application::audit;
+use crate::domain::invalid::Invalid;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::page as token;
+use crate::transport::grpc::convert::{self, audit as convert_audit};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::audit_service_server::AuditService;
+
+#[tonic::async_trait]
+impl AuditService for Services {
+    async fn list_audit_events(
+        &self,
+        request: Request<pb::ListAuditEventsRequest>,
+    ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
+        let (call, request) = call::read(request, "/peerage.v1.AuditService/ListAuditEvents")?;
+        let query = format!("audit events of {} from {}", request.account, request.start_seq);
+        let work = async {
+            let (account, limit) = checked(|fields| {
+                let account = fields.required("account", &request.account, convert::account_name);
+                if request.start_seq < 0 {
+                    fields.refuse("start_seq", Invalid::OutOfRange { min: 0, max: i64::MAX });
+                }
+                let limit = fields.take("page_size", page::size(request.page_size));
+                Some((account?, limit?))
+            })?;
+            let after = token::key(&query, &request.page_token)?.map(|seq| seq.parse::<i64>()).transpose();
+            let after = after.map_err(|_| crate::application::Error::PageToken)?;
+            let after_seq = after.unwrap_or_else(|| request.start_seq.saturating_sub(1));
+            let list = audit::ListEvents { account, after_seq, limit: limit + 1 };
+            Ok((audit::list(&self.ctx, &call, &list).await?, limit))
+        };
+        answer(&self.ctx, &call, work, |(events, limit)| {
+            let (events, next_page_token) = token::cut(&query, events, limit, |event| event.sealed.seq.to_string());
+            let audit_events = events.iter().map(convert_audit::to_pb).collect();
+            pb::ListAuditEventsResponse { audit_events, next_page_token }
+        })
+        .await
+    }
+}

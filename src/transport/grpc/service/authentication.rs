@@ -1,0 +1,71 @@
+//! AuthenticationService: API keys. Signing in follows.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::application::api_keys;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::page as token;
+use crate::transport::grpc::convert::{self, api_key};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::authentication_service_server::AuthenticationService;
+
+call::mutations!(CreateApiKeyRequest, RevokeApiKeyRequest);
+
+#[tonic::async_trait]
+impl AuthenticationService for Services {
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AuthenticationService/CreateApiKey")?;
+        let now = self.ctx.clock.now();
+        let work = async {
+            let create = checked(|fields| api_key::create(fields, &request, now))?;
+            api_keys::create(&self.ctx, &call, create).await
+        };
+        answer(&self.ctx, &call, work, |created| api_key::created(&created, now)).await
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        let (call, request) = call::read(request, "/peerage.v1.AuthenticationService/ListApiKeys")?;
+        let query = format!("api keys of {}", request.peer);
+        let work = async {
+            let (peer, limit) = checked(|fields| {
+                let peer = fields.required("peer", &request.peer, convert::peer_name);
+                let limit = fields.take("page_size", page::size(request.page_size));
+                Some((peer?, limit?))
+            })?;
+            let after = token::key(&query, &request.page_token)?;
+            let after = after.map(|id| crate::domain::ids::ApiKeyId::parse(&id)).transpose();
+            let after = after.map_err(|_| crate::application::Error::PageToken)?;
+            // One more than asked for tells whether there is another page.
+            let list = api_keys::ListApiKeys { peer, after, limit: limit + 1 };
+            Ok((api_keys::list(&self.ctx, &call, &list).await?, limit))
+        };
+        let now = self.ctx.clock.now();
+        answer(&self.ctx, &call, work, |(keys, limit)| {
+            let (keys, next_page_token) = token::cut(&query, keys, limit, |key| key.id.to_string());
+            let api_keys = keys.iter().map(|key| api_key::to_pb(key, now)).collect();
+            pb::ListApiKeysResponse { api_keys, next_page_token }
+        })
+        .await
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> Result<Response<pb::ApiKey>, Status> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AuthenticationService/RevokeApiKey")?;
+        let work = async {
+            let id = checked(|fields| fields.required("name", &request.name, api_key::name))?;
+            api_keys::revoke(&self.ctx, &call, id).await
+        };
+        let now = self.ctx.clock.now();
+        answer(&self.ctx, &call, work, |key| api_key::to_pb(&key, now)).await
+    }
+}

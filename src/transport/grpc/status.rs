@@ -1,0 +1,236 @@
+//! The only place where an error becomes a status, and where it is logged, once.
+//!
+//! Every status carries exactly one `ErrorInfo` with a reason of `error_reason.proto` and every
+//! dynamic value in its metadata (AIP-193). Text of drivers and libraries never leaves.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::pb::ErrorReason;
+use crate::application::error::Unauthenticated;
+use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
+use crate::domain::invalid::Invalid;
+use crate::storage::StoreError;
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "peerage";
+/// How soon a conflict or a shortage is worth another try.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// The status of an error.
+#[must_use]
+pub fn from_error(error: &Error) -> Status {
+    let message = error.to_string();
+    match error {
+        Error::Invalid(violations) => invalid(violations),
+        Error::Unauthenticated(why) => {
+            let reason = match why {
+                Unauthenticated::CredentialMissing => ErrorReason::CredentialMissing,
+                Unauthenticated::CredentialMalformed | Unauthenticated::CredentialUnknown => {
+                    ErrorReason::CredentialInvalid
+                }
+                Unauthenticated::CredentialExpired => ErrorReason::CredentialExpired,
+                Unauthenticated::PeerDisabled | Unauthenticated::PeerExpired | Unauthenticated::HomeSuspended => {
+                    ErrorReason::CallerInactive
+                }
+            };
+            status(Code::Unauthenticated, reason, "a valid credential is needed", [])
+        }
+        Error::NotFound { kind, name } => {
+            let values = [("resource", name.as_str()), ("kind", kind)];
+            status(Code::NotFound, ErrorReason::ResourceNotFound, &message, values)
+        }
+        Error::Denied { permission, account, unmet } => {
+            let reason = match (unmet.step_up, unmet.approval) {
+                (None, false) => ErrorReason::PermissionDenied,
+                (Some(_), false) => ErrorReason::StepUpRequired,
+                (_, true) => ErrorReason::ApprovalRequired,
+            };
+            let account = format!("accounts/{account}");
+            let values = [("permission", *permission), ("account", &account)];
+            status(Code::PermissionDenied, reason, &message, values)
+        }
+        Error::Escalation { pattern, account } => {
+            let account = format!("accounts/{account}");
+            let values = [("permission", pattern.as_str()), ("account", &account)];
+            status(Code::PermissionDenied, ErrorReason::Escalation, &message, values)
+        }
+        Error::Forbidden { rule, subject } => {
+            let reason = match rule {
+                Forbidden::OwnerProtected => ErrorReason::OwnerProtected,
+                Forbidden::PartnerAccessOfOthers => ErrorReason::PartnerAccessOfOthers,
+            };
+            status(Code::PermissionDenied, reason, &message, [("resource", subject.as_str())])
+        }
+        Error::AlreadyExists { what, name } => {
+            status(Code::AlreadyExists, taken(*what), &message, [("resource", name.as_str())])
+        }
+        Error::Precondition { reason, subject } => precondition(*reason, subject, &message),
+        Error::EtagMismatch { name } => {
+            status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
+        }
+        Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
+        Error::RequestIdReused => {
+            field(ErrorReason::RequestIdReused, "request_id", "was used for a different request")
+        }
+        Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
+        Error::PermissionUnknown { field: path, name } => {
+            let mut details = info(ErrorReason::PermissionUnknown, [("permission", name.as_str())]);
+            details.add_bad_request_violation(path, "is not a registered permission");
+            Status::with_error_details(Code::InvalidArgument, message, details)
+        }
+        Error::LimitReached { of, most } => {
+            let most = most.to_string();
+            status(Code::ResourceExhausted, ErrorReason::LimitReached, &message, [("of", *of), ("limit", &most)])
+        }
+        Error::Unimplemented => status(Code::Unimplemented, ErrorReason::MethodNotBuilt, &message, []),
+        Error::Store(error) => store(error),
+        Error::Snapshot(error) => internal(error),
+        Error::Internal(error) => internal(error.as_ref()),
+    }
+}
+
+/// The status of a method that is declared and not built yet.
+#[must_use]
+pub fn not_built() -> Status {
+    from_error(&Error::Unimplemented)
+}
+
+/// The status of a call that ran out of time.
+#[must_use]
+pub fn deadline_passed() -> Status {
+    status(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, "the call's deadline has passed", [])
+}
+
+/// The status of a caller who holds the method's permission nowhere.
+#[must_use]
+pub fn not_permitted(permission: &str) -> Status {
+    let message = format!("permission `{permission}` is needed");
+    status(Code::PermissionDenied, ErrorReason::PermissionDenied, &message, [("permission", permission)])
+}
+
+fn info<const N: usize>(reason: ErrorReason, values: [(&str, &str); N]) -> ErrorDetails {
+    let metadata: HashMap<String, String> =
+        values.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason.as_str_name(), DOMAIN, metadata);
+    details
+}
+
+fn status<const N: usize>(code: Code, reason: ErrorReason, message: &str, values: [(&str, &str); N]) -> Status {
+    Status::with_error_details(code, message, info(reason, values))
+}
+
+fn field(reason: ErrorReason, path: &str, why: &str) -> Status {
+    let mut details = info(reason, [("field", path)]);
+    details.add_bad_request_violation(path, why);
+    Status::with_error_details(Code::InvalidArgument, format!("`{path}` {why}"), details)
+}
+
+fn invalid(violations: &[Violation]) -> Status {
+    let unsupported = violations.iter().all(|violation| violation.why == Invalid::Unsupported);
+    let reason = if unsupported { ErrorReason::FieldNotSupported } else { ErrorReason::InvalidFields };
+    let count = violations.len().to_string();
+    let mut details = info(reason, [("count", &count)]);
+    for violation in violations {
+        details.add_bad_request_violation(&violation.field, violation.why.to_string());
+    }
+    let first = violations.first().map_or_else(String::new, |first| format!(": `{}` {}", first.field, first.why));
+    let more = if violations.len() > 1 { format!(", and {} more", violations.len() - 1) } else { String::new() };
+    Status::with_error_details(Code::InvalidArgument, format!("the request is not valid{first}{more}"), details)
+}
+
+const fn taken(what: Taken) -> ErrorReason {
+    match what {
+        Taken::AccountId => ErrorReason::AccountIdTaken,
+        Taken::UserName => ErrorReason::UserNameTaken,
+        Taken::RoleTitle => ErrorReason::RoleTitleTaken,
+        Taken::GroupTitle => ErrorReason::GroupTitleTaken,
+        Taken::RoleBinding => ErrorReason::RoleBindingExists,
+        Taken::GroupMember => ErrorReason::GroupMemberExists,
+        Taken::Permission => ErrorReason::PermissionOwnedByOther,
+    }
+}
+
+fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
+    let reason = match reason {
+        Precondition::LastAdministrator => ErrorReason::LastAdministrator,
+        Precondition::AccountIsRoot => ErrorReason::AccountIsRoot,
+        Precondition::AccountKindNotAllowed => ErrorReason::AccountKindNotAllowed,
+        Precondition::AccountTooDeep => ErrorReason::AccountTooDeep,
+        Precondition::AccountCycle => ErrorReason::AccountCycle,
+        Precondition::AccountNotEmpty => ErrorReason::AccountNotEmpty,
+        Precondition::AccountSuspended => ErrorReason::AccountSuspended,
+        Precondition::AccountNotSuspended => ErrorReason::AccountNotSuspended,
+        Precondition::SettingLoosened => ErrorReason::SettingLoosened,
+        Precondition::SettingNotAllowed => ErrorReason::SettingNotAllowed,
+        Precondition::TemplateAmbiguous => ErrorReason::TemplateAmbiguous,
+        Precondition::TemplateNotAvailable => ErrorReason::TemplateNotAvailable,
+        Precondition::OwnerMissing => ErrorReason::OwnerMissing,
+        Precondition::NewOwnerNotEligible => ErrorReason::NewOwnerNotEligible,
+        Precondition::PeerDeleted => ErrorReason::PeerDeleted,
+        Precondition::PeerNotDeleted => ErrorReason::PeerNotDeleted,
+        Precondition::PeerState => ErrorReason::PeerState,
+        Precondition::PeerKindNotAllowed => ErrorReason::PeerKindNotAllowed,
+        Precondition::SystemPeerRequired => ErrorReason::SystemPeerRequired,
+        Precondition::RoleBuiltIn => ErrorReason::RoleBuiltIn,
+        Precondition::RoleInUse => ErrorReason::RoleInUse,
+        Precondition::RoleUnassignable => ErrorReason::RoleUnassignable,
+        Precondition::RoleNotUsable => ErrorReason::RoleNotUsable,
+        Precondition::RolePackNotEnabled => ErrorReason::RolePackNotEnabled,
+        Precondition::RolePackInUse => ErrorReason::RolePackInUse,
+        Precondition::RoleRulesLoosened => ErrorReason::RoleRulesLoosened,
+        Precondition::RoleRulesViolated => ErrorReason::RoleRulesViolated,
+        Precondition::ReachNotAllowed => ErrorReason::ReachNotAllowed,
+        Precondition::MaxHoldersReached => ErrorReason::MaxHoldersReached,
+        Precondition::JustificationRequired => ErrorReason::JustificationRequired,
+        Precondition::GainsUnconfirmed => ErrorReason::GainsUnconfirmed,
+        Precondition::GroupInUse => ErrorReason::GroupInUse,
+        Precondition::MemberHomeNotRelated => ErrorReason::MemberHomeNotRelated,
+        Precondition::ApiKeyRevoked => ErrorReason::ApiKeyRevoked,
+    };
+    let mut details = info(reason, [("resource", subject)]);
+    details.add_precondition_failure_violation(reason.as_str_name(), subject, message);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn store(error: &StoreError) -> Status {
+    let (code, reason, message) = match error {
+        StoreError::Conflict(_) => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
+        StoreError::Unavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
+        StoreError::Full(_) | StoreError::ReadOnly(_) => {
+            (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes")
+        }
+        StoreError::UniqueViolation { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::Missing { .. }
+        | StoreError::Seal(_)
+        | StoreError::Url { .. }
+        | StoreError::SchemaTooNew { .. }
+        | StoreError::Other(_) => return internal(error),
+    };
+    tracing::warn!(error = %chain(error), "the store failed");
+    let mut details = info(reason, []);
+    details.set_retry_info(Some(RETRY_DELAY));
+    Status::with_error_details(code, message, details)
+}
+
+/// An internal fault: the cause is for the log, the caller learns that there was one.
+fn internal(error: &(dyn std::error::Error + 'static)) -> Status {
+    tracing::error!(error = %chain(error), "internal fault");
+    status(Code::Internal, ErrorReason::InternalError, "an internal fault; it has been logged", [])
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,205 @@
+//! Domain values to store, each with every field away from its default.
+
+use std::collections::BTreeMap;
+
+use peerage::domain::account::{Account, AccountKind, PartnerAccess, Settings, SuspensionScope};
+use peerage::domain::api_key::ApiKey;
+use peerage::domain::binding::{Binding, Mode, Principal, Reach};
+use peerage::domain::group::{Group, Member};
+use peerage::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
+use peerage::domain::peer::{MailFormat, Peer, PeerKind, PeerStatus, Profile, TwoFactor, UserName};
+use peerage::domain::permission::{Permission, PermissionFlags, PermissionName, PermissionOwner};
+use peerage::domain::role::{
+    AssuranceLevel, Condition, Effect, Grant, Requirements, Role, RoleOrigin, RoleRules, StepUp,
+};
+use peerage::domain::time::{Timestamp, Window};
+use peerage::storage::{Store, accounts, peers, roles};
+use uuid::Uuid;
+
+pub(super) fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+pub(super) fn id(text: &str) -> AccountId {
+    AccountId::parse(text).unwrap()
+}
+
+pub(super) fn account(name: &str, parent: Option<&str>, kind: AccountKind) -> Account {
+    Account {
+        id: id(name),
+        parent: parent.map(id),
+        kind,
+        title: format!("Title of {name}, Zoë"),
+        labels: BTreeMap::from([("env".to_owned(), "test".to_owned())]),
+        suspension: Some(SuspensionScope::OwnPeers),
+        settings: Settings {
+            partner_access: Some(PartnerAccess::SessionOnly),
+            role_packs: Some(vec!["msp-panel".to_owned()]),
+        },
+        first_peer: Some(PeerId::from(Uuid::now_v7())),
+        create_time: at(1),
+        update_time: at(2),
+        version: 3,
+        update_revision: 4,
+    }
+}
+
+pub(super) fn peer(user_name: &str, home: &str) -> Peer {
+    Peer {
+        id: PeerId::from(Uuid::now_v7()),
+        user_name: UserName::parse(user_name).unwrap(),
+        kind: PeerKind::Person,
+        home: id(home),
+        status: PeerStatus::Enabled,
+        profile: Profile {
+            first_name: "Sarah".into(),
+            last_name: "Wilson".into(),
+            display_name: "Sarah Wilson".into(),
+            company_name: "Contoso".into(),
+            email: "Sarah@contoso.example".into(),
+            mail_format: MailFormat::PlainText,
+            two_factor: TwoFactor::Totp,
+            password_never_expires: true,
+            org_user: "swilson".into(),
+            time_zone: "Europe/Berlin".into(),
+            ..Profile::default()
+        },
+        expire_time: Some(at(5)),
+        person: Some(PeerId::from(Uuid::now_v7())),
+        default_role: Some(RoleId::parse("core.auditor").unwrap()),
+        create_time: at(1),
+        update_time: at(2),
+        delete_time: None,
+        last_login_time: Some(at(3)),
+        last_active_time: Some(at(4)),
+        version: 6,
+        update_revision: 7,
+    }
+}
+
+pub(super) fn role(role: RoleId, origin: RoleOrigin, title: &str) -> Role {
+    let grant = Grant {
+        pattern: peerage::domain::permission::Pattern::parse("devices.*").unwrap(),
+        effect: Effect::Allow,
+        requirements: Requirements {
+            step_up: Some(StepUp { level: AssuranceLevel::Totp, max_age_seconds: 900 }),
+            approval: true,
+        },
+        condition: Condition { account_labels: BTreeMap::from([("env".to_owned(), vec!["test".to_owned()])]) },
+    };
+    Role {
+        id: role,
+        origin,
+        title: title.to_owned(),
+        description: "What it is for".to_owned(),
+        grants: vec![grant],
+        rules: RoleRules {
+            max_holders: Some(2),
+            peer_kinds: vec![PeerKind::Person],
+            session_role: Some(RoleId::parse("core.auditor").unwrap()),
+            ..RoleRules::default()
+        },
+        copied_from: Some(RoleId::parse("core.auditor").unwrap()),
+        create_time: at(1),
+        update_time: at(2),
+        version: 3,
+        update_revision: 4,
+    }
+}
+
+pub(super) fn built_in(name: &str) -> Role {
+    role(RoleId::parse(name).unwrap(), RoleOrigin::BuiltIn, "Technician")
+}
+
+pub(super) fn custom(owner: &str, title: &str, inheritable: bool) -> Role {
+    role(RoleId::custom(Uuid::now_v7()), RoleOrigin::Custom { owner: id(owner), inheritable }, title)
+}
+
+pub(super) fn binding(principal: Principal, role: &RoleId, account: &str) -> Binding {
+    Binding {
+        id: BindingId::from(Uuid::now_v7()),
+        principal,
+        role: role.clone(),
+        account: id(account),
+        reach: Reach::Subtree,
+        mode: Mode::Active,
+        window: Window::ALWAYS,
+        justification: "ticket 7".to_owned(),
+        creator: None,
+        create_time: at(1),
+        update_time: at(2),
+        version: 3,
+        update_revision: 4,
+    }
+}
+
+pub(super) fn group(account: &str, title: &str) -> Group {
+    Group {
+        id: GroupId::from(Uuid::now_v7()),
+        account: id(account),
+        title: title.to_owned(),
+        description: "Who is in it".to_owned(),
+        create_time: at(1),
+        update_time: at(2),
+        version: 3,
+        update_revision: 4,
+    }
+}
+
+pub(super) fn member(group: GroupId, peer: PeerId) -> Member {
+    let window = Window::parse(Some(at(10)), Some(at(20))).unwrap();
+    Member { group, peer, mode: Mode::Eligible, window, create_time: at(1) }
+}
+
+pub(super) fn api_key(peer: PeerId, first: u8) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::from(Uuid::now_v7()),
+        peer,
+        title: "for the nightly job".to_owned(),
+        hash: [first; 32],
+        creator: Some(peer),
+        create_time: at(1),
+        expire_time: None,
+        revoke_time: None,
+        update_revision: 4,
+    }
+}
+
+pub(super) fn permission(name: &str) -> Permission {
+    Permission {
+        name: PermissionName::parse(name).unwrap(),
+        title: "A permission".to_owned(),
+        feature: "Devices".to_owned(),
+        flags: PermissionFlags { privileged: true, on_suspended: true, ..PermissionFlags::default() },
+        owner: PermissionOwner::Pack("core".to_owned()),
+    }
+}
+
+/// The tree `platform > msp > {contoso > sales, fabrikam}`, and a role.
+pub(super) async fn tree(store: &Store) -> Role {
+    use AccountKind::{Customer, Department, Partner, Platform};
+    let transaction = store.begin().await.unwrap();
+    let conn = transaction.connection();
+    for (name, parent, kind) in [
+        ("platform", None, Platform),
+        ("msp", Some("platform"), Partner),
+        ("contoso", Some("msp"), Customer),
+        ("sales", Some("contoso"), Department),
+        ("fabrikam", Some("msp"), Customer),
+    ] {
+        accounts::insert(conn, &account(name, parent, kind)).await.unwrap();
+    }
+    let role = built_in("opspilot365.technician");
+    roles::insert(conn, &role).await.unwrap();
+    transaction.commit().await.unwrap();
+    role
+}
+
+/// Stores a peer and returns it.
+pub(super) async fn add_peer(store: &Store, user_name: &str, home: &str) -> Peer {
+    let peer = peer(user_name, home);
+    let transaction = store.begin().await.unwrap();
+    peers::insert(transaction.connection(), &peer).await.unwrap();
+    transaction.commit().await.unwrap();
+    peer
+}
