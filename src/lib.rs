@@ -10,3 +10,8 @@ pub mod crypto;
 pub mod storage;
 pub mod application;
 pub mod transport;
+pub mod worker;
+pub mod config;
+pub mod telemetry;
+pub mod app;
+pub mod cli;

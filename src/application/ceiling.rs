@@ -64,7 +64,8 @@ impl Judge<'_> {
             (Some(Fact::Peer(before)), Some(Fact::Peer(after))) => self.peer_changed(before, after),
             (None, Some(Fact::ApiKey(after))) => self.api_key_made(after),
             (Some(Fact::Account(before)), Some(Fact::Account(after))) => self.account_changed(before, after),
-            // A new account or group gives nothing by itself, a new peer holds only the bindings made
+            (None, Some(Fact::Account(after))) => self.account_made(after),
+            // A new group gives nothing by itself, a new peer holds only the bindings made
             // beside it, what is gone gives nothing, and registering a permission has its own rule.
             _ => Ok(()),
         }
@@ -82,9 +83,11 @@ impl Judge<'_> {
         {
             self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
         }
-        // What is gone may have been a DENY. On a deleted account there is nothing left to gain.
+        // What is gone may have been a DENY. On a deleted account there is nothing left to gain, and
+        // nobody to gain it where the peer or the group went too.
         if let Some(before) = before
             && !after.is_some_and(|after| is_within(before, after))
+            && holder(self.after, before.principal).is_some()
             && let (Some(role), Some(place)) =
                 (self.grants(&before.role), self.place(&before.account, before.reach, before.window))
         {
@@ -108,8 +111,12 @@ impl Judge<'_> {
 
     fn member_gone(&self, member: &MemberFact) -> Verdict {
         let Some(group) = self.before.find_group(member.group) else { return Ok(()) };
+        if self.after.find_peer(member.peer).is_none() {
+            return Ok(());
+        }
         for (role, place) in given_by_group(self.before, group, member.window) {
-            if let Some(record) = self.before.role(role) {
+            let is_gone = self.after.account(place.account).is_none_or(|account| account.gone);
+            if let Some(record) = self.before.role(role).filter(|_| !is_gone) {
                 self.holdings.may_lift_denials(&record.fact.grants, place)?;
             }
         }
@@ -134,7 +141,13 @@ impl Judge<'_> {
 
     /// Every existing binding of an edited role is checked for what the edit adds.
     fn role_changed(&self, before: &RoleFact, after: &RoleFact) -> Verdict {
-        let added = added_grants(before, after);
+        // Registering a reserved permission names it in the operator's role. Nobody can hold what was not
+        // there before, and whoever registers holds a reserved permission already.
+        let is_new = |grant: &Grant| grant.pattern.literal().is_some_and(|name| self.before.find_permission(name.as_str()).is_none());
+        let mut added = added_grants(before, after);
+        if after.origin == RoleOrigin::BuiltIn {
+            added.retain(|grant| !is_new(grant));
+        }
         let lifted = lifted_denials(before, after);
         let Some(index) = self.before.find_role(&after.id) else { return Ok(()) };
         for place in self.owner_place(after).into_iter().chain(self.places(index)) {
@@ -176,11 +189,24 @@ impl Judge<'_> {
         if before.parent != after.parent {
             self.moved(account)?;
         }
-        if before.labels != after.labels {
-            let changed = |key: &String| before.labels.get(key) != after.labels.get(key);
+        // A move changes the labels that the account inherits.
+        if before.labels != after.labels || before.parent != after.parent {
+            let (old, new) = (self.before.path(account), self.after.path(account));
+            let changed = |key: &String| self.before.label(&old, key) != self.after.label(&new, key);
             self.relabelled(account, &changed)?;
         }
         Ok(())
+    }
+
+    /// Who is bound above under a condition on a label gains a new account that carries it.
+    fn account_made(&self, account: &AccountFact) -> Verdict {
+        let parent = account.parent.as_ref().and_then(|parent| self.before.find_account(parent.as_str()));
+        let (Some(parent), Some(index)) = (parent, self.after.find_account(account.id.as_str())) else { return Ok(()) };
+        let above = self.before.path(parent);
+        let changed = |key: &String| {
+            account.labels.get(key).is_some_and(|value| self.before.label(&above, key) != Some(value.as_str()))
+        };
+        self.relabelled(index, &changed)
     }
 
     /// Who is bound above the new place gains what lies below; who was denied above the old place is
@@ -216,19 +242,23 @@ impl Judge<'_> {
     /// A grant under a condition on a changed label may begin to count, and a DENY may cease to: the
     /// actor must hold, without that condition, all that any such grant names.
     fn relabelled(&self, account: AccountIndex, changed: &dyn Fn(&String) -> bool) -> Verdict {
-        let path = self.before.path(account);
+        let path = self.after.path(account);
         let places = path.as_slice().iter().copied().chain(self.before.subtree(account).into_iter().skip(1));
         for bound in places {
             for (holder, id) in self.before.bound_at(bound) {
                 let Some(binding) = self.before.binding(holder, id) else { continue };
                 let Some(role) = self.before.role(binding.role) else { continue };
+                let is_above = bound != account && path.contains(bound);
+                if is_above && binding.reach == Reach::AccountOnly {
+                    continue;
+                }
                 let touched: Vec<Grant> =
                     role.fact.grants.iter().filter(|grant| grant.condition.account_labels.keys().any(changed)).map(unconditional).collect();
                 let Some(place) = place_of(self.before, holder, binding) else { continue };
                 if touched.is_empty() || place.window.is_over(self.actor.now) {
                     continue;
                 }
-                let here = if path.contains(bound) { Place { account, ..place } } else { place };
+                let here = if is_above { Place { account, ..place } } else { place };
                 let plain = RoleRules { grantable_roles: Vec::new(), ..role.fact.rules.clone() };
                 self.holdings.may_give_grants(&touched, &plain, here)?;
             }

@@ -1,7 +1,7 @@
 //! What every use case works with: the store, the published snapshot, the clock, randomness, and who
 //! is calling.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -72,6 +72,7 @@ pub struct Ctx {
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Refusals,
+    is_ready: AtomicBool,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
 }
@@ -86,7 +87,18 @@ impl Ctx {
         compiler: Compiler,
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { store, clock, entropy: Entropy, packs, refusals: Refusals::default(), snapshot, compiler: Mutex::new(compiler) }
+        Self { store, clock, entropy: Entropy, packs, refusals: Refusals::default(), is_ready: AtomicBool::new(false), snapshot, compiler: Mutex::new(compiler) }
+    }
+
+    /// Whether facts are loaded and followed; until then, nothing is decided.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    /// Says whether the facts are loaded and followed.
+    pub fn set_ready(&self, is_ready: bool) {
+        self.is_ready.store(is_ready, Ordering::Release);
     }
 
     /// The published snapshot, without waiting.

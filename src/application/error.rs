@@ -131,6 +131,10 @@ pub enum Error {
     Precondition { reason: Precondition, subject: String },
     #[error("`{name}` was changed by someone else: the etag is stale")]
     EtagMismatch { name: String },
+    #[error("an operator was made before; bootstrap works once")]
+    Bootstrapped,
+    #[error("the server is not ready")]
+    NotReady,
     #[error("the revision asked for is not here yet")]
     RevisionNotReached,
     #[error("not built in this release")]
@@ -162,4 +166,4 @@ impl Error {
 }
 
 /// What use cases return.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

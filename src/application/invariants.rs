@@ -10,6 +10,7 @@ use crate::domain::account::AccountKind;
 use crate::domain::binding::Principal;
 use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, MemberFact, PeerFact};
 use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
 /// By what right bindings of unassignable roles may be touched (rule 11).
@@ -54,7 +55,7 @@ pub fn check(
             }
             (_, Some(Fact::Member(fact))) => member(after, fact, ownership)?,
             (Some(Fact::Member(fact)), None) if ownership == Ownership::Fixed => member_assignable(before, fact)?,
-            (Some(Fact::Peer(old)), after_fact) => peer(before, old, after_fact.as_ref(), standing)?,
+            (Some(Fact::Peer(old)), after_fact) => peer((before, after), old, after_fact.as_ref(), standing)?,
             _ => {}
         }
     }
@@ -122,7 +123,11 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
     }
     // A pack that was switched off later takes no role away that is held already.
     if is_first && !after.is_role_usable_at(&role.fact, account) {
-        return Err(Error::precondition(Precondition::RoleNotUsable, name()));
+        let reason = match role.fact.origin {
+            RoleOrigin::BuiltIn => Precondition::RolePackNotEnabled,
+            RoleOrigin::Custom { .. } => Precondition::RoleNotUsable,
+        };
+        return Err(Error::precondition(reason, name()));
     }
     let rules = &role.fact.rules;
     let kind = after.account(account).map(|record| record.fact.kind);
@@ -198,12 +203,22 @@ fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
 }
 
 /// Only the operator may disable or delete who holds an unassignable role.
-fn peer(before: &Snapshot, old: &PeerFact, new: Option<&Fact>, standing: Standing) -> Result<()> {
+fn peer(
+    (before, after): (&Snapshot, &Snapshot),
+    old: &PeerFact,
+    new: Option<&Fact>,
+    standing: Standing,
+) -> Result<()> {
     let is_enabled_after = matches!(new, Some(Fact::Peer(new)) if new.status == PeerStatus::Enabled && new.expire_time == old.expire_time);
     if standing == Standing::Operator || is_enabled_after || old.status != PeerStatus::Enabled {
         return Ok(());
     }
     let Some(view) = before.find_peer(old.id).and_then(|peer| before.peer(peer)) else { return Ok(()) };
+    // Who goes with a deleted account loses that account's ownership alone: bindings elsewhere are
+    // judged for themselves.
+    if new.is_none() && after.find_account(old.home.as_str()).is_none() {
+        return Ok(());
+    }
     let is_owner = view
         .bindings()
         .iter()

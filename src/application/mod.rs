@@ -5,15 +5,24 @@
 //! before it commits ([`ceiling`] for escalation, [`invariants`] for the rules nobody may bend), so
 //! that no path can forget. Neither wire messages nor SQL are known here.
 
+pub mod accounts;
 pub mod api_keys;
 pub mod audit;
+pub mod authorize;
+pub mod bindings;
+pub mod bootstrap;
 pub mod ceiling;
 pub mod context;
 pub mod error;
+pub mod groups;
 pub mod guard;
 pub mod invariants;
 pub mod packs;
+pub mod peers;
+pub mod permissions;
+pub mod refresh;
 pub mod refusals;
+pub mod roles;
 pub mod write;
 
 pub use context::{Call, Caller, Clock, Ctx, Entropy};

@@ -67,6 +67,8 @@ fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> 
         | Error::AlreadyExists { .. }
         | Error::Precondition { .. }
         | Error::EtagMismatch { .. }
+        | Error::Bootstrapped
+        | Error::NotReady
         | Error::RevisionNotReached
         | Error::RequestIdReused
         | Error::PageToken

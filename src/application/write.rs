@@ -17,7 +17,7 @@ use super::invariants::{self, Ownership, Standing};
 use super::{audit, ceiling};
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::audit::{AuditDraft, Target};
-use crate::domain::fact::{Change, Fact};
+use crate::domain::fact::{Change, Fact, FactKey};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
@@ -205,13 +205,33 @@ impl<'a> Write<'a> {
     }
 
     /// Records an act on something of an account, in that account's log and in the actor's own.
+    ///
+    /// # Errors
+    /// As [`Write::after`].
     pub fn act(&mut self, account: AccountIndex, action: &str, target: Target) -> Result<&mut AuditDraft> {
-        let after = self.after()?;
+        self.act_across(account, &[], action, target)
+    }
+
+    /// As [`Write::act`], linked into the logs of the other accounts that the act is about.
+    ///
+    /// # Errors
+    /// As [`Write::after`].
+    pub fn act_across(
+        &mut self,
+        account: AccountIndex,
+        others: &[AccountIndex],
+        action: &str,
+        target: Target,
+    ) -> Result<&mut AuditDraft> {
+        // Only a change of the tree makes another log of an account, and to apply all changes for each
+        // of a thousand acts would be slow.
+        let is_tree = |change: &Change| matches!(change.key(), Some(FactKey::Account(_)));
+        let after = if self.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.before) };
         let mut draft = match self.author {
             Author::Caller { call, peer } => audit::draft(&self.before, call, peer, self.now, action, target),
             Author::System(name) => audit::system_draft(name, self.now, action, target),
         };
-        let log = audit::log_of(&after, account);
+        let about = std::iter::once(&account).chain(others).filter_map(|account| audit::log_of(&after, *account));
         draft.target.account = after.account_id(account).cloned();
         let own = match self.author {
             Author::Caller { peer, .. } => {
@@ -219,7 +239,7 @@ impl<'a> Write<'a> {
             }
             Author::System(_) => None,
         };
-        let mut logs: Vec<AccountId> = log.into_iter().chain(own).collect();
+        let mut logs: Vec<AccountId> = about.chain(own).collect();
         logs.sort();
         logs.dedup();
         self.acts.push(Entry { logs, draft });

@@ -17,15 +17,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
+use crate::config::DEFAULT_LISTEN;
 use crate::transport::grpc::pb;
 use pb::account_access_service_client::AccountAccessServiceClient;
 use pb::account_service_client::AccountServiceClient;
 use pb::authentication_service_client::AuthenticationServiceClient;
 use pb::peer_service_client::PeerServiceClient;
 use pb::role_service_client::RoleServiceClient;
-
-/// Where a server listens unless it is told otherwise.
-pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:7443";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of 1,000 peers with every field at its bound is larger than tonic's default of 4 MiB.
@@ -37,7 +35,7 @@ const KEY_VARIABLE: &str = "PEERAGE_API_KEY";
 #[command(next_help_heading = "Server")]
 pub(crate) struct Server {
     /// The server, as `host:port`, `http://host:port` or `https://host:port`
-    #[arg(long, global = true, env = "PEERAGE_ADDRESS", default_value = DEFAULT_ADDRESS, value_name = "ADDRESS")]
+    #[arg(long, global = true, env = "PEERAGE_ADDRESS", default_value = DEFAULT_LISTEN, value_name = "ADDRESS")]
     pub(crate) address: String,
 
     /// A file with the API key to present; without it, the key stands in PEERAGE_API_KEY
@@ -49,7 +47,7 @@ pub(crate) struct Server {
     pub(crate) ca_file: Option<PathBuf>,
 
     /// How long one call may take
-    #[arg(long, global = true, env = "PEERAGE_TIMEOUT", default_value_t = 30, value_name = "SECONDS",
+    #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
 }
@@ -106,10 +104,9 @@ impl Connection {
         if uri.starts_with("https://") {
             endpoint = endpoint.tls_config(tls(server)?)?;
         }
-        let channel = endpoint
-            .connect()
-            .await
-            .with_context(|| format!("cannot reach the server at {uri} (`--address` or PEERAGE_ADDRESS name another)"))?;
+        let channel = endpoint.connect().await.with_context(|| {
+            format!("cannot reach the server at {uri} (`--address` or PEERAGE_ADDRESS name another)")
+        })?;
         Ok(Self { channel, credential })
     }
 
@@ -182,13 +179,13 @@ mod tests {
     #[test]
     fn plaintext_is_for_this_machine_alone() {
         for (address, has_authorities, expected) in [
-            ("127.0.0.1:7443", false, "http://127.0.0.1:7443"),
-            ("[::1]:7443", false, "http://[::1]:7443"),
-            ("localhost:7443", false, "http://localhost:7443"),
-            ("localhost:7443", true, "https://localhost:7443"),
+            ("127.0.0.1:7843", false, "http://127.0.0.1:7843"),
+            ("[::1]:7843", false, "http://[::1]:7843"),
+            ("localhost:7843", false, "http://localhost:7843"),
+            ("localhost:7843", true, "https://localhost:7843"),
             ("peerage.example.com:443", false, "https://peerage.example.com:443"),
-            ("192.0.2.7:7443", false, "https://192.0.2.7:7443"),
-            ("http://192.0.2.7:7443", true, "http://192.0.2.7:7443"),
+            ("192.0.2.7:7843", false, "https://192.0.2.7:7843"),
+            ("http://192.0.2.7:7843", true, "http://192.0.2.7:7843"),
         ] {
             assert_eq!(uri(address, has_authorities), expected);
         }

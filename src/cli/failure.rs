@@ -11,9 +11,9 @@ use super::output::clean;
 
 /// Whether an error only says that nobody reads any more.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-    })
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// Writes an error to stderr. There is nobody to tell where that fails.
@@ -24,7 +24,9 @@ pub(crate) fn report(error: &anyhow::Error) {
 /// The text of an error, with a line feed at its end.
 pub(crate) fn block(error: &anyhow::Error) -> String {
     let Some(status) = error.downcast_ref::<Status>() else {
-        return format!("error: {}\n", clean(&format!("{error:#}")));
+        // A list of problems has a line each; within a line nothing may drive the terminal.
+        let lines: Vec<_> = format!("{error:#}").lines().map(clean).collect();
+        return format!("error: {}\n", lines.join("\n"));
     };
     // The context that anyhow holds says what was tried; the status says what came of it.
     let context = error.to_string();
@@ -51,7 +53,9 @@ pub(crate) fn details(status: &Status) -> Vec<String> {
         lines.extend(bad.field_violations.iter().map(|one| format!("field `{}`: {}", one.field, one.description)));
     }
     if let Some(failure) = details.precondition_failure() {
-        lines.extend(failure.violations.iter().map(|one| format!("{}: {}: {}", one.r#type, one.subject, one.description)));
+        lines.extend(
+            failure.violations.iter().map(|one| format!("{}: {}: {}", one.r#type, one.subject, one.description)),
+        );
     }
     if let Some(info) = details.error_info() {
         let mut values: Vec<_> = info.metadata.iter().collect();

@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, SerializeOptions, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, SerializeOptions, Value,
+};
 
 use crate::domain::text::is_deceptive;
 use crate::transport::grpc::pb;
@@ -207,7 +209,10 @@ mod tests {
             name: "accounts/contoso-corp".into(),
             kind: pb::AccountKind::Customer.into(),
             labels: [("env".to_owned(), "test".to_owned())].into(),
-            settings: Some(pb::AccountSettings { role_packs: vec!["keepit".into(), "core".into()], ..Default::default() }),
+            settings: Some(pb::AccountSettings {
+                role_packs: vec!["keepit".into(), "core".into()],
+                ..Default::default()
+            }),
             create_time: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
             ..Default::default()
         }

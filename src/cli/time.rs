@@ -23,6 +23,14 @@ pub(crate) fn show(time: Option<&Timestamp>) -> String {
     text.strip_suffix(".000000Z").map_or(text.clone(), |seconds| format!("{seconds}Z"))
 }
 
+/// A half-open window, for tables: empty where it is always open.
+pub(crate) fn window(start: Option<&Timestamp>, expire: Option<&Timestamp>) -> String {
+    match (start, expire) {
+        (None, None) => String::new(),
+        (start, expire) => format!("{} .. {}", show(start), show(expire)).trim().to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

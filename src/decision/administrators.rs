@@ -53,6 +53,17 @@ pub fn has_full_administrator(snapshot: &Snapshot, account: AccountIndex, now: T
     })
 }
 
+/// Whether a peer is the only full administrator of its home, so that it must stay one.
+#[must_use]
+pub fn is_last_full_administrator(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool {
+    let Some(permission) = snapshot.find_permission(ADMINISTER) else { return false };
+    let Some(view) = snapshot.peer(peer) else { return false };
+    is_full_administrator(snapshot, peer, permission, now)
+        && !snapshot
+            .homed_at(view.home())
+            .any(|other| other != peer && is_full_administrator(snapshot, other, permission, now))
+}
+
 /// Whether an enabled person may administer its home without requirement, condition or end.
 fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> bool {
     let Some(view) = snapshot.peer(peer) else { return false };

@@ -18,6 +18,10 @@ pub const TITLE_MAX: usize = 128;
 /// The most labels of one account, and the longest key and value.
 pub const LABELS_MAX: usize = 64;
 pub const LABEL_MAX: usize = 63;
+/// The longest reason that is given for an act on an account, in characters.
+pub const REASON_MAX: usize = 1024;
+/// The most packs that an account lists.
+pub const PACKS_MAX: usize = 16;
 
 /// What an account is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,6 +79,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The first setting that has no place on an account of this kind.
+    #[must_use]
+    pub const fn misplaced_on(&self, kind: AccountKind) -> Option<&'static str> {
+        let is_limited = matches!(kind, AccountKind::Partner | AccountKind::Customer);
+        if self.partner_access.is_some() && !is_limited {
+            Some("partner_access")
+        } else if self.role_packs.is_some() && !matches!(kind, AccountKind::Partner) {
+            Some("role_packs")
+        } else {
+            None
+        }
+    }
+
     /// What holds at a child that sets `self` under a parent where `inherited` holds.
     #[must_use]
     pub fn under(&self, inherited: &Self) -> Self {
@@ -100,6 +117,23 @@ impl Settings {
     }
 }
 
+/// Why, how far and since when an account is suspended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    pub scope: SuspensionScope,
+    pub reason: String,
+    pub suspend_time: Timestamp,
+}
+
+/// An open request for another owner, which the operator completes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnershipRequest {
+    pub new_owner: PeerId,
+    pub requester: PeerId,
+    pub reason: String,
+    pub request_time: Timestamp,
+}
+
 /// An account as its administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -108,10 +142,11 @@ pub struct Account {
     pub kind: AccountKind,
     pub title: String,
     pub labels: BTreeMap<String, String>,
-    pub suspension: Option<SuspensionScope>,
+    pub suspension: Option<Suspension>,
     pub settings: Settings,
-    /// The peer that was made, or named, first.
+    /// The peer that was made with the account.
     pub first_peer: Option<PeerId>,
+    pub ownership_request: Option<OwnershipRequest>,
     pub create_time: Timestamp,
     pub update_time: Timestamp,
     pub version: i64,

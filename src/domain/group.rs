@@ -31,4 +31,5 @@ pub struct Member {
     pub mode: Mode,
     pub window: Window,
     pub create_time: Timestamp,
+    pub update_revision: i64,
 }

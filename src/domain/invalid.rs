@@ -23,6 +23,8 @@ pub enum Invalid {
     NotAllowed { why: &'static str },
     #[error("is not supported by this release")]
     Unsupported,
+    #[error("is not a registered permission")]
+    NotRegistered,
     #[error("is output only")]
     OutputOnly,
     #[error("is not one of {choices}")]

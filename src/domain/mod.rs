@@ -9,6 +9,7 @@ pub mod account;
 pub mod api_key;
 pub mod audit;
 pub mod binding;
+pub mod contact;
 pub mod fact;
 pub mod group;
 pub mod ids;

@@ -16,7 +16,7 @@ use super::code::{Coded as _, from_json, to_json};
 use super::entity::account::{ActiveModel, Column, Entity, Model};
 use super::error::StoreError;
 use super::write;
-use crate::domain::account::{Account, AccountKind, SuspensionScope};
+use crate::domain::account::{Account, AccountKind};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
@@ -142,31 +142,118 @@ pub async fn find_many(conn: &impl ConnectionTrait, ids: &[AccountId]) -> Result
     found.into_iter().map(from_row).collect()
 }
 
-/// Lists the live children of an account by id.
-///
-/// # Errors
-/// What the database reports.
-pub async fn list_children(
-    conn: &impl ConnectionTrait,
-    parent: &AccountId,
-    after: Option<&AccountId>,
-    limit: u64,
-) -> Result<Vec<Account>, StoreError> {
-    page(conn, live().filter(Column::ParentId.eq(parent.as_str())), after, limit).await
+/// Which accounts to list.
+#[derive(Debug, Clone)]
+pub enum Scope {
+    /// Those directly below an account.
+    Children(AccountId),
+    /// Everything below an account, itself not.
+    Below(AccountId),
+    /// These accounts and everything below them. One that lies below another is listed once.
+    Within(Vec<AccountId>),
 }
 
-/// Lists an account and everything live below it by id.
+/// What lists can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    Title,
+    CreateTime,
+    UpdateTime,
+}
+
+/// In which order, and of what kind.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    pub scope: Scope,
+    pub kind: Option<AccountKind>,
+    pub key: SortKey,
+    pub descending: bool,
+}
+
+/// The place of the account that a page ends with. A title is looked up when the list goes on, a
+/// time is kept, since it changes more often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub id: AccountId,
+    pub time: Option<Timestamp>,
+}
+
+impl Cursor {
+    /// The place of an account in lists with this key.
+    #[must_use]
+    pub fn of(account: &Account, key: SortKey) -> Self {
+        let time = match key {
+            SortKey::Id | SortKey::Title => None,
+            SortKey::CreateTime => Some(account.create_time),
+            SortKey::UpdateTime => Some(account.update_time),
+        };
+        Self { id: account.id.clone(), time }
+    }
+}
+
+/// Lists live accounts after a place, ties by id.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn list_subtree(
+pub async fn list(
     conn: &impl ConnectionTrait,
-    top: &AccountId,
-    after: Option<&AccountId>,
+    listing: &Listing,
+    after: Option<&Cursor>,
     limit: u64,
 ) -> Result<Vec<Account>, StoreError> {
-    let Some(top) = Entity::find_by_id(top.as_str()).one(conn).await? else { return Ok(Vec::new()) };
-    page(conn, live().filter(within(&top.path)), after, limit).await
+    let order = if listing.descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+    let mut select = live().filter(scope(conn, &listing.scope).await?);
+    if let Some(kind) = listing.kind {
+        select = select.filter(Column::Kind.eq(kind.word()));
+    }
+    if let Some(after) = after {
+        select = select.filter(behind(conn, listing, after).await?);
+    }
+    select = match listing.key {
+        SortKey::Id => select,
+        SortKey::Title => select.order_by(Column::TitleKey, order.clone()),
+        SortKey::CreateTime => select.order_by(Column::CreateTime, order.clone()),
+        SortKey::UpdateTime => select.order_by(Column::UpdateTime, order.clone()),
+    };
+    let rows = select.order_by(Column::Id, order).limit(limit).all(conn).await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+async fn scope(conn: &impl ConnectionTrait, scope: &Scope) -> Result<Condition, StoreError> {
+    let tops = match scope {
+        Scope::Children(parent) => return Ok(Condition::all().add(Column::ParentId.eq(parent.as_str()))),
+        Scope::Below(top) => vec![top],
+        Scope::Within(tops) => tops.iter().collect(),
+    };
+    let ids = tops.iter().map(|id| id.as_str());
+    let tops = Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?;
+    // A condition without parts holds for all, and here it must hold for none.
+    let none = Condition::any().add(Expr::val(1).eq(0));
+    let any = tops.iter().fold(none, |any, top| any.add(within(&top.path)));
+    Ok(match scope {
+        Scope::Below(top) => Condition::all().add(any).add(Column::Id.ne(top.as_str())),
+        Scope::Children(_) | Scope::Within(_) => any,
+    })
+}
+
+/// What comes after a place in the order of the list.
+async fn behind(conn: &impl ConnectionTrait, listing: &Listing, after: &Cursor) -> Result<Condition, StoreError> {
+    let beyond = |column: Column, value: sea_orm::Value| {
+        if listing.descending { column.lt(value) } else { column.gt(value) }
+    };
+    let id = || beyond(Column::Id, after.id.as_str().into());
+    let (column, value): (Column, sea_orm::Value) = match (listing.key, after.time) {
+        (SortKey::Title, _) => match Entity::find_by_id(after.id.as_str()).one(conn).await? {
+            Some(row) => (Column::TitleKey, row.title_key.into()),
+            None => return Ok(Condition::all().add(id())),
+        },
+        (SortKey::CreateTime, Some(time)) => (Column::CreateTime, time.as_micros().into()),
+        (SortKey::UpdateTime, Some(time)) => (Column::UpdateTime, time.as_micros().into()),
+        (SortKey::Id | SortKey::CreateTime | SortKey::UpdateTime, _) => return Ok(Condition::all().add(id())),
+    };
+    let tie = Condition::all().add(column.eq(value.clone())).add(id());
+    Ok(Condition::any().add(beyond(column, value)).add(tie))
 }
 
 fn live() -> Select<Entity> {
@@ -182,19 +269,6 @@ pub(super) fn within(path: &str) -> Condition {
     Condition::any()
         .add(Column::Path.eq(path))
         .add(Condition::all().add(Column::Path.gte(format!("{path}/"))).add(Column::Path.lt(format!("{path}0"))))
-}
-
-async fn page(
-    conn: &impl ConnectionTrait,
-    mut select: Select<Entity>,
-    after: Option<&AccountId>,
-    limit: u64,
-) -> Result<Vec<Account>, StoreError> {
-    if let Some(after) = after {
-        select = select.filter(Column::Id.gt(after.as_str()));
-    }
-    let rows = select.order_by_asc(Column::Id).limit(limit).all(conn).await?;
-    rows.into_iter().map(from_row).collect()
 }
 
 async fn row(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Model, StoreError> {
@@ -213,6 +287,10 @@ fn missing(id: &AccountId) -> StoreError {
     StoreError::missing(TABLE, id)
 }
 
+fn optional_json(value: Option<&impl serde::Serialize>, key: &AccountId) -> Result<Option<String>, StoreError> {
+    value.map(|value| to_json(value, TABLE, key)).transpose()
+}
+
 fn to_row(account: &Account) -> Result<Model, StoreError> {
     let key = &account.id;
     Ok(Model {
@@ -224,9 +302,10 @@ fn to_row(account: &Account) -> Result<Model, StoreError> {
         path: String::new(),
         depth: 0,
         labels: to_json(&account.labels, TABLE, key)?,
-        suspension: account.suspension.map(|scope| scope.word().to_owned()),
+        suspension: optional_json(account.suspension.as_ref(), key)?,
         settings: to_json(&account.settings, TABLE, key)?,
         first_peer: account.first_peer.map(PeerId::as_uuid),
+        ownership_request: optional_json(account.ownership_request.as_ref(), key)?,
         create_time: account.create_time.as_micros(),
         update_time: account.update_time.as_micros(),
         delete_time: None,
@@ -244,9 +323,10 @@ pub(super) fn from_row(row: Model) -> Result<Account, StoreError> {
         kind: AccountKind::read(&row.kind, TABLE, key)?,
         title: row.title,
         labels: from_json(&row.labels, TABLE, key)?,
-        suspension: row.suspension.map(|word| SuspensionScope::read(&word, TABLE, key)).transpose()?,
+        suspension: row.suspension.as_deref().map(|text| from_json(text, TABLE, key)).transpose()?,
         settings: from_json(&row.settings, TABLE, key)?,
         first_peer: row.first_peer.map(PeerId::from),
+        ownership_request: row.ownership_request.as_deref().map(|text| from_json(text, TABLE, key)).transpose()?,
         create_time: Timestamp::from_micros(row.create_time),
         update_time: Timestamp::from_micros(row.update_time),
         version: row.version,

@@ -51,15 +51,27 @@ pub async fn revoke_all_of_peer(
     now: Timestamp,
     revision: i64,
 ) -> Result<Vec<ApiKey>, StoreError> {
-    let rows = Entity::find()
-        .filter(Column::PeerId.eq(peer.as_uuid()))
-        .filter(Column::RevokeTime.is_null())
-        .order_by_asc(Column::Id)
-        .all(conn)
-        .await?;
-    let keys = rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
-    let update = Entity::update_many().filter(Column::PeerId.eq(peer.as_uuid()));
-    revoke_those(update, now, revision).exec(conn).await?;
+    revoke_all_of_peers(conn, &[peer], now, revision).await
+}
+
+/// As [`revoke_all_of_peer`], for many peers.
+///
+/// # Errors
+/// What the database reports.
+pub async fn revoke_all_of_peers(
+    conn: &impl ConnectionTrait,
+    peers: &[PeerId],
+    now: Timestamp,
+    revision: i64,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let mut keys = Vec::new();
+    for peers in peers.chunks(write::KEYS_MAX) {
+        let of_these = || Column::PeerId.is_in(peers.iter().map(|peer| peer.as_uuid()));
+        let live = Entity::find().filter(of_these()).filter(Column::RevokeTime.is_null());
+        let rows = live.order_by_asc(Column::Id).all(conn).await?;
+        keys.extend(rows.into_iter().map(from_row).collect::<Result<Vec<_>, _>>()?);
+        revoke_those(Entity::update_many().filter(of_these()), now, revision).exec(conn).await?;
+    }
     Ok(keys)
 }
 

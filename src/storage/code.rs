@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
-use crate::domain::account::{AccountKind, SuspensionScope};
+use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::peer::{PeerKind, PeerStatus, TwoFactor};
 
@@ -42,7 +42,6 @@ macro_rules! coded {
 
 coded! {
     AccountKind { Platform = "PLATFORM", Partner = "PARTNER", Customer = "CUSTOMER", Department = "DEPARTMENT" }
-    SuspensionScope { Subtree = "SUBTREE", OwnPeers = "OWN_PEERS" }
     PeerKind { Person = "PERSON", Device = "DEVICE", Integration = "INTEGRATION" }
     PeerStatus { Enabled = "ENABLED", Disabled = "DISABLED", Deleted = "DELETED" }
     TwoFactor { None = "NONE", Email = "EMAIL", Totp = "TOTP" }

@@ -1,7 +1,8 @@
 //! Which facts stored resources are: the same mapping for the feed and for loading everything.
 //!
 //! A deleted account is no fact, and neither is a key that is revoked or over; a deleted peer is
-//! one until it is purged, so that decisions can tell it from one that never was.
+//! one until it is purged or its account is deleted, so that decisions can tell it from one that never
+//! was.
 
 use sha2::{Digest as _, Sha256};
 
@@ -20,7 +21,7 @@ pub fn account(account: &Account) -> AccountFact {
         id: account.id.clone(),
         parent: account.parent.clone(),
         kind: account.kind,
-        suspension: account.suspension,
+        suspension: account.suspension.as_ref().map(|suspension| suspension.scope),
         partner_access: account.settings.partner_access.unwrap_or_default(),
         labels: account.labels.clone(),
         role_packs: account.settings.role_packs.clone(),

@@ -1,1 +1,25 @@
+//! Behavior, proven over the wire against running servers; storage, contract and architecture beside it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod access;
+mod accounts;
+mod api_contract;
+mod api_keys;
+mod architecture;
+mod bindings;
+mod bounds;
+mod groups;
+mod oracle;
+mod peers;
+mod products;
+mod races;
+mod roles;
+mod storage;
+mod support;

@@ -37,6 +37,7 @@ impl Database {
     async fn postgres() -> Self {
         let server = std::env::var("PEERAGE_TEST_POSTGRES_URL")
             .expect("PEERAGE_TEST_POSTGRES_URL names a PostgreSQL server for the tests; tests/run starts one");
+        #[expect(clippy::disallowed_methods, reason = "no two runs on one server may take the same name")]
         let name = format!("peerage_{}", Uuid::now_v7().simple());
         let admin = Connection::connect(&server).await.unwrap();
         admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();

@@ -73,6 +73,7 @@ async fn groups(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             number("start_time"),
             number_null("expire_time"),
             number("create_time"),
+            number("update_revision"),
         ],
     );
     members.foreign_key(&mut reference("group_members", "group_id", ("groups", "id"))).foreign_key(&mut reference(

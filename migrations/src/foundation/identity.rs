@@ -30,6 +30,7 @@ async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             text_null("suspension"),
             text("settings"),
             uuid_null("first_peer"),
+            text_null("ownership_request"),
             number("create_time"),
             number("update_time"),
             number_null("delete_time"),
@@ -40,6 +41,10 @@ async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     accounts.foreign_key(&mut reference("accounts", "parent_id", ("accounts", "id")));
     manager.create_table(accounts).await?;
     manager.create_index(index("accounts", &["parent_id", "id"])).await?;
+    manager.create_index(index("accounts", &["parent_id", "title_key", "id"])).await?;
+    manager.create_index(index("accounts", &["title_key", "id"])).await?;
+    manager.create_index(index("accounts", &["create_time", "id"])).await?;
+    manager.create_index(index("accounts", &["update_time", "id"])).await?;
     manager.create_index(index("accounts", &["path"])).await
 }
 

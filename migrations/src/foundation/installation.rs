@@ -1,6 +1,8 @@
 //! The policy feed, stored results of requests, and the marks of the installation itself.
 //!
 //! The single-row tables carry a check that their key is 1, so that a second row cannot be.
+//!
+//! INVARIANT: `values_panic` gets as many values as there are columns.
 
 use sea_orm_migration::prelude::*;
 

@@ -80,6 +80,7 @@ async fn root(write: &mut Write<'_>) -> Result<AccountIndex> {
             suspension: None,
             settings: Settings::default(),
             first_peer: None,
+            ownership_request: None,
             create_time: now,
             update_time: now,
             version: 1,
@@ -140,7 +141,11 @@ impl Plan {
 
     fn changes(&self) -> Result<Vec<Change>> {
         let permissions = self.permissions.iter().map(|(before, after)| {
-            change(format!("permissions.{}", after.name), before.as_ref().map(PermissionText::of), PermissionText::of(after))
+            change(
+                format!("permissions.{}", after.name),
+                before.as_ref().map(PermissionText::of),
+                PermissionText::of(after),
+            )
         });
         let roles = self.roles.iter().map(|(before, after)| {
             change(format!("roles.{}", after.id), before.as_ref().map(RoleText::of), RoleText::of(after))

@@ -35,8 +35,7 @@ type Outcome<T> = Result<T, PackError>;
 
 /// Reads the pack of a file, after those that come before it in load order.
 pub(super) fn pack(id: &str, yaml: &str, earlier: &[Pack]) -> Outcome<Pack> {
-    let sheet = sheet::parse(yaml)
-        .map_err(|error| PackError::Yaml { pack: id.to_owned(), source: Box::new(error) })?;
+    let sheet = sheet::parse(yaml).map_err(|error| PackError::Yaml { pack: id.to_owned(), source: Box::new(error) })?;
     let mut reader = Reader { pack: id, earlier, known: Vec::new() };
     if sheet.pack != id || !is_pack(id) || earlier.iter().any(|pack| pack.id == id) {
         let form = Invalid::Form { form: "the name of the file, in kebab-case, once" };
@@ -133,8 +132,9 @@ impl Reader<'_> {
             return Err(self.rule(place, "a role has at least one grant and at most 512"));
         }
         let numbered = (1..).zip(&sheet.grants);
-        let grants: Vec<Grant> =
-            numbered.map(|(number, grant)| self.grant(&format!("{place}, grant {number}"), grant)).collect::<Outcome<_>>()?;
+        let grants: Vec<Grant> = numbered
+            .map(|(number, grant)| self.grant(&format!("{place}, grant {number}"), grant))
+            .collect::<Outcome<_>>()?;
         if sheet.max_holders == Some(0) {
             return Err(self.rule(place, "a role that nobody may hold is none"));
         }
@@ -246,8 +246,7 @@ impl Reader<'_> {
             columns.push(Column { role, scope });
         }
         self.once("matrix columns", columns.iter().map(|column| column.role.as_str()))?;
-        let rows: Vec<Row> =
-            sheet.rows.into_iter().map(|row| self.row(row, columns.len())).collect::<Outcome<_>>()?;
+        let rows: Vec<Row> = sheet.rows.into_iter().map(|row| self.row(row, columns.len())).collect::<Outcome<_>>()?;
         self.once("matrix rows", rows.iter().map(|row| row.id.as_str()))?;
         Ok(Matrix { columns, rows })
     }

@@ -62,7 +62,7 @@ fn a_matrix_that_the_engine_contradicts_is_refused() {
             "the pack says YES, the engine { partial: [billing.view] }",
         ),
         ("msp-panel", "{ role: end_client, scope: ASSIGNED }", "{ role: end_client, scope: ALL }", "scope All"),
-        ("keepit", "- { allow: api_tokens.create }\n", "", "row `KP-TOKENS`, column `keepit.master_admin`"),
+        ("keepit", "      - { allow: api_tokens.create }\n", "", "row `KP-TOKENS`, column `keepit.master_admin`"),
     ] {
         let error = edited(id, from, to).unwrap().verify(&mut compiler).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
@@ -109,7 +109,12 @@ fn a_bad_pack_is_told_where() {
         ("core", "pack: core", "pack: kernel", "pack `core`, pack: `kernel` must look like"),
         ("core", "flags: [reserved] }", "flags: [reserved, reserved] }", "`accounts.create_partner`: a flag"),
         ("core", "{ allow: access.check }", "{ allow: access.chek }", "role `backend_service`, grant 1: `access.chek`"),
-        ("core", "{ allow: \"*.view\" }", "{ allow: \"a*.view\" }", "role `auditor`, grant 1: `a*.view` must look like"),
+        (
+            "core",
+            "{ allow: \"*.view\" }",
+            "{ allow: \"a*.view\" }",
+            "role `auditor`, grant 1: `a*.view` must look like",
+        ),
         ("core", "{ allow: audit.export }", "{ allow: a.b, deny: a.b }", "exactly one of `allow` and `deny`"),
         ("core", "{ allow: audit.export }", "{ deny: audit.export, approval: true }", "carries no requirements"),
         ("core", "id: auditor", "id: operator", "roles: `core.operator` contains"),
@@ -119,10 +124,20 @@ fn a_bad_pack_is_told_where() {
         ("msp-panel", "first_peer_role: owner", "first_peer_role: msp_user", "template of Partner: the role cannot"),
         ("msp-panel", "first_peer_role: owner", "first_peer_role: boss", "template of Partner: `boss` is unknown"),
         ("msp-panel", "cells: [YES, YES, YES, NO, YES]", "cells: [YES, YES]", "row `MP-VIEW`: a row has one cell"),
-        ("msp-panel", "partial: [billing.view]", "partial: [devices.view]", "a partial cell: `devices.view` is unknown"),
+        (
+            "msp-panel",
+            "partial: [billing.view]",
+            "partial: [devices.view]",
+            "a partial cell: `devices.view` is unknown",
+        ),
         ("opspilot365", "id: OP-33", "id: OP-32", "matrix rows: `OP-32` contains"),
         ("keepit", "session_role: keepit.partner_session", "session_role: keepit.nobody", "`keepit.nobody` is unknown"),
-        ("keepit", "level: NONE, max_age_minutes: 5", "level: NONE, max_age_minutes: 0", "the step-up asks for nothing"),
+        (
+            "keepit",
+            "level: NONE, max_age_minutes: 5",
+            "level: NONE, max_age_minutes: 0",
+            "the step-up asks for nothing",
+        ),
     ] {
         let error = edited(id, from, to).unwrap_err().to_string();
         assert!(error.starts_with(&format!("pack `{id}`")) && error.contains(says), "{from} -> {to}: {error}");
@@ -174,7 +189,7 @@ fn templates_are_never_guessed() {
 }
 
 async fn open(folder: &tempfile::TempDir, packs: Packs) -> Ctx {
-    let url = format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display());
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
     let clock = Clock::Manual(Arc::new(AtomicI64::new(1_800_000_000_000_000)));
@@ -212,7 +227,8 @@ async fn a_later_release_changes_what_is_different_only() {
     let folder = tempfile::tempdir().unwrap();
     let ctx = open(&folder, packs()).await;
     install(&ctx).await.unwrap();
-    let later = edited("msp-panel", "      - { allow: reports.view }\n\n  - id: billing_only", "\n  - id: billing_only");
+    let later =
+        edited("msp-panel", "      - { allow: reports.view }\n\n  - id: billing_only", "\n  - id: billing_only");
     let ctx = open(&folder, later.unwrap()).await;
     install(&ctx).await.unwrap();
     assert_eq!(ctx.snapshot().revision(), 2);

@@ -166,6 +166,7 @@ async fn lock_heads(
     let mut lock = Query::insert();
     lock.into_table(audit_log::Entity).columns([Account, NextSeq, HeadHash]);
     for account in accounts {
+        // INVARIANT: as many values as columns.
         lock.values_panic([account.as_str().into(), 1_i64.into(), GENESIS.to_vec().into()]);
     }
     let unchanged = Expr::col((audit_log::Entity, NextSeq));

@@ -3,10 +3,10 @@
 //! Rows come in chunks by key, so that memory does not grow with the database, and only the columns
 //! that a decision reads are asked for.
 
-use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::sea_query::{ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -98,7 +98,7 @@ async fn group_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -
     use group::Column::{AccountId as Account, Id};
     let mut after = None;
     loop {
-        let rows: Vec<GroupRow> = chunk::<group::Entity, _>(conn, [Id, Account], Id, after).await?;
+        let rows: Vec<GroupRow> = chunk(conn, group::Entity::find(), [Id, Account], Id, after).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.id);
         for row in rows {
@@ -119,13 +119,23 @@ struct PeerRow {
     person: Option<Uuid>,
 }
 
+/// The ids of deleted accounts. The peers homed there wait for their purge and are no facts.
+fn deleted_accounts() -> SelectStatement {
+    Query::select()
+        .column(account::Column::Id)
+        .from(account::Entity)
+        .and_where(account::Column::DeleteTime.is_not_null())
+        .take()
+}
+
 async fn peer_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
     use peer::Column::{ExpireTime, HomeId, Id, Kind, Person, Status, UserNameKey};
     const TABLE: &str = "peers";
     let columns = [Id, UserNameKey, Kind, HomeId, Status, ExpireTime, Person];
     let mut after = None;
     loop {
-        let rows: Vec<PeerRow> = chunk::<peer::Entity, _>(conn, columns, Id, after).await?;
+        let select = peer::Entity::find().filter(HomeId.not_in_subquery(deleted_accounts()));
+        let rows: Vec<PeerRow> = chunk(conn, select, columns, Id, after).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.id);
         for row in rows {
@@ -212,7 +222,7 @@ async fn binding_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact))
     ];
     let mut after = None;
     loop {
-        let rows: Vec<BindingRow> = chunk::<role_binding::Entity, _>(conn, columns, Of::Id, after).await?;
+        let rows: Vec<BindingRow> = chunk(conn, role_binding::Entity::find(), columns, Of::Id, after).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.id);
         for row in rows {
@@ -250,7 +260,7 @@ async fn api_key_facts(
     let mut after = None;
     loop {
         let columns = [Id, Peer, Hash, ExpireTime, RevokeTime];
-        let rows: Vec<ApiKeyRow> = chunk::<api_key::Entity, _>(conn, columns, Id, after).await?;
+        let rows: Vec<ApiKeyRow> = chunk(conn, api_key::Entity::find(), columns, Id, after).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(last.id);
         for row in rows {
@@ -271,6 +281,7 @@ async fn api_key_facts(
 /// The next rows of a table whose key is one UUID.
 async fn chunk<E, M>(
     conn: &impl ConnectionTrait,
+    mut select: Select<E>,
     columns: impl IntoIterator<Item = E::Column>,
     key: E::Column,
     after: Option<Uuid>,
@@ -279,7 +290,6 @@ where
     E: EntityTrait,
     M: FromQueryResult + Send + Sync,
 {
-    let mut select = E::find();
     if let Some(after) = after {
         select = select.filter(key.gt(after));
     }

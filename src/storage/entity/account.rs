@@ -17,6 +17,7 @@ pub struct Model {
     pub suspension: Option<String>,
     pub settings: String,
     pub first_peer: Option<Uuid>,
+    pub ownership_request: Option<String>,
     pub create_time: i64,
     pub update_time: i64,
     pub delete_time: Option<i64>,

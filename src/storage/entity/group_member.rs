@@ -13,6 +13,7 @@ pub struct Model {
     pub start_time: i64,
     pub expire_time: Option<i64>,
     pub create_time: i64,
+    pub update_revision: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -103,6 +103,7 @@ fn to_row(member: &Member) -> Model {
         start_time: start_to_column(member.window),
         expire_time: member.window.expire().map(Timestamp::as_micros),
         create_time: member.create_time.as_micros(),
+        update_revision: member.update_revision,
     }
 }
 
@@ -114,5 +115,6 @@ fn from_row(row: Model) -> Result<Member, StoreError> {
         mode: Mode::read(&row.mode, TABLE, &key)?,
         window: window(row.start_time, row.expire_time).ok_or_else(|| StoreError::corrupt(TABLE, &key))?,
         create_time: Timestamp::from_micros(row.create_time),
+        update_revision: row.update_revision,
     })
 }

@@ -36,6 +36,17 @@ macro_rules! mutations {
 }
 pub(super) use mutations;
 
+/// The caller of a method that needs nothing else of the call, with its message.
+///
+/// # Errors
+/// UNAUTHENTICATED where the gate let nobody through.
+pub(super) fn caller<T>(request: Request<T>) -> std::result::Result<(Caller, T), Status> {
+    let (_, extensions, message) = request.into_parts();
+    let missing = Error::Unauthenticated(Unauthenticated::CredentialMissing);
+    let caller = extensions.get::<Caller>().copied().ok_or_else(|| status::from_error(&missing))?;
+    Ok((caller, message))
+}
+
 /// The call of a method that changes nothing, with its message.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The server: every service and every layer, in the order a request meets them.
+//! The services that the server offers, and their health.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthService};
 
-use super::layer::gate::{Gate, GateLayer};
 use super::pb;
 use super::pb::account_access_service_server::AccountAccessServiceServer;
 use super::pb::account_service_server::AccountServiceServer;
@@ -38,21 +37,21 @@ pub async fn report(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Every service behind the gate.
+/// Every service. The gate stands before them all.
 ///
 /// # Errors
 /// Where the descriptor cannot be reflected, which the build would have to have broken.
 pub fn routes(
     ctx: &Arc<Ctx>,
     health: HealthService,
-) -> Result<Gate<Routes>, tonic_reflection::server::Error> {
+) -> Result<Routes, tonic_reflection::server::Error> {
     let services = Services::new(Arc::clone(ctx));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let routes = Routes::new(AccountAccessServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
+    Ok(Routes::new(AccountAccessServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
         .add_service(AccountServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
         .add_service(AuditServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
         .add_service(AuthenticationServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
@@ -61,6 +60,5 @@ pub fn routes(
         .add_service(HealthServer::new(health))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .prepare();
-    Ok(tower::Layer::layer(&GateLayer::new(Arc::clone(ctx)), routes))
+        .prepare())
 }

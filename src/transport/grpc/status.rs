@@ -72,6 +72,7 @@ pub fn from_error(error: &Error) -> Status {
         Error::EtagMismatch { name } => {
             status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
         }
+        Error::NotReady => status(Code::Unavailable, ErrorReason::NotReady, &message, []),
         Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
         Error::RequestIdReused => {
             field(ErrorReason::RequestIdReused, "request_id", "was used for a different request")
@@ -90,6 +91,8 @@ pub fn from_error(error: &Error) -> Status {
         Error::Store(error) => store(error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
+        // Only the command line bootstraps, so that no client sees this.
+        Error::Bootstrapped => internal(error),
     }
 }
 
@@ -131,8 +134,7 @@ fn field(reason: ErrorReason, path: &str, why: &str) -> Status {
 }
 
 fn invalid(violations: &[Violation]) -> Status {
-    let unsupported = violations.iter().all(|violation| violation.why == Invalid::Unsupported);
-    let reason = if unsupported { ErrorReason::FieldNotSupported } else { ErrorReason::InvalidFields };
+    let reason = invalid_reason(violations);
     let count = violations.len().to_string();
     let mut details = info(reason, [("count", &count)]);
     for violation in violations {
@@ -141,6 +143,25 @@ fn invalid(violations: &[Violation]) -> Status {
     let first = violations.first().map_or_else(String::new, |first| format!(": `{}` {}", first.field, first.why));
     let more = if violations.len() > 1 { format!(", and {} more", violations.len() - 1) } else { String::new() };
     Status::with_error_details(Code::InvalidArgument, format!("the request is not valid{first}{more}"), details)
+}
+
+/// The special reason that all violations share, or the general one.
+fn invalid_reason(violations: &[Violation]) -> ErrorReason {
+    let all = |test: &dyn Fn(&Violation) -> bool| violations.iter().all(test);
+    let at = |field: &'static str| move |violation: &Violation| violation.field == field;
+    if all(&|violation| violation.why == Invalid::Unsupported) {
+        ErrorReason::FieldNotSupported
+    } else if all(&|violation| violation.why == Invalid::NotRegistered) {
+        ErrorReason::PermissionUnknown
+    } else if all(&at("update_mask")) || all(&at("read_mask")) {
+        ErrorReason::FieldMaskInvalid
+    } else if all(&at("filter")) {
+        ErrorReason::FilterInvalid
+    } else if all(&at("order_by")) {
+        ErrorReason::OrderByInvalid
+    } else {
+        ErrorReason::InvalidFields
+    }
 }
 
 const fn taken(what: Taken) -> ErrorReason {

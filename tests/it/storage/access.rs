@@ -9,9 +9,8 @@ use peerage::storage::packs::LoadedPack;
 use peerage::storage::requests::{RequestKey, StoredRequest};
 use peerage::storage::roles::Filter as Roles;
 use peerage::storage::{Constraint, StoreError, bindings, bootstrap, groups, packs, permissions, requests, roles};
-use uuid::Uuid;
 
-use super::world::{add_peer, at, binding, built_in, custom, group, id, member, permission, tree};
+use super::world::{add_peer, at, binding, built_in, custom, fresh, group, id, member, permission, tree};
 use super::{Database, is_corrupt, on_both_migrated};
 
 on_both_migrated![
@@ -164,7 +163,7 @@ async fn bindings_are_listed_by_each_of_their_ends(database: &Database) {
 async fn a_binding_needs_what_it_names(database: &Database) {
     let store = &database.store;
     let role = tree(store).await;
-    let nobody = Principal::Peer(PeerId::from(Uuid::now_v7()));
+    let nobody = Principal::Peer(PeerId::from(fresh()));
     let transaction = store.begin().await.unwrap();
     let result = bindings::insert(transaction.connection(), &binding(nobody, &role.id, "contoso")).await;
     assert!(matches!(result, Err(StoreError::Other(_))), "{result:?}");
@@ -275,7 +274,7 @@ async fn requests_are_answered_once(database: &Database) {
 
 async fn the_bootstrap_is_claimed_once(database: &Database) {
     let store = &database.store;
-    let operator = PeerId::from(Uuid::now_v7());
+    let operator = PeerId::from(fresh());
     assert_eq!(bootstrap::operator(store.reader()).await.unwrap(), None);
     let transaction = store.begin().await.unwrap();
     bootstrap::claim(transaction.connection(), operator, at(1)).await.unwrap();

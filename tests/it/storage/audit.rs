@@ -4,9 +4,8 @@ use peerage::domain::audit::{Actor, AuditDraft, Change, GENESIS, Personal, Targe
 use peerage::domain::ids::AccountId;
 use peerage::storage::audit::{Entry, Recording, append, head, list};
 use peerage::storage::{Store, StoreError, StoreOptions};
-use uuid::Uuid;
 
-use super::world::{at, id};
+use super::world::{at, fresh, id};
 use super::{Database, on_both_migrated};
 
 on_both_migrated![
@@ -36,8 +35,7 @@ fn entry(logs: &[&str], action: &str) -> Entry {
 
 async fn write(store: &Store, entries: &[Entry]) -> Result<(), StoreError> {
     let transaction = store.begin().await?;
-    let recording =
-        Recording { revision: Some(7), recorded_time: at(2), event_id: &mut Uuid::now_v7, salt: &mut || [9; 32] };
+    let recording = Recording { revision: Some(7), recorded_time: at(2), event_id: &mut fresh, salt: &mut || [9; 32] };
     append(transaction.connection(), entries, recording).await?;
     transaction.commit().await
 }
@@ -68,7 +66,7 @@ async fn events_come_back_as_they_were_sealed(database: &Database) {
         salts += 1;
         [salts; 32]
     };
-    let recording = Recording { revision: Some(7), recorded_time: at(2), event_id: &mut Uuid::now_v7, salt: &mut salt };
+    let recording = Recording { revision: Some(7), recorded_time: at(2), event_id: &mut fresh, salt: &mut salt };
     let entries = [entry(&["contoso"], "peers.create"), entry(&["contoso"], "peers.update")];
     let sealed = append(transaction.connection(), &entries, recording).await.unwrap();
     transaction.commit().await.unwrap();
@@ -129,8 +127,7 @@ async fn nothing_stays_of_a_rolled_back_append(database: &Database) {
     let store = &database.store;
     write(store, &[entry(&["aa"], "peers.view")]).await.unwrap();
     let transaction = store.begin().await.unwrap();
-    let recording =
-        Recording { revision: None, recorded_time: at(2), event_id: &mut Uuid::now_v7, salt: &mut || [9; 32] };
+    let recording = Recording { revision: None, recorded_time: at(2), event_id: &mut fresh, salt: &mut || [9; 32] };
     append(transaction.connection(), &[entry(&["aa", "bb"], "peers.view")], recording).await.unwrap();
     transaction.rollback().await.unwrap();
     assert_eq!(verify(store, &id("aa")).await, 1);

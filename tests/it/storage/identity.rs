@@ -48,9 +48,25 @@ async fn accounts_come_back_as_they_were(database: &Database) {
     assert!(found.iter().map(|account| account.id.as_str()).eq(["msp", "sales"]));
 }
 
+fn within(top: &str) -> accounts::Scope {
+    accounts::Scope::Within(vec![id(top)])
+}
+
+async fn list(
+    store: &peerage::storage::Store,
+    scope: accounts::Scope,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<peerage::domain::account::Account>, StoreError> {
+    let listing = accounts::Listing { scope, kind: None, key: accounts::SortKey::Id, descending: false };
+    let after = after.map(|after| accounts::Cursor { id: id(after), time: None });
+    accounts::list(store.reader(), &listing, after.as_ref(), limit).await
+}
+
 fn account_like(stored: &peerage::domain::account::Account) -> peerage::domain::account::Account {
     let mut like = account("contoso", Some("msp"), AccountKind::Customer);
     like.first_peer = stored.first_peer;
+    like.ownership_request.clone_from(&stored.ownership_request);
     like
 }
 
@@ -95,7 +111,7 @@ async fn a_move_takes_the_subtree_along(database: &Database) {
         ("contoso-2", vec!["contoso-2"]),
         ("msp", vec!["contoso", "contoso-2", "fabrikam", "msp", "reseller", "sales"]),
     ] {
-        let listed = accounts::list_subtree(store.reader(), &id(top), None, 10).await.unwrap();
+        let listed = list(store, within(top), None, 10).await.unwrap();
         assert!(listed.iter().map(|account| account.id.as_str()).eq(below), "{top}");
     }
 }
@@ -103,13 +119,13 @@ async fn a_move_takes_the_subtree_along(database: &Database) {
 async fn accounts_are_listed_by_level_and_by_subtree(database: &Database) {
     let store = &database.store;
     tree(store).await;
-    let children = accounts::list_children(store.reader(), &id("msp"), None, 10).await.unwrap();
+    let children = list(store, accounts::Scope::Children(id("msp")), None, 10).await.unwrap();
     assert!(children.iter().map(|account| account.id.as_str()).eq(["contoso", "fabrikam"]));
-    let rest = accounts::list_children(store.reader(), &id("msp"), Some(&id("contoso")), 10).await.unwrap();
+    let rest = list(store, accounts::Scope::Children(id("msp")), Some("contoso"), 10).await.unwrap();
     assert_eq!(rest, children[1..]);
-    let page = accounts::list_subtree(store.reader(), &id("platform"), Some(&id("contoso")), 2).await.unwrap();
+    let page = list(store, within("platform"), Some("contoso"), 2).await.unwrap();
     assert!(page.iter().map(|account| account.id.as_str()).eq(["fabrikam", "msp"]));
-    assert!(accounts::list_subtree(store.reader(), &id("nobody"), None, 9).await.unwrap().is_empty());
+    assert!(list(store, within("nobody"), None, 9).await.unwrap().is_empty());
 }
 
 async fn peers_come_back_as_they_were(database: &Database) {
@@ -314,7 +330,7 @@ async fn unreadable_rows_are_corrupt(database: &Database) {
     database.sql("UPDATE accounts SET kind = 'PLANET' WHERE id = 'sales'").await;
     is_corrupt(accounts::find(store.reader(), &id("sales")).await, "accounts");
     database.sql("UPDATE accounts SET labels = 'x' WHERE id = 'msp'").await;
-    is_corrupt(accounts::list_subtree(store.reader(), &id("msp"), None, 9).await, "accounts");
+    is_corrupt(list(store, within("msp"), None, 9).await, "accounts");
     database.sql("UPDATE peers SET profile = '{\"unheard_of\":1}'").await;
     is_corrupt(peers::find(store.reader(), sarah.id).await, "peers");
 }

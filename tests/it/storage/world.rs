@@ -1,8 +1,11 @@
 //! Domain values to store, each with every field away from its default.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use peerage::domain::account::{Account, AccountKind, PartnerAccess, Settings, SuspensionScope};
+use peerage::domain::account::{
+    Account, AccountKind, OwnershipRequest, PartnerAccess, Settings, Suspension, SuspensionScope,
+};
 use peerage::domain::api_key::ApiKey;
 use peerage::domain::binding::{Binding, Mode, Principal, Reach};
 use peerage::domain::group::{Group, Member};
@@ -15,6 +18,12 @@ use peerage::domain::role::{
 use peerage::domain::time::{Timestamp, Window};
 use peerage::storage::{Store, accounts, peers, roles};
 use uuid::Uuid;
+
+/// Ids that rise, as the server's do, and are the same in every run.
+pub(super) fn fresh() -> Uuid {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Uuid::from_u64_pair(0x0193_a7b2_0000_7000, 0x8000_0000_0000_0000 | NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 pub(super) fn at(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
@@ -31,12 +40,22 @@ pub(super) fn account(name: &str, parent: Option<&str>, kind: AccountKind) -> Ac
         kind,
         title: format!("Title of {name}, Zoë"),
         labels: BTreeMap::from([("env".to_owned(), "test".to_owned())]),
-        suspension: Some(SuspensionScope::OwnPeers),
+        suspension: Some(Suspension {
+            scope: SuspensionScope::OwnPeers,
+            reason: "unpaid".to_owned(),
+            suspend_time: at(2),
+        }),
         settings: Settings {
             partner_access: Some(PartnerAccess::SessionOnly),
             role_packs: Some(vec!["msp-panel".to_owned()]),
         },
-        first_peer: Some(PeerId::from(Uuid::now_v7())),
+        first_peer: Some(PeerId::from(fresh())),
+        ownership_request: Some(OwnershipRequest {
+            new_owner: PeerId::from(fresh()),
+            requester: PeerId::from(fresh()),
+            reason: "leaving".to_owned(),
+            request_time: at(2),
+        }),
         create_time: at(1),
         update_time: at(2),
         version: 3,
@@ -46,7 +65,7 @@ pub(super) fn account(name: &str, parent: Option<&str>, kind: AccountKind) -> Ac
 
 pub(super) fn peer(user_name: &str, home: &str) -> Peer {
     Peer {
-        id: PeerId::from(Uuid::now_v7()),
+        id: PeerId::from(fresh()),
         user_name: UserName::parse(user_name).unwrap(),
         kind: PeerKind::Person,
         home: id(home),
@@ -65,7 +84,7 @@ pub(super) fn peer(user_name: &str, home: &str) -> Peer {
             ..Profile::default()
         },
         expire_time: Some(at(5)),
-        person: Some(PeerId::from(Uuid::now_v7())),
+        person: Some(PeerId::from(fresh())),
         default_role: Some(RoleId::parse("core.auditor").unwrap()),
         create_time: at(1),
         update_time: at(2),
@@ -112,12 +131,12 @@ pub(super) fn built_in(name: &str) -> Role {
 }
 
 pub(super) fn custom(owner: &str, title: &str, inheritable: bool) -> Role {
-    role(RoleId::custom(Uuid::now_v7()), RoleOrigin::Custom { owner: id(owner), inheritable }, title)
+    role(RoleId::custom(fresh()), RoleOrigin::Custom { owner: id(owner), inheritable }, title)
 }
 
 pub(super) fn binding(principal: Principal, role: &RoleId, account: &str) -> Binding {
     Binding {
-        id: BindingId::from(Uuid::now_v7()),
+        id: BindingId::from(fresh()),
         principal,
         role: role.clone(),
         account: id(account),
@@ -135,7 +154,7 @@ pub(super) fn binding(principal: Principal, role: &RoleId, account: &str) -> Bin
 
 pub(super) fn group(account: &str, title: &str) -> Group {
     Group {
-        id: GroupId::from(Uuid::now_v7()),
+        id: GroupId::from(fresh()),
         account: id(account),
         title: title.to_owned(),
         description: "Who is in it".to_owned(),
@@ -148,12 +167,12 @@ pub(super) fn group(account: &str, title: &str) -> Group {
 
 pub(super) fn member(group: GroupId, peer: PeerId) -> Member {
     let window = Window::parse(Some(at(10)), Some(at(20))).unwrap();
-    Member { group, peer, mode: Mode::Eligible, window, create_time: at(1) }
+    Member { group, peer, mode: Mode::Eligible, window, create_time: at(1), update_revision: 1 }
 }
 
 pub(super) fn api_key(peer: PeerId, first: u8) -> ApiKey {
     ApiKey {
-        id: ApiKeyId::from(Uuid::now_v7()),
+        id: ApiKeyId::from(fresh()),
         peer,
         title: "for the nightly job".to_owned(),
         hash: [first; 32],

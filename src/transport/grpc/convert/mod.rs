@@ -1,8 +1,17 @@
 //! Wire messages to domain values and back. All violations of a request are named at once.
 
+pub mod access;
+pub mod account;
 pub mod api_key;
 pub mod audit;
+pub mod binding;
+pub mod filter;
+pub mod group;
+pub mod mask;
 pub mod page;
+pub mod peer;
+pub mod permission;
+pub mod role;
 
 use crate::application::Violation;
 use crate::domain::ids::{AccountId, BindingId, GroupId, RoleId};
@@ -83,6 +92,27 @@ impl Fields {
     pub fn into_violations(self) -> Vec<Violation> {
         self.violations
     }
+}
+
+/// The longest etag, in characters.
+const ETAG_MAX: usize = 64;
+
+/// The version that an etag names; none of an empty one. What no etag ever looked like is the version
+/// of no row.
+///
+/// # Errors
+/// [`Invalid::TooLong`] beyond its bound.
+pub fn etag(etag: &str) -> Result<Option<i64>, Invalid> {
+    if etag.len() > ETAG_MAX {
+        return Err(Invalid::TooLong { max: ETAG_MAX });
+    }
+    Ok((!etag.is_empty()).then(|| etag.parse().unwrap_or(0)))
+}
+
+/// The etag of a row's version.
+#[must_use]
+pub fn etag_to_pb(version: i64) -> String {
+    version.to_string()
 }
 
 /// Reads `accounts/{account}`.

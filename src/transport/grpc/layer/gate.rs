@@ -82,6 +82,9 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Box<Statu
     if rule.access == Access::Public {
         return Ok(None);
     }
+    if !ctx.is_ready() {
+        return Err(Box::new(status::from_error(&Error::NotReady)));
+    }
     let refuse = |why| Box::new(status::from_error(&Error::Unauthenticated(why)));
     let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;

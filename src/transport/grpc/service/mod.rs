@@ -1,7 +1,11 @@
 //! The services: each method reads its request, hands it on, and writes the answer.
 
+mod access;
+mod account;
 mod audit;
 mod authentication;
+mod role;
+mod peer;
 
 use std::sync::Arc;
 

@@ -1,0 +1,150 @@
+//! May this peer do this, on this account, now? And who may ask.
+//!
+//! Everyone may ask about themselves; about others one needs `access.check` on the account, and
+//! without it neither the account nor the peer is there. No I/O, unless the caller demands a state of
+//! the policy that is not here yet.
+
+use std::time::Duration;
+
+use super::context::{Caller, Ctx};
+use super::error::{Error, Result};
+use super::guard::View;
+use super::refresh;
+use crate::crypto::api_key::hash_presented;
+use crate::decision::evaluate::Deciding;
+use crate::decision::{AccountIndex, Decision, Outcome, PeerIndex, Query, Reason, Snapshot, evaluate};
+use crate::domain::ids::AccountId;
+use crate::domain::peer::PeerRef;
+use crate::domain::role::Requirements;
+
+/// What lets a caller ask about others.
+const CHECK: &str = "access.check";
+/// The longest wait for a revision where the call itself has no shorter deadline.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a wait sleeps before it looks again.
+const WAIT_STEP: Duration = Duration::from_millis(20);
+
+/// Who would act.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// The presented credential.
+    Caller,
+    Peer(PeerRef),
+    /// The text of a credential.
+    Token(String),
+}
+
+/// How fresh the policy must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// What is here.
+    #[default]
+    MinimizeLatency,
+    /// At least this revision.
+    AtLeast(i64),
+    /// All that was committed when the call arrived.
+    Latest,
+}
+
+/// One check.
+#[derive(Debug, Clone)]
+pub struct Check<'a> {
+    pub subject: &'a Subject,
+    pub permission: &'a str,
+    pub account: &'a AccountId,
+}
+
+/// The answer to a check, and the revision it was decided at.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    pub decision: Decision,
+    pub revision: i64,
+}
+
+/// Waits until the policy here is as fresh as demanded.
+///
+/// # Errors
+/// [`Error::RevisionNotReached`] where it is not in time, rather than an answer from the past.
+pub async fn await_revision(ctx: &Ctx, consistency: Consistency) -> Result<()> {
+    let wanted = match consistency {
+        Consistency::MinimizeLatency => return Ok(()),
+        Consistency::AtLeast(revision) => revision,
+        Consistency::Latest => ctx.store.revision().await?,
+    };
+    let wait = async {
+        while ctx.snapshot_guard().revision() < wanted {
+            if refresh::catch_up(ctx).await? < wanted {
+                tokio::time::sleep(WAIT_STEP).await;
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(WAIT_MAX, wait).await.unwrap_or(Err(Error::RevisionNotReached))
+}
+
+/// Decides one check on one snapshot.
+///
+/// # Errors
+/// [`Error::PermissionUnknown`]; [`Error::NotFound`] where the caller may not ask, or the account is
+/// missing for one who may know.
+pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>) -> Result<Answer> {
+    let now = ctx.clock.now();
+    let view = View::of(snapshot, caller.peer, now)?;
+    let permission = snapshot.find_permission(check.permission).ok_or_else(|| Error::PermissionUnknown {
+        field: "permission".to_owned(),
+        name: check.permission.to_owned(),
+    })?;
+    let subject = find_subject(&view, check.subject);
+    let account = snapshot.find_account(check.account.as_str());
+    let missing = || Error::not_found("account", format!("accounts/{}", check.account));
+    let is_self = subject == Some(view.actor);
+    let account = match account {
+        Some(account) if is_self || view.may(CHECK, account) => account,
+        None if is_self && !may_check_everywhere(&view) => {
+            return Ok(Answer { decision: no_match(), revision: snapshot.revision() });
+        }
+        _ => return Err(missing()),
+    };
+    let decision = if is_self && !is_bound_on_path(&view, account) {
+        no_match()
+    } else {
+        evaluate(snapshot, &Query { peer: subject, permission, account, now })
+    };
+    Ok(Answer { decision, revision: snapshot.revision() })
+}
+
+/// The peer that a subject names, whether or not it can act.
+fn find_subject(view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
+    match subject {
+        Subject::Caller => Some(view.actor),
+        Subject::Peer(peer) => view.find_peer(peer),
+        Subject::Token(text) => {
+            let record = view.snapshot.find_api_key(&hash_presented(text)?)?;
+            record.expire_time.is_none_or(|end| end > view.now).then_some(record.peer)
+        }
+    }
+}
+
+fn may_check_everywhere(view: &View<'_>) -> bool {
+    let root = view.snapshot.find_account(AccountId::platform().as_str());
+    root.is_some_and(|root| view.may(CHECK, root))
+}
+
+/// Whether the caller holds any binding on the way from the account to the root. One who holds none
+/// learns nothing about the account, not even that it is suspended.
+fn is_bound_on_path(view: &View<'_>, account: AccountIndex) -> bool {
+    let Some(peer) = view.snapshot.peer(view.actor) else { return false };
+    let path = view.snapshot.path(account);
+    let by_group = peer.memberships().iter().filter_map(|membership| view.snapshot.group(membership.group));
+    peer.bindings().iter().any(|binding| path.contains(binding.account))
+        || by_group.flat_map(|group| &group.bindings).any(|binding| path.contains(binding.account))
+}
+
+const fn no_match() -> Decision {
+    Decision {
+        outcome: Outcome::Deny,
+        reason: Reason::NoMatchingGrant,
+        deciding: None::<Deciding>,
+        unmet: Requirements { step_up: None, approval: false },
+    }
+}

@@ -1,0 +1,194 @@
+//! New peers: by themselves, with a role at the accounts they are for, or as the first of an account.
+//!
+//! [`make`] is the one way to a new peer. It gives no right; whoever makes a peer binds its role in
+//! the same change, and the commit judges both.
+
+use super::SeenPeer;
+use crate::application::bindings::{self, NewBinding};
+use crate::application::context::{Call, Ctx};
+use crate::application::error::{Error, Precondition, Result, Taken};
+use crate::application::guard::Permit;
+use crate::application::write::Write;
+use crate::decision::AccountIndex;
+use crate::domain::audit::{Change, Personal, Text};
+use crate::domain::binding::{Mode, Principal, Reach};
+use crate::domain::fact::Fact;
+use crate::domain::ids::{AccountId, PeerId, RoleId};
+use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus, Profile, UserName};
+use crate::domain::time::{Timestamp, Window};
+use crate::storage::{self, Constraint, StoreError, facts};
+
+/// What a new peer is to be.
+#[derive(Debug, Clone)]
+pub struct NewPeer {
+    pub user_name: UserName,
+    pub kind: PeerKind,
+    pub home: AccountId,
+    pub profile: Profile,
+    pub expire_time: Option<Timestamp>,
+    /// Another peer of the same human, which the caller has found already.
+    pub person: Option<PeerId>,
+    pub status: PeerStatus,
+    pub default_role: Option<RoleId>,
+}
+
+/// Makes a peer within a change, before its bindings. The home may be made by the same change, ahead
+/// of it. The audit event is the caller's to write.
+///
+/// # Errors
+/// [`Error::AlreadyExists`] where the user name is taken, also by a deleted peer;
+/// [`Error::Precondition`] where a person's password would never expire.
+pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Result<Peer> {
+    check_password_expiry(new.kind, &new.profile, &new.user_name)?;
+    check_user_name_free(write, &new.user_name).await?;
+    let mut peer = Peer {
+        id: PeerId::from(write.ctx().entropy.uuid(write.now())?),
+        user_name: new.user_name,
+        kind: new.kind,
+        home: new.home,
+        status: new.status,
+        profile: new.profile,
+        expire_time: new.expire_time,
+        person: new.person,
+        default_role: new.default_role,
+        create_time: write.now(),
+        update_time: write.now(),
+        delete_time: None,
+        last_login_time: None,
+        last_active_time: None,
+        version: 1,
+        update_revision: 0,
+    };
+    write.change(permit, None, Some(Fact::Peer(facts::peer(&peer))));
+    peer.update_revision = write.revision();
+    storage::peers::insert(write.connection(), &peer).await.map_err(|error| taken(error, &peer.user_name))?;
+    Ok(peer)
+}
+
+/// Only a device or an integration may have a password without end (rule 4 of DESIGN 8).
+pub(super) fn check_password_expiry(kind: PeerKind, profile: &Profile, user_name: &UserName) -> Result<()> {
+    if profile.password_never_expires && !kind.is_system() {
+        return Err(Error::precondition(Precondition::SystemPeerRequired, by_user_name(user_name)));
+    }
+    Ok(())
+}
+
+/// Looks before the write does, since a failed statement would end a transaction of PostgreSQL.
+pub(super) async fn check_user_name_free(write: &Write<'_>, user_name: &UserName) -> Result<()> {
+    match storage::peers::find_by_user_name_key(write.connection(), &user_name.key()).await? {
+        Some(_) => Err(already_exists(user_name)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn taken(error: StoreError, user_name: &UserName) -> Error {
+    match error.constraint() {
+        Some(Constraint::UserName) => already_exists(user_name),
+        _ => Error::Store(error),
+    }
+}
+
+fn already_exists(user_name: &UserName) -> Error {
+    Error::AlreadyExists { what: Taken::UserName, name: by_user_name(user_name) }
+}
+
+fn by_user_name(user_name: &UserName) -> String {
+    format!("peers/@{}", user_name.as_str())
+}
+
+/// Where a new peer holds its role.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// At home, with everything below.
+    All,
+    /// At these accounts, with everything below each.
+    Accounts(Vec<AccountId>),
+}
+
+/// A peer with its role and the accounts it is for.
+#[derive(Debug, Clone)]
+pub struct CreatePeer {
+    pub user_name: UserName,
+    pub kind: PeerKind,
+    pub home: AccountId,
+    pub profile: Profile,
+    pub expire_time: Option<Timestamp>,
+    pub person: Option<PeerRef>,
+    pub status: PeerStatus,
+    pub role: RoleId,
+    pub access: Access,
+    /// Why it needs the role; empty where nobody says.
+    pub justification: String,
+}
+
+/// Makes a peer and binds its role, all or nothing.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Denied`], [`Error::Escalation`]; [`Error::AlreadyExists`] where the
+/// user name is taken; [`Error::Precondition`] where a rule forbids the role or the peer.
+pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenPeer> {
+    let mut write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let permit = write.view()?.admit_at("peers.create", &request.home)?;
+    let places = match &request.access {
+        Access::All => std::slice::from_ref(&request.home),
+        Access::Accounts(accounts) => accounts,
+    };
+    let admit = |account| write.view()?.admit_at("role_bindings.create", account);
+    let permits = places.iter().map(admit).collect::<Result<Vec<Permit>>>()?;
+    let person = match &request.person {
+        Some(person) => Some(super::find_person(&write.view()?, person)?),
+        None => None,
+    };
+    let new = NewPeer {
+        user_name: request.user_name.clone(),
+        kind: request.kind,
+        home: request.home.clone(),
+        profile: request.profile.clone(),
+        expire_time: request.expire_time,
+        person,
+        status: request.status,
+        default_role: Some(request.role.clone()),
+    };
+    let peer = make(&mut write, &permit, new).await?;
+    note(&mut write, permit.account(), &peer, &request)?;
+    for (permit, account) in permits.iter().zip(places) {
+        let binding = NewBinding {
+            principal: Principal::Peer(peer.id),
+            role: request.role.clone(),
+            account: account.clone(),
+            reach: Reach::Subtree,
+            mode: Mode::Active,
+            window: Window::ALWAYS,
+            justification: request.justification.clone(),
+        };
+        let binding = bindings::make(&mut write, permit, binding).await?;
+        // Each account's own log says who gained a role there, and names no other account.
+        if matches!(request.access, Access::Accounts(_)) {
+            bindings::act(&mut write, permit.account(), "role_bindings.create", None, Some(&binding))?;
+        }
+    }
+    let seen = super::seen_after(&write, peer)?;
+    write.commit(seen).await
+}
+
+/// The event in the home's log: who was made, with which role, for which accounts.
+fn note(write: &mut Write<'_>, home: AccountIndex, peer: &Peer, request: &CreatePeer) -> Result<()> {
+    let access = match &request.access {
+        Access::All => "all".to_owned(),
+        Access::Accounts(accounts) => {
+            accounts.iter().map(|account| format!("accounts/{account}")).collect::<Vec<_>>().join(" ")
+        }
+    };
+    let draft = write.act(home, "peers.create", super::target(peer))?;
+    draft.changes = super::changes(None, peer);
+    for (field, value) in [("role", format!("roles/{}", request.role)), ("access", access)] {
+        draft.changes.push(Change { field: field.to_owned(), before: None, after: Some(Text::public(value)) });
+    }
+    if !request.justification.is_empty() {
+        draft.justification = Some(Personal::new(request.justification.clone()));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! What a caller sees of a peer: all of it, that it is there, or nothing; and what the caller may do
+//! with it now.
+//!
+//! A peer is seen in full by those who may view peers at its home. One homed elsewhere that has
+//! access to an account whose peers the caller may view is there, and nothing more is said of it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::application::guard::View;
+use crate::decision::administrators;
+use crate::decision::holdings::Holdings;
+use crate::decision::snapshot::{PeerView, Snapshot};
+use crate::decision::{AccountIndex, PeerIndex};
+use crate::domain::binding::{Mode, Reach};
+use crate::domain::peer::{Peer, PeerStatus};
+use crate::domain::time::{Timestamp, Window};
+
+/// The permission by which peers are seen.
+pub(super) const VIEW: &str = "peers.view";
+
+/// How much of a peer is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sight {
+    Full,
+    /// Name, kind and home only.
+    Restricted,
+}
+
+/// Something that a caller may do with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    Update,
+    Delete,
+    Undelete,
+    Enable,
+    Disable,
+}
+
+/// How many accounts a peer has access to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantAccess {
+    /// Everything below its home.
+    pub all: bool,
+    pub accounts: usize,
+}
+
+/// A peer as a caller sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenPeer {
+    pub peer: Peer,
+    pub sight: Sight,
+    pub tenant_access: TenantAccess,
+    pub actions: Vec<Action>,
+}
+
+/// Where and when a binding counts for a peer.
+struct Reached {
+    account: AccountIndex,
+    reach: Reach,
+    mode: Mode,
+    window: Window,
+}
+
+/// A caller who looks at peers, with what is worth computing once for all of them.
+pub(super) struct Onlooker<'a> {
+    view: View<'a>,
+    holdings: Holdings<'a>,
+    /// The accounts where the caller is bound and may view peers, and all above them.
+    above: BTreeSet<AccountIndex>,
+}
+
+impl<'a> Onlooker<'a> {
+    pub(super) fn new(view: View<'a>) -> Self {
+        let own = view.snapshot.peer(view.actor).map(|peer| reached(view.snapshot, &peer)).unwrap_or_default();
+        let bound: BTreeSet<AccountIndex> = own.iter().map(|one| one.account).collect();
+        let seen = bound.into_iter().filter(|account| view.may(VIEW, *account));
+        let above = seen.flat_map(|account| view.snapshot.path(account).as_slice().to_vec()).collect();
+        Self { view, holdings: view.holdings(view.snapshot), above }
+    }
+
+    /// How much of a peer the caller sees, if anything.
+    pub(super) fn sight(&self, peer: PeerIndex) -> Option<Sight> {
+        let record = self.view.snapshot.peer(peer)?;
+        if self.view.may(VIEW, record.home()) {
+            return Some(Sight::Full);
+        }
+        (record.status() != PeerStatus::Deleted && self.shares_an_account(&record)).then_some(Sight::Restricted)
+    }
+
+    /// Whether the peer has access to an account whose peers the caller may view.
+    fn shares_an_account(&self, peer: &PeerView<'_>) -> bool {
+        reached(self.view.snapshot, peer).iter().filter(|one| !one.window.is_over(self.view.now)).any(|one| {
+            let from_above = one.reach == Reach::Subtree && self.above.contains(&one.account);
+            from_above || self.view.may(VIEW, one.account)
+        })
+    }
+
+    /// A peer with what the caller is told beside its row.
+    pub(super) fn describe(&self, peer: Peer, sight: Sight) -> SeenPeer {
+        let index = self.view.snapshot.find_peer(peer.id);
+        let (tenant_access, actions) = match (index, sight) {
+            (Some(index), Sight::Full) => {
+                (tenant_access(self.view.snapshot, index, self.view.now), self.actions(index, peer.status))
+            }
+            (_, Sight::Restricted) | (None, Sight::Full) => (TenantAccess::default(), Vec::new()),
+        };
+        SeenPeer { peer, sight, tenant_access, actions }
+    }
+
+    /// What the caller may do with the peer now: only what would not be refused.
+    fn actions(&self, index: PeerIndex, status: PeerStatus) -> Vec<Action> {
+        let Some(record) = self.view.snapshot.peer(index) else { return Vec::new() };
+        let may = |permission| self.view.may(permission, record.home());
+        let mut actions = Vec::new();
+        if status == PeerStatus::Deleted {
+            if may("peers.undelete") && self.holdings.may_become(index).is_ok() {
+                actions.push(Action::Undelete);
+            }
+            return actions;
+        }
+        if may("peers.update") {
+            actions.push(Action::Update);
+        }
+        let (may_delete, may_disable) = (may("peers.delete"), may("peers.disable"));
+        let may_stop = (may_delete || may_disable) && self.may_stop(index, &record);
+        if may_delete && may_stop {
+            actions.push(Action::Delete);
+        }
+        match status {
+            PeerStatus::Enabled if may_disable && may_stop => actions.push(Action::Disable),
+            PeerStatus::Disabled if may("peers.enable") && self.holdings.may_become(index).is_ok() => {
+                actions.push(Action::Enable);
+            }
+            PeerStatus::Enabled | PeerStatus::Disabled | PeerStatus::Deleted => {}
+        }
+        actions
+    }
+
+    fn may_stop(&self, index: PeerIndex, record: &PeerView<'_>) -> bool {
+        let is_stronger = index != self.view.actor && self.holdings.may_become(index).is_err();
+        let is_protected = holds_unassignable(self.view.snapshot, record) && !self.view.is_operator();
+        let is_last = administrators::is_last_full_administrator(self.view.snapshot, index, self.view.now);
+        !is_stronger && !is_protected && !is_last
+    }
+}
+
+/// Whether a peer holds a role that only ownership gives.
+pub(super) fn holds_unassignable(snapshot: &Snapshot, peer: &PeerView<'_>) -> bool {
+    let mut roles = peer.bindings().iter().filter_map(|binding| snapshot.role(binding.role));
+    roles.any(|role| !role.fact.rules.assignable)
+}
+
+fn tenant_access(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> TenantAccess {
+    let Some(record) = snapshot.peer(peer) else { return TenantAccess::default() };
+    let home = snapshot.path(record.home());
+    let counting: Vec<Reached> = reached(snapshot, &record)
+        .into_iter()
+        .filter(|one| one.mode == Mode::Active && one.window.contains(now))
+        .collect();
+    if counting.iter().any(|one| one.reach == Reach::Subtree && home.contains(one.account)) {
+        return TenantAccess { all: true, accounts: 0 };
+    }
+    let accounts: BTreeSet<AccountIndex> = counting.into_iter().map(|one| one.account).collect();
+    TenantAccess { all: false, accounts: accounts.len() }
+}
+
+/// The bindings of a peer, its own and its groups'. One by a group counts while both are open, and is
+/// eligible where either is.
+fn reached(snapshot: &Snapshot, peer: &PeerView<'_>) -> Vec<Reached> {
+    let own = peer.bindings().iter().map(|binding| Reached {
+        account: binding.account,
+        reach: binding.reach,
+        mode: binding.mode,
+        window: peer.binding_window(binding),
+    });
+    let mut reached: Vec<Reached> = own.collect();
+    for membership in peer.memberships() {
+        let Some(group) = snapshot.group(membership.group) else { continue };
+        reached.extend(group.bindings.iter().filter_map(|binding| {
+            Some(Reached {
+                account: binding.account,
+                reach: binding.reach,
+                mode: binding.mode.max(membership.mode),
+                window: group.binding_window(binding).intersect(peer.membership_window(membership))?,
+            })
+        }));
+    }
+    reached
+}

@@ -1,0 +1,147 @@
+//! Changes of a peer: its profile, its user name, its end, and its link to another peer of the same
+//! human.
+//!
+//! Who redirects a peer's mail or weakens its second factor can become that peer, so such a change
+//! needs all that the peer holds. Until a peer has had a key or signed in, whoever may invite it may
+//! correct its addresses.
+
+use super::create::{check_password_expiry, check_user_name_free, taken};
+use super::profile::ProfileField;
+use super::{SeenPeer, changes, check_etag, find_person, seen_after, target};
+use crate::application::ceiling::escalation;
+use crate::application::context::{Call, Ctx};
+use crate::application::error::{Error, Precondition, Result};
+use crate::application::guard::{View, peer_name};
+use crate::application::write::Write;
+use crate::decision::PeerIndex;
+use crate::domain::fact::Fact;
+use crate::domain::ids::AccountId;
+use crate::domain::invalid::Invalid;
+use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus, Profile, UserName};
+use crate::domain::time::Timestamp;
+use crate::storage::{self, facts};
+
+/// What is to change. A field that is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Patch {
+    pub user_name: Option<UserName>,
+    /// The new values of `fields`; the rest of it says nothing.
+    pub profile: Profile,
+    pub fields: Vec<ProfileField>,
+    #[expect(clippy::option_option, reason = "the outer one says whether it changes, the inner whether it ends")]
+    pub expire_time: Option<Option<Timestamp>>,
+    #[expect(clippy::option_option, reason = "the outer one says whether it changes, the inner whether there is one")]
+    pub person: Option<Option<PeerRef>>,
+    /// What the caller takes the peer for. These never change, so they must be right.
+    pub kind: Option<PeerKind>,
+    pub home: Option<AccountId>,
+}
+
+/// A change of one peer.
+#[derive(Debug, Clone)]
+pub struct UpdatePeer {
+    pub peer: PeerRef,
+    pub etag: Option<i64>,
+    pub patch: Patch,
+}
+
+/// Changes a peer.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Denied`], [`Error::Escalation`]; [`Error::EtagMismatch`];
+/// [`Error::AlreadyExists`] where the user name is taken; [`Error::Precondition`] where the peer is
+/// deleted or a rule forbids the change; [`Error::Invalid`] where it would change what never does.
+pub async fn update(ctx: &Ctx, call: &Call, request: UpdatePeer) -> Result<SeenPeer> {
+    let mut write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let (index, permit) = write.view()?.admit_peer("peers.update", &request.peer)?;
+    let missing = || Error::not_found("peer", peer_name(&request.peer));
+    let id = write.before().peer_id(index).ok_or_else(missing)?;
+    let before = storage::peers::find(write.connection(), id).await?;
+    let before = before.filter(|peer| !super::is_over(peer, write.now())).ok_or_else(missing)?;
+    check_etag(request.etag, &before)?;
+    if before.status == PeerStatus::Deleted {
+        return Err(Error::precondition(Precondition::PeerDeleted, format!("peers/{id}")));
+    }
+    let mut after = patched(&write.view()?, &before, &request.patch)?;
+    if after == before {
+        let seen = seen_after(&write, after)?;
+        return write.commit(seen).await;
+    }
+    check_password_expiry(after.kind, &after.profile, &before.user_name)?;
+    if after.user_name.key() != before.user_name.key() {
+        check_user_name_free(&write, &after.user_name).await?;
+    }
+    check_takeover(&write, index, (&before, &after)).await?;
+    write.change(&permit, Some(Fact::Peer(facts::peer(&before))), Some(Fact::Peer(facts::peer(&after))));
+    after.version += 1;
+    after.update_time = write.now();
+    after.update_revision = write.revision();
+    storage::peers::update(write.connection(), &after).await.map_err(|error| taken(error, &after.user_name))?;
+    let draft = write.act(permit.account(), "peers.update", target(&after))?;
+    draft.changes = changes(Some(&before), &after);
+    let seen = seen_after(&write, after)?;
+    write.commit(seen).await
+}
+
+/// The peer as the patch would leave it.
+fn patched(view: &View<'_>, before: &Peer, patch: &Patch) -> Result<Peer> {
+    let fixed = Invalid::NotAllowed { why: "it never changes" };
+    if patch.kind.is_some_and(|kind| kind != before.kind) {
+        return Err(Error::invalid("peer.kind", fixed));
+    }
+    if patch.home.as_ref().is_some_and(|home| *home != before.home) {
+        return Err(Error::invalid("peer.home_account", fixed));
+    }
+    let mut after = before.clone();
+    if let Some(user_name) = &patch.user_name {
+        after.user_name.clone_from(user_name);
+    }
+    for field in &patch.fields {
+        field.copy(&patch.profile, &mut after.profile);
+    }
+    if let Some(expire_time) = patch.expire_time {
+        after.expire_time = expire_time;
+    }
+    match &patch.person {
+        None => {}
+        Some(None) => after.person = None,
+        Some(Some(person)) => after.person = Some(find_person(view, person)?),
+    }
+    if after.person == Some(before.id) {
+        return Err(Error::invalid("peer.person", Invalid::NotAllowed { why: "a peer is not another peer of its own" }));
+    }
+    Ok(after)
+}
+
+/// Refuses what would let the caller become a peer that holds more.
+async fn check_takeover(write: &Write<'_>, index: PeerIndex, (before, after): (&Peer, &Peer)) -> Result<()> {
+    let view = write.view()?;
+    if index == view.actor {
+        return Ok(());
+    }
+    let (old, new) = (&before.profile, &after.profile);
+    let is_mail = old.email != new.email || old.secondary_email != new.secondary_email;
+    let is_factor = old.two_factor != new.two_factor || old.require_external_login != new.require_external_login;
+    if !is_mail && !is_factor {
+        return Ok(());
+    }
+    let excess = match view.holdings(view.snapshot).may_become(index) {
+        Ok(()) => return Ok(()),
+        Err(excess) => excess,
+    };
+    let home = view.snapshot.peer(index).map(|peer| peer.home());
+    let may_invite = home.is_some_and(|home| view.may("peers.invite", home));
+    if !is_factor && may_invite && is_unused(write, before).await? {
+        return Ok(());
+    }
+    Err(escalation(write.before(), excess))
+}
+
+/// Whether nobody has ever acted as a peer: it had no key and never signed in.
+async fn is_unused(write: &Write<'_>, peer: &Peer) -> Result<bool> {
+    let keys = storage::api_keys::list_of_peer(write.connection(), peer.id, None, 1).await?;
+    Ok(keys.is_empty() && peer.last_login_time.is_none())
+}

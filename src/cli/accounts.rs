@@ -1,0 +1,307 @@
+//! `peerage accounts`: the tree of partners, customers and departments.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use prost_types::FieldMask;
+
+use super::connection::{Connection, Server};
+use super::output::{self, Format};
+use super::words::{AccountKind, PartnerAccessMode, SuspensionScope, Word as _};
+use super::{names, page};
+use crate::transport::grpc::pb;
+
+/// What to do with accounts.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    peerage accounts list --under contoso-msp\n  \
+    peerage accounts get contoso-corp\n  \
+    peerage accounts create northwind --kind customer --parent contoso-msp --title 'Northwind' --label env=test\n  \
+    peerage accounts update northwind --title 'Northwind Traders'\n  \
+    peerage accounts move northwind --to fabrikam-msp\n  \
+    peerage accounts suspend northwind --scope subtree --reason 'unpaid since March'\n\n\
+    An account may be named `northwind` or `accounts/northwind`.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists accounts that you may view
+    List(List),
+    /// Shows one account
+    Get { account: String },
+    /// Creates an account, with its first peer if one is named
+    Create(Create),
+    /// Changes an account's title, labels or settings
+    Update(Update),
+    /// Moves an account, with everything below it, to another parent
+    Move {
+        account: String,
+        /// The account that will be above it
+        #[arg(long, value_name = "ACCOUNT")]
+        to: String,
+    },
+    /// Suspends an account
+    Suspend {
+        account: String,
+        /// What stops: everything below too, or only the peers homed in this very account
+        #[arg(long, value_enum, ignore_case = true)]
+        scope: SuspensionScope,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Ends an account's own suspension
+    Resume {
+        account: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Deletes an account for good; its id is never used again
+    Delete {
+        account: String,
+        /// Deletes everything in and below it too: accounts, peers, roles, bindings and groups
+        #[arg(long)]
+        cascade: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Lists what is below this account; without it, every account that you may view
+    #[arg(long, value_name = "ACCOUNT")]
+    under: Option<String>,
+    /// Lists the children of `--under` alone, not everything below
+    #[arg(long, requires = "under")]
+    children: bool,
+    /// Such as `kind = "CUSTOMER" AND labels.env = "test"`
+    #[arg(long, default_value = "")]
+    filter: String,
+    /// Such as `title` or `create_time desc`
+    #[arg(long, default_value = "")]
+    order_by: String,
+    /// Lists at most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// The id, never changed or used again: lower-case letters, digits and hyphens
+    account: String,
+    #[arg(long, value_enum, ignore_case = true)]
+    kind: AccountKind,
+    /// The account above
+    #[arg(long, value_name = "ACCOUNT")]
+    parent: String,
+    #[arg(long)]
+    title: String,
+    /// A label; repeat for more
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: Settings,
+    /// The pack whose account template applies, where several have one
+    #[arg(long, default_value = "", value_name = "PACK")]
+    template: String,
+    /// The user name of a person to create as the account's first peer
+    #[arg(long, value_name = "USER_NAME")]
+    first_peer: Option<String>,
+    /// The first peer's name
+    #[arg(long, default_value = "", requires = "first_peer", value_name = "NAME")]
+    first_peer_name: String,
+    /// The first peer's e-mail address
+    #[arg(long, default_value = "", requires = "first_peer", value_name = "ADDRESS")]
+    first_peer_email: String,
+    /// The first peer's role; without it, the account template's
+    #[arg(long, default_value = "", requires = "first_peer", value_name = "ROLE")]
+    first_peer_role: String,
+    /// Why the first peer needs its role, where the role asks for it
+    #[arg(long, default_value = "", requires = "first_peer")]
+    justification: String,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// A pack whose roles can be assigned below; on partners alone; repeat for more
+    #[arg(long = "role-pack", value_name = "PACK")]
+    role_packs: Vec<String>,
+    /// How far peers homed elsewhere may act
+    #[arg(long, value_enum, ignore_case = true)]
+    partner_access: Option<PartnerAccessMode>,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    account: String,
+    #[arg(long)]
+    title: Option<String>,
+    /// A label to set; repeat for more
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// A label to remove; repeat for more
+    #[arg(long = "remove-label", value_name = "KEY")]
+    remove_labels: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Why partner access changes; asked of the operator alone
+    #[arg(long, default_value = "")]
+    justification: String,
+}
+
+/// Reads `key=value`.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must look like `key=value`")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    let connection = Connection::open(server).await?;
+    let mut client = connection.accounts();
+    let account = match arguments.action {
+        Action::List(arguments) => return list(&connection, arguments, format).await,
+        Action::Get { account } => {
+            client.get_account(pb::GetAccountRequest { name: names::account(&account), read_mask: None }).await?
+        }
+        Action::Create(arguments) => client.create_account(create(arguments)).await?,
+        Action::Update(arguments) => {
+            let request = update(&connection, arguments).await?;
+            client.update_account(request).await?
+        }
+        Action::Move { account, to } => {
+            let request = pb::MoveAccountRequest {
+                name: names::account(&account),
+                destination_parent: names::account(&to),
+                ..Default::default()
+            };
+            client.move_account(request).await?
+        }
+        Action::Suspend { account, scope, reason } => {
+            let name = names::account(&account);
+            let request = pb::SuspendAccountRequest { name, scope: scope.number(), reason, ..Default::default() };
+            client.suspend_account(request).await?
+        }
+        Action::Resume { account, reason } => {
+            let name = names::account(&account);
+            client.resume_account(pb::ResumeAccountRequest { name, reason, ..Default::default() }).await?
+        }
+        Action::Delete { account, cascade } => {
+            let name = names::account(&account);
+            let text = format!("deleted {name}");
+            client.delete_account(pb::DeleteAccountRequest { name, cascade, ..Default::default() }).await?;
+            output::done(format, &text)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    output::one(format, account.get_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<ExitCode> {
+    let parent = arguments.under.as_deref().map(names::account).unwrap_or_default();
+    let mut client = connection.accounts();
+    let accounts = page::follow(arguments.limit, async |page_size, page_token| {
+        let request = pb::ListAccountsRequest {
+            parent_account: parent.clone(),
+            include_descendants: !arguments.children && !parent.is_empty(),
+            page_size,
+            page_token,
+            filter: arguments.filter.clone(),
+            order_by: arguments.order_by.clone(),
+            read_mask: None,
+        };
+        let page = client.list_accounts(request).await?.into_inner();
+        Ok((page.accounts, page.next_page_token))
+    })
+    .await?;
+    let header = ["ACCOUNT", "KIND", "PARENT", "STATE", "TITLE", "LABELS"];
+    output::list(format, &accounts, &header, |account| {
+        let mut labels: Vec<_> = account.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        labels.sort();
+        vec![
+            names::short(&account.name).to_owned(),
+            pb::AccountKind::of(account.kind),
+            names::short(&account.parent_account).to_owned(),
+            pb::AccountState::of(account.state),
+            account.title.clone(),
+            labels.join(" "),
+        ]
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(arguments: Create) -> pb::CreateAccountRequest {
+    let first_peer = arguments.first_peer.map(|user_name| pb::FirstPeer {
+        peer: Some(pb::Peer {
+            user_name,
+            kind: pb::PeerKind::Person.into(),
+            display_name: arguments.first_peer_name,
+            email: arguments.first_peer_email,
+            ..Default::default()
+        }),
+        role: names::role(&arguments.first_peer_role),
+        justification: arguments.justification,
+    });
+    let account = pb::Account {
+        parent_account: names::account(&arguments.parent),
+        kind: arguments.kind.number(),
+        title: arguments.title,
+        labels: arguments.labels.into_iter().collect(),
+        settings: settings(&arguments.settings),
+        ..Default::default()
+    };
+    let account_id = names::short(&arguments.account).to_owned();
+    let template = arguments.template;
+    pb::CreateAccountRequest { account_id, account: Some(account), first_peer, template, ..Default::default() }
+}
+
+fn settings(arguments: &Settings) -> Option<pb::AccountSettings> {
+    if arguments.role_packs.is_empty() && arguments.partner_access.is_none() {
+        return None;
+    }
+    Some(pb::AccountSettings {
+        role_packs: arguments.role_packs.clone(),
+        partner_access: arguments.partner_access.map_or(0, PartnerAccessMode::number),
+        ..Default::default()
+    })
+}
+
+/// Labels are one field of the account, so single ones are changed in what the server has now; the
+/// etag keeps somebody else's change in between.
+async fn update(connection: &Connection, arguments: Update) -> anyhow::Result<pb::UpdateAccountRequest> {
+    let name = names::account(&arguments.account);
+    let mut account = pb::Account { name: name.clone(), settings: settings(&arguments.settings), ..Default::default() };
+    let mut paths = Vec::new();
+    if let Some(title) = arguments.title {
+        account.title = title;
+        paths.push("title");
+    }
+    if !arguments.labels.is_empty() || !arguments.remove_labels.is_empty() {
+        let current = connection.accounts().get_account(pb::GetAccountRequest { name, read_mask: None }).await?;
+        let current = current.into_inner();
+        let mut labels: HashMap<_, _> = current.labels;
+        for key in &arguments.remove_labels {
+            labels.remove(key).with_context(|| format!("the account has no label `{key}` of its own"))?;
+        }
+        labels.extend(arguments.labels);
+        account.labels = labels;
+        account.etag = current.etag;
+        paths.push("labels");
+    }
+    if !arguments.settings.role_packs.is_empty() {
+        paths.push("settings.role_packs");
+    }
+    if arguments.settings.partner_access.is_some() {
+        paths.push("settings.partner_access");
+    }
+    anyhow::ensure!(!paths.is_empty(), "nothing to change: name a title, a label or a setting");
+    Ok(pb::UpdateAccountRequest {
+        account: Some(account),
+        update_mask: Some(FieldMask { paths: paths.into_iter().map(str::to_owned).collect() }),
+        justification: arguments.justification,
+        ..Default::default()
+    })
+}

@@ -1,0 +1,159 @@
+//! `peerage apply`: makes a server's accounts, peers, roles, groups and bindings as a file says.
+//!
+//! INVARIANT: nothing is changed before the whole file is found right and every step is known; nothing
+//! is ever deleted; applying twice changes nothing the second time.
+//!
+//! `yaml` reads the file into a tree, `read` and `references` check it, `state` asks the server,
+//! `plan` compares, `execute` calls.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::connection::{Connection, Server};
+use super::failure;
+use super::output::{self, Format, clean};
+
+mod execute;
+pub(crate) mod grants;
+mod plan;
+mod problems;
+mod read;
+mod references;
+mod state;
+pub(crate) mod world;
+mod yaml;
+
+pub(crate) use execute::{Outcome, execute};
+pub(crate) use plan::{Action, Plan, Step};
+pub(crate) use problems::Problems;
+pub(crate) use world::World;
+
+/// The server refused a step; those before it are done.
+const STOPPED: u8 = 1;
+
+/// What is applied.
+#[derive(Debug, Args)]
+#[command(after_help = "A file has up to five sections. Whatever it leaves out stays as it is:\n\n  \
+    accounts:\n    \
+    - { id: contoso-msp, kind: PARTNER, parent: platform, title: Contoso MSP,\n        \
+    settings: { role_packs: [opspilot365] }, template: opspilot365, first_peer: john@contosomsp.com }\n    \
+    - { id: contoso-corp, kind: CUSTOMER, parent: contoso-msp, title: Contoso Corp, labels: { env: prod } }\n  \
+    roles:\n    \
+    - { owner: contoso-msp, title: Night shift, inheritable: true, grants: [{ allow: devices.view }] }\n  \
+    peers:\n    \
+    - { user_name: john@contosomsp.com, home: contoso-msp, display_name: John Smith }\n    \
+    - { user_name: emily@contosomsp.com, home: contoso-msp, role: opspilot365.technician, access: [contoso-corp] }\n  \
+    groups:\n    \
+    - { account: contoso-msp, title: On call, members: [emily@contosomsp.com] }\n  \
+    bindings:\n    \
+    - { group: contoso-msp/On call, role: contoso-msp/Night shift, account: contoso-corp }\n\n\
+    A custom role or group is named `account/title`. Grants are written as for `peerage roles create`.\n\n\
+    Examples:\n  \
+    peerage apply -f world.yaml --dry-run\n  \
+    peerage apply -f world.yaml\n\n\
+    Nothing is ever deleted. Applying the same file again changes nothing; after a refusal it goes on.\n\n\
+    Exit codes: 0 the server is as the file says, or the dry run ended; 1 the server refused a step, and\n\
+    those before it are done; 2 the file is wrong or the server cannot be asked, and nothing was changed.")]
+pub(crate) struct Arguments {
+    /// The file, or `-` for stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Says what would change, and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    let name = arguments.file.display().to_string();
+    let source =
+        if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&arguments.file) };
+    let source = source.with_context(|| format!("cannot read `{name}`"))?;
+    let world = read(&source).map_err(|problems| wrong(&name, &problems))?;
+    let connection = Connection::open(server).await?;
+    let plan = plan(&connection, &world).await?.map_err(|problems| wrong(&name, &problems))?;
+    if format == Format::Table {
+        output::write(&show_plan(&plan))?;
+    }
+    if arguments.dry_run {
+        if format == Format::Json {
+            output::write(&json(&plan, 0)?)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = execute(&connection, &plan).await;
+    if format == Format::Json {
+        output::write(&json(&plan, outcome.done)?)?;
+    }
+    let Some(refusal) = outcome.refusal else {
+        if format == Format::Table && outcome.done > 0 {
+            output::write(&format!("Done: {} of {}.\n", outcome.done, plan.steps.len()))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let what = plan.steps.get(outcome.done).map(Step::show).unwrap_or_default();
+    failure::report(&anyhow::Error::new(refusal).context(format!("stopped at `{what}`")));
+    if format == Format::Table {
+        output::write(&show_stop(&plan, outcome.done))?;
+    }
+    Ok(ExitCode::from(STOPPED))
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn read(source: &str) -> Result<World, Problems> {
+    read::world(source)
+}
+
+/// Compares a world with a server. The inner error is the file's fault, the outer one is not.
+pub(crate) async fn plan(connection: &Connection, world: &World) -> Result<Result<Plan, Problems>, tonic::Status> {
+    let state = state::State::load(connection, world).await?;
+    Ok(plan::plan(world, &state))
+}
+
+fn wrong(name: &str, problems: &Problems) -> anyhow::Error {
+    anyhow::anyhow!("{}", problems.show(name))
+}
+
+fn counts(plan: &Plan) -> (usize, usize) {
+    let creates = plan.steps.iter().filter(|step| step.action == Action::Create).count();
+    (creates, plan.steps.len() - creates)
+}
+
+fn show_plan(plan: &Plan) -> String {
+    let (creates, updates) = counts(plan);
+    let mut text: String = plan.steps.iter().map(|step| format!("{}\n", clean(&step.show()))).collect();
+    text.push_str(&format!("{creates} to create, {updates} to update, {} unchanged.\n", plan.unchanged));
+    text
+}
+
+fn show_stop(plan: &Plan, done: usize) -> String {
+    let mut text =
+        format!("Stopped: {done} of {} done. Once the cause is mended, apply the file again.\n", plan.steps.len());
+    for (index, step) in plan.steps.iter().enumerate() {
+        let word = if index < done { "done  " } else { "undone" };
+        text.push_str(&format!("{word}  {}\n", clean(&step.show())));
+    }
+    text
+}
+
+fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let action = match step.action {
+                Action::Create => "create",
+                Action::Update => "update",
+            };
+            serde_json::json!({ "action": action, "what": step.what, "detail": step.detail, "done": index < done })
+        })
+        .collect();
+    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged });
+    Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
+}

@@ -1,0 +1,377 @@
+//! The difference between a world and a server, as steps in an order that works: accounts from the
+//! top down with their first peers, custom roles, peers, groups, bindings.
+//!
+//! INVARIANT: no step deletes or takes anything away; what the file does not name stays as it is.
+//! What cannot be reached by creating and updating is a problem of the file, found before any step.
+
+use std::collections::HashMap;
+
+use prost_types::FieldMask;
+
+use super::grants::{normal, same_rules};
+use super::problems::Problems;
+use super::state::State;
+use super::world::{Account, Group, Role, RoleRef, Titled, World};
+use crate::cli::words::Word as _;
+use crate::domain::ids::AccountId;
+use crate::domain::permission::Pattern;
+use crate::transport::grpc::pb;
+
+mod bindings;
+mod peers;
+
+/// What is to be done, and how much is right already.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) unchanged: usize,
+    /// Names of custom roles and groups that are there, by owner and folded title.
+    pub(super) names: Names,
+}
+
+/// The server's names of what the file calls by owner and title.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Names {
+    pub(super) roles: HashMap<(String, String), String>,
+    pub(super) groups: HashMap<(String, String), String>,
+}
+
+/// One call, and what people are told about it.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) action: Action,
+    /// What is created or changed, such as `account contoso-corp`.
+    pub(crate) what: String,
+    pub(crate) detail: String,
+    pub(super) call: Call,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create,
+    Update,
+}
+
+impl Step {
+    pub(crate) fn show(&self) -> String {
+        let sign = match self.action {
+            Action::Create => '+',
+            Action::Update => '~',
+        };
+        let detail = if self.detail.is_empty() { String::new() } else { format!(" ({})", self.detail) };
+        format!("{sign} {}{detail}", self.what)
+    }
+}
+
+/// The request of a step. Roles and groups that may be made by an earlier step are named as in the
+/// file, and found when the step's turn comes.
+#[derive(Debug)]
+pub(super) enum Call {
+    CreateAccount(Box<pb::CreateAccountRequest>),
+    UpdateAccount(Box<pb::UpdateAccountRequest>),
+    MoveAccount(pb::MoveAccountRequest),
+    CreateRole(Titled, Box<pb::Role>),
+    UpdateRole(Box<pb::UpdateRoleRequest>),
+    CreatePeer(RoleRef, Box<pb::CreatePeerRequest>),
+    UpdatePeer(Box<pb::UpdatePeerRequest>),
+    EnablePeer(String),
+    DisablePeer(String),
+    CreateGroup(Titled, pb::Group),
+    UpdateGroup(Box<pb::UpdateGroupRequest>),
+    AddMember(Titled, pb::GroupMember),
+    CreateBinding(RoleRef, Option<Titled>, Box<pb::RoleBinding>),
+    UpdateBinding(Box<pb::UpdateRoleBindingRequest>),
+}
+
+/// Compares a world with what the server has.
+///
+/// # Errors
+/// Everything in the file that cannot become true by creating and updating.
+pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
+    let mut planner = Planner { world, state, plan: Plan::default(), problems: Problems::default() };
+    planner.plan.names = Names {
+        roles: state.roles.iter().map(|(key, role)| (key.clone(), role.name.clone())).collect(),
+        groups: state.groups.iter().map(|(key, (group, _))| (key.clone(), group.name.clone())).collect(),
+    };
+    for account in &world.accounts {
+        planner.account(account);
+    }
+    for role in &world.roles {
+        planner.role(role);
+    }
+    planner.peers();
+    for group in &world.groups {
+        planner.group(group);
+    }
+    planner.bindings();
+    let Planner { plan, problems, .. } = planner;
+    problems.into_result(plan)
+}
+
+struct Planner<'a> {
+    world: &'a World,
+    state: &'a State,
+    plan: Plan,
+    problems: Problems,
+}
+
+impl Planner<'_> {
+    fn create(&mut self, what: String, detail: String, call: Call) {
+        self.plan.steps.push(Step { action: Action::Create, what, detail, call });
+    }
+
+    fn update(&mut self, what: String, detail: String, call: Call) {
+        self.plan.steps.push(Step { action: Action::Update, what, detail, call });
+    }
+
+    /// Counts something as right where the steps since `before` do not touch it.
+    fn settle(&mut self, before: usize) {
+        if self.plan.steps.len() == before {
+            self.plan.unchanged += 1;
+        }
+    }
+
+    /// An account must be in the file or on the server.
+    fn needs_account(&mut self, line: u64, id: &AccountId) {
+        let is_known = self.state.accounts.contains_key(id) || self.world.accounts.iter().any(|one| one.id == *id);
+        if !is_known {
+            self.problems.add(line, format!("account `{id}` is neither in the file nor on the server"));
+        }
+    }
+
+    fn needs_role(&mut self, line: u64, role: &RoleRef) {
+        let is_known = match role {
+            RoleRef::Id(id) => self.state.role_ids.contains(id),
+            RoleRef::Titled(titled) => {
+                let key = titled.folded();
+                self.state.roles.contains_key(&key) || self.world.roles.iter().any(|one| one.key.folded() == key)
+            }
+        };
+        if !is_known {
+            self.problems.add(line, format!("role `{}` is neither in the file nor on the server", role.show()));
+        }
+    }
+
+    fn account(&mut self, account: &Account) {
+        self.needs_account(account.parent.line, &account.parent.value);
+        match self.state.accounts.get(&account.id) {
+            None => self.new_account(account),
+            Some(there) => self.old_account(account, there),
+        }
+    }
+
+    fn new_account(&mut self, account: &Account) {
+        let parent = &account.parent.value;
+        let wants_settings = account.role_packs.is_some() || account.partner_access.is_some();
+        let settings = wants_settings.then(|| pb::AccountSettings {
+            role_packs: account.role_packs.clone().unwrap_or_default(),
+            partner_access: account.partner_access.map_or(0, i32::from),
+            ..Default::default()
+        });
+        let request = pb::CreateAccountRequest {
+            account_id: account.id.to_string(),
+            account: Some(pb::Account {
+                parent_account: format!("accounts/{parent}"),
+                kind: account.kind.into(),
+                title: account.title.clone(),
+                labels: account.labels.clone().into_iter().collect(),
+                settings,
+                ..Default::default()
+            }),
+            first_peer: self.first_peer(account),
+            template: account.template.clone(),
+            ..Default::default()
+        };
+        let mut detail = format!("{} below {parent}", account.kind.word());
+        if let Some(first) = &account.first_peer {
+            detail.push_str(&format!(", first peer {}", first.value.as_str()));
+        }
+        self.create(format!("account {}", account.id), detail, Call::CreateAccount(Box::new(request)));
+    }
+
+    fn old_account(&mut self, account: &Account, there: &pb::Account) {
+        let before = self.plan.steps.len();
+        if there.kind() != account.kind {
+            let text =
+                format!("account `{}` is a {} on the server, which never changes", account.id, there.kind().word());
+            self.problems.add(account.line, text);
+            return;
+        }
+        let settings = there.settings.clone().unwrap_or_default();
+        let mut wanted = pb::Account { name: there.name.clone(), ..Default::default() };
+        let mut wanted_settings = pb::AccountSettings::default();
+        let mut paths = Vec::new();
+        if there.title != account.title {
+            wanted.title.clone_from(&account.title);
+            paths.push("title");
+        }
+        if account.labels.iter().any(|(key, value)| there.labels.get(key) != Some(value)) {
+            wanted.labels.clone_from(&there.labels);
+            wanted.labels.extend(account.labels.clone());
+            wanted.etag.clone_from(&there.etag);
+            paths.push("labels");
+        }
+        if let Some(packs) = &account.role_packs
+            && sorted(packs) != sorted(&settings.role_packs)
+        {
+            wanted_settings.role_packs.clone_from(packs);
+            paths.push("settings.role_packs");
+        }
+        if let Some(mode) = account.partner_access
+            && settings.partner_access() != mode
+        {
+            wanted_settings.partner_access = mode.into();
+            paths.push("settings.partner_access");
+        }
+        let what = format!("account {}", account.id);
+        if !paths.is_empty() {
+            wanted.settings = Some(wanted_settings);
+            let request = pb::UpdateAccountRequest {
+                account: Some(wanted),
+                update_mask: mask(&paths),
+                justification: "as the applied file says".to_owned(),
+                ..Default::default()
+            };
+            self.update(what.clone(), paths.join(", "), Call::UpdateAccount(Box::new(request)));
+        }
+        let parent = format!("accounts/{}", account.parent.value);
+        if there.parent_account != parent {
+            let detail = format!("moves to {}", account.parent.value);
+            let request =
+                pb::MoveAccountRequest { name: there.name.clone(), destination_parent: parent, ..Default::default() };
+            self.update(what, detail, Call::MoveAccount(request));
+        }
+        self.settle(before);
+    }
+
+    fn role(&mut self, role: &Role) {
+        self.needs_account(role.line, &role.key.account);
+        for grant in &role.grants {
+            let literal = Pattern::parse(&grant.permission).ok().and_then(|pattern| pattern.literal());
+            if literal.is_some_and(|name| !self.state.permissions.contains(name.as_str())) {
+                let text = format!("role `{}`: permission `{}` is not registered", role.key.show(), grant.permission);
+                self.problems.add(role.line, text);
+            }
+        }
+        let what = format!("role {}", role.key.show());
+        let Some(there) = self.state.roles.get(&role.key.folded()) else {
+            let wanted = pb::Role {
+                title: role.key.title.clone(),
+                description: role.description.clone().unwrap_or_default(),
+                owner_account: format!("accounts/{}", role.key.account),
+                inheritable: role.inheritable.unwrap_or(false),
+                grants: role.grants.clone(),
+                rules: role.rules.clone(),
+                ..Default::default()
+            };
+            let detail = format!("{} grants", role.grants.len());
+            self.create(what, detail, Call::CreateRole(role.key.clone(), Box::new(wanted)));
+            return;
+        };
+        let before = self.plan.steps.len();
+        let mut wanted = pb::Role { name: there.name.clone(), etag: there.etag.clone(), ..Default::default() };
+        let mut paths = Vec::new();
+        if let Some(description) = role.description.as_ref().filter(|description| **description != there.description) {
+            wanted.description.clone_from(description);
+            paths.push("description");
+        }
+        if let Some(inheritable) = role.inheritable.filter(|inheritable| *inheritable != there.inheritable) {
+            wanted.inheritable = inheritable;
+            paths.push("inheritable");
+        }
+        if normal(&there.grants) != normal(&role.grants) {
+            wanted.grants.clone_from(&role.grants);
+            paths.push("grants");
+        }
+        if let Some(rules) = role.rules.as_ref().filter(|rules| !same_rules(there.rules.as_ref(), rules)) {
+            wanted.rules = Some(rules.clone());
+            paths.push("rules");
+        }
+        if !paths.is_empty() {
+            let request = pb::UpdateRoleRequest { role: Some(wanted), update_mask: mask(&paths), ..Default::default() };
+            self.update(what, paths.join(", "), Call::UpdateRole(Box::new(request)));
+        }
+        self.settle(before);
+    }
+
+    fn group(&mut self, group: &Group) {
+        self.needs_account(group.line, &group.key.account);
+        let what = format!("group {}", group.key.show());
+        let there = self.state.groups.get(&group.key.folded());
+        match there {
+            None => {
+                let wanted = pb::Group {
+                    account: format!("accounts/{}", group.key.account),
+                    title: group.key.title.clone(),
+                    description: group.description.clone().unwrap_or_default(),
+                    ..Default::default()
+                };
+                self.create(what, String::new(), Call::CreateGroup(group.key.clone(), wanted));
+            }
+            Some((there, _)) => {
+                let before = self.plan.steps.len();
+                let description = group.description.as_ref();
+                if let Some(description) = description.filter(|description| **description != there.description) {
+                    let wanted = pb::Group {
+                        name: there.name.clone(),
+                        description: description.clone(),
+                        etag: there.etag.clone(),
+                        ..Default::default()
+                    };
+                    let update_mask = mask(&["description"]);
+                    let request = pb::UpdateGroupRequest { group: Some(wanted), update_mask, ..Default::default() };
+                    self.update(what, "description".to_owned(), Call::UpdateGroup(Box::new(request)));
+                }
+                self.settle(before);
+            }
+        }
+        self.members(group, there.map_or(&[], |(_, members)| members.as_slice()));
+    }
+
+    fn members(&mut self, group: &Group, there: &[pb::GroupMember]) {
+        for member in &group.members {
+            let user_name = member.peer.value.as_str();
+            self.needs_peer(member.peer.line, &member.peer.value);
+            let uid = self.state.peers.get(&member.peer.value.key()).map(|peer| peer.name.as_str());
+            let wanted = pb::GroupMember {
+                peer: format!("peers/@{user_name}"),
+                mode: member.mode.into(),
+                start_time: member.start,
+                expire_time: member.expire,
+                ..Default::default()
+            };
+            match there.iter().find(|one| Some(one.peer.as_str()) == uid) {
+                None => {
+                    let what = format!("member {user_name} of group {}", group.key.show());
+                    let detail = if member.mode == pb::BindingMode::Eligible { "ELIGIBLE" } else { "" };
+                    self.create(what, detail.to_owned(), Call::AddMember(group.key.clone(), wanted));
+                }
+                Some(one) => {
+                    let is_same = one.mode() == member.mode
+                        && (member.start.is_none() || one.start_time == member.start)
+                        && (member.expire.is_none() || one.expire_time == member.expire);
+                    if is_same {
+                        self.plan.unchanged += 1;
+                    } else {
+                        let text = format!(
+                            "`{user_name}` is a member of `{}` with another mode or window, which never change; \
+                             remove the member first",
+                            group.key.show()
+                        );
+                        self.problems.add(member.peer.line, text);
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn mask(paths: &[&str]) -> Option<FieldMask> {
+    Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+fn sorted(texts: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<_> = texts.iter().collect();
+    sorted.sort();
+    sorted
+}

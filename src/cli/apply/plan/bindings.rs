@@ -1,0 +1,139 @@
+//! Role bindings of their own section.
+//!
+//! A binding has no key that people chose. One of the file is there where the server has one of the
+//! same holder, role and account, with the same reach and mode if there are several; a single one that
+//! differs in reach, mode, window or justification is updated.
+
+use std::collections::HashSet;
+
+use super::{Call, Planner, mask};
+use crate::cli::apply::world::{Binding, Principal};
+use crate::transport::grpc::pb;
+
+impl Planner<'_> {
+    pub(super) fn bindings(&mut self) {
+        // One binding of the server answers one of the file; exact matches choose first.
+        let mut taken = HashSet::new();
+        let world = self.world;
+        let matches: Vec<_> = world.bindings.iter().map(|binding| self.exact(binding, &mut taken)).collect();
+        for (binding, exact) in world.bindings.iter().zip(matches) {
+            self.needs_account(binding.account.line, &binding.account.value);
+            self.needs_role(binding.role.line, &binding.role.value);
+            match &binding.principal.value {
+                Principal::Peer(peer) => self.needs_peer(binding.principal.line, peer),
+                Principal::Group(group) => {
+                    let key = group.folded();
+                    let is_in_file = self.world.groups.iter().any(|one| one.key.folded() == key);
+                    if !is_in_file && !self.state.groups.contains_key(&key) {
+                        let text = format!("group `{}` is neither in the file nor on the server", group.show());
+                        self.problems.add(binding.principal.line, text);
+                    }
+                }
+            }
+            let there = exact.or_else(|| self.similar(binding, &mut taken));
+            match there {
+                Some(there) => self.old_binding(binding, &there),
+                None => self.new_binding(binding),
+            }
+        }
+    }
+
+    /// The server's bindings of the same holder, role and account.
+    fn candidates<'s>(&'s self, binding: &Binding) -> Vec<&'s pb::RoleBinding> {
+        let principal = match &binding.principal.value {
+            Principal::Peer(peer) => {
+                let peer = self.state.peers.get(&peer.key());
+                peer.map(|peer| pb::role_binding::Principal::Peer(peer.name.clone()))
+            }
+            Principal::Group(group) => {
+                let group = self.state.groups.get(&group.folded());
+                group.map(|(group, _)| pb::role_binding::Principal::Group(group.name.clone()))
+            }
+        };
+        let (Some(principal), Some(role)) = (principal, self.role_name(&binding.role.value)) else { return Vec::new() };
+        let there = self.state.bindings.get(&binding.account.value).into_iter().flatten();
+        there.filter(|one| one.principal.as_ref() == Some(&principal) && one.role == role).collect()
+    }
+
+    fn exact(&self, binding: &Binding, taken: &mut HashSet<String>) -> Option<pb::RoleBinding> {
+        let found = self.candidates(binding).into_iter().find(|one| {
+            one.reach() == binding.reach
+                && one.mode() == binding.mode
+                && (binding.start.is_none() || one.start_time == binding.start)
+                && !taken.contains(&one.name)
+        })?;
+        taken.insert(found.name.clone());
+        Some(found.clone())
+    }
+
+    fn similar(&self, binding: &Binding, taken: &mut HashSet<String>) -> Option<pb::RoleBinding> {
+        let free: Vec<_> = self.candidates(binding).into_iter().filter(|one| !taken.contains(&one.name)).collect();
+        let [found] = free.as_slice() else { return None };
+        taken.insert(found.name.clone());
+        Some((*found).clone())
+    }
+
+    fn new_binding(&mut self, binding: &Binding) {
+        let (principal, group) = match &binding.principal.value {
+            Principal::Peer(peer) => {
+                (Some(pb::role_binding::Principal::Peer(format!("peers/@{}", peer.as_str()))), None)
+            }
+            Principal::Group(group) => (None, Some(group.clone())),
+        };
+        let wanted = pb::RoleBinding {
+            principal,
+            account: format!("accounts/{}", binding.account.value),
+            reach: binding.reach.into(),
+            mode: binding.mode.into(),
+            start_time: binding.start,
+            expire_time: binding.expire,
+            justification: binding.justification.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let call = Call::CreateBinding(binding.role.value.clone(), group, Box::new(wanted));
+        self.create(what(binding), String::new(), call);
+    }
+
+    fn old_binding(&mut self, binding: &Binding, there: &pb::RoleBinding) {
+        let mut wanted = pb::RoleBinding { name: there.name.clone(), etag: there.etag.clone(), ..Default::default() };
+        let mut paths = Vec::new();
+        if there.reach() != binding.reach {
+            wanted.reach = binding.reach.into();
+            paths.push("reach");
+        }
+        if there.mode() != binding.mode {
+            wanted.mode = binding.mode.into();
+            paths.push("mode");
+        }
+        if binding.start.is_some() && there.start_time != binding.start {
+            wanted.start_time = binding.start;
+            paths.push("start_time");
+        }
+        if binding.expire.is_some() && there.expire_time != binding.expire {
+            wanted.expire_time = binding.expire;
+            paths.push("expire_time");
+        }
+        if let Some(justification) = binding.justification.as_ref().filter(|text| **text != there.justification) {
+            wanted.justification.clone_from(justification);
+            paths.push("justification");
+        }
+        if paths.is_empty() {
+            self.plan.unchanged += 1;
+            return;
+        }
+        let request = pb::UpdateRoleBindingRequest {
+            role_binding: Some(wanted),
+            update_mask: mask(&paths),
+            ..Default::default()
+        };
+        self.update(what(binding), paths.join(", "), Call::UpdateBinding(Box::new(request)));
+    }
+}
+
+fn what(binding: &Binding) -> String {
+    let holder = match &binding.principal.value {
+        Principal::Peer(peer) => peer.as_str().to_owned(),
+        Principal::Group(group) => format!("group {}", group.show()),
+    };
+    format!("binding of {} to {holder} on {}", binding.role.value.show(), binding.account.value)
+}

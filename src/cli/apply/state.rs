@@ -1,0 +1,254 @@
+//! What the server has of the things that a world names, and nothing else: the cost follows the file,
+//! not the server.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use indicatif::ProgressBar;
+use tonic::{Code, Response, Status};
+
+use super::world::{Access, Principal, RoleRef, Titled, World};
+use crate::cli::connection::Connection;
+use crate::cli::page;
+use crate::domain::ids::{AccountId, RoleId};
+use crate::domain::peer::UserName;
+use crate::transport::grpc::pb;
+
+/// How many calls are under way at once.
+const CALLS: usize = 16;
+
+type Key = (String, String);
+
+/// What is there, by key.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) accounts: HashMap<AccountId, pb::Account>,
+    /// By folded user name.
+    pub(super) peers: HashMap<String, pb::Peer>,
+    /// Custom roles by owner and folded title.
+    pub(super) roles: HashMap<Key, pb::Role>,
+    pub(super) role_ids: HashSet<RoleId>,
+    pub(super) groups: HashMap<Key, (pb::Group, Vec<pb::GroupMember>)>,
+    pub(super) bindings: HashMap<AccountId, Vec<pb::RoleBinding>>,
+    /// The catalogue, where the file has roles to check against it.
+    pub(super) permissions: HashSet<String>,
+}
+
+/// What a world names.
+#[derive(Debug, Default)]
+struct Wanted {
+    accounts: HashSet<AccountId>,
+    peers: HashMap<String, UserName>,
+    role_owners: HashSet<AccountId>,
+    role_ids: HashSet<RoleId>,
+    group_accounts: HashSet<AccountId>,
+    binding_accounts: HashSet<AccountId>,
+}
+
+impl Wanted {
+    fn of(world: &World) -> Self {
+        let mut wanted = Self::default();
+        for account in &world.accounts {
+            wanted.accounts.extend([account.id.clone(), account.parent.value.clone()]);
+        }
+        for role in &world.roles {
+            wanted.role_owners.insert(role.key.account.clone());
+        }
+        for peer in &world.peers {
+            wanted.peer(&peer.user_name);
+            wanted.accounts.insert(peer.home.value.clone());
+            if let Some(role) = &peer.role {
+                wanted.role(&role.value);
+            }
+            match &peer.access {
+                Some(Access::Accounts(accounts)) => {
+                    wanted.binding_accounts.extend(accounts.iter().map(|account| account.value.clone()));
+                }
+                Some(Access::All) | None => {
+                    wanted.binding_accounts.insert(peer.home.value.clone());
+                }
+            }
+        }
+        for group in &world.groups {
+            wanted.group_accounts.insert(group.key.account.clone());
+            group.members.iter().for_each(|member| wanted.peer(&member.peer.value));
+        }
+        for binding in &world.bindings {
+            wanted.binding_accounts.insert(binding.account.value.clone());
+            wanted.role(&binding.role.value);
+            match &binding.principal.value {
+                Principal::Peer(peer) => wanted.peer(peer),
+                Principal::Group(Titled { account, .. }) => {
+                    wanted.group_accounts.insert(account.clone());
+                }
+            }
+        }
+        let others = wanted.role_owners.iter().chain(&wanted.group_accounts).chain(&wanted.binding_accounts);
+        let others: Vec<_> = others.cloned().collect();
+        wanted.accounts.extend(others);
+        wanted
+    }
+
+    fn peer(&mut self, user_name: &UserName) {
+        self.peers.entry(user_name.key()).or_insert_with(|| user_name.clone());
+    }
+
+    fn role(&mut self, role: &RoleRef) {
+        match role {
+            RoleRef::Id(id) => {
+                self.role_ids.insert(id.clone());
+            }
+            RoleRef::Titled(titled) => {
+                self.role_owners.insert(titled.account.clone());
+            }
+        }
+    }
+}
+
+impl State {
+    /// Asks the server about everything that a world names.
+    pub(super) async fn load(connection: &Connection, world: &World) -> Result<Self, Status> {
+        let wanted = Wanted::of(world);
+        let progress = page::bar(wanted.accounts.len() + wanted.peers.len(), "reading the server");
+        let accounts = each(wanted.accounts, &progress, async |id: AccountId| {
+            let request = pb::GetAccountRequest { name: format!("accounts/{id}"), read_mask: None };
+            Ok(found(connection.accounts().get_account(request).await)?.map(|account| (id, account)))
+        })
+        .await?;
+        let peers = each(wanted.peers, &progress, async |(key, name): (String, UserName)| {
+            let request = pb::GetPeerRequest { name: format!("peers/@{}", name.as_str()), read_mask: None };
+            Ok(found(connection.peers().get_peer(request).await)?.map(|peer| (key, peer)))
+        })
+        .await?;
+        let role_ids = each(wanted.role_ids, &progress, async |id: RoleId| {
+            let request = pb::GetRoleRequest { name: format!("roles/{id}"), read_mask: None };
+            Ok(found(connection.roles().get_role(request).await)?.map(|_| (id, ())))
+        })
+        .await?;
+        // What hangs on accounts is asked of those that are there.
+        let there =
+            |ids: HashSet<AccountId>| ids.into_iter().filter(|id| accounts.contains_key(id)).collect::<Vec<_>>();
+        let roles = each(there(wanted.role_owners), &progress, async |id: AccountId| {
+            Ok(Some((id.clone(), roles_of(connection, &id).await?)))
+        })
+        .await?;
+        let groups = each(there(wanted.group_accounts), &progress, async |id: AccountId| {
+            Ok(Some((id.clone(), groups_of(connection, &id).await?)))
+        })
+        .await?;
+        let bindings = each(there(wanted.binding_accounts), &progress, async |id: AccountId| {
+            Ok(Some((id.clone(), bindings_on(connection, &id).await?)))
+        })
+        .await?;
+        let permissions = if world.roles.is_empty() { HashSet::new() } else { catalogue(connection).await? };
+        progress.finish_and_clear();
+        Ok(Self {
+            accounts,
+            peers,
+            roles: roles.into_values().flatten().collect(),
+            role_ids: role_ids.into_keys().collect(),
+            groups: groups.into_values().flatten().collect(),
+            bindings,
+            permissions,
+        })
+    }
+}
+
+async fn each<I, K: Eq + Hash, V>(
+    items: impl IntoIterator<Item = I>,
+    progress: &ProgressBar,
+    ask: impl AsyncFn(I) -> Result<Option<(K, V)>, Status>,
+) -> Result<HashMap<K, V>, Status> {
+    let ask = &ask;
+    let answers = stream::iter(items).map(async |item| {
+        let answer = ask(item).await;
+        progress.inc(1);
+        answer
+    });
+    answers.buffer_unordered(CALLS).try_filter_map(async |answer| Ok(answer)).try_collect().await
+}
+
+fn found<T>(answer: Result<Response<T>, Status>) -> Result<Option<T>, Status> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+async fn roles_of(connection: &Connection, owner: &AccountId) -> Result<Vec<(Key, pb::Role)>, Status> {
+    let account = format!("accounts/{owner}");
+    let mut client = connection.roles();
+    let roles = page::follow(None, async |page_size, page_token| {
+        let request = pb::ListRolesRequest {
+            account: account.clone(),
+            page_size,
+            page_token,
+            filter: format!("owner_account = \"{account}\""),
+            ..Default::default()
+        };
+        let page = client.list_roles(request).await?.into_inner();
+        Ok((page.roles, page.next_page_token))
+    })
+    .await?;
+    Ok(roles.into_iter().map(|role| (key(owner, &role.title), role)).collect())
+}
+
+type GroupEntry = (Key, (pb::Group, Vec<pb::GroupMember>));
+
+async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<GroupEntry>, Status> {
+    let mut client = connection.roles();
+    let groups = page::follow(None, async |page_size, page_token| {
+        let request = pb::ListGroupsRequest {
+            account: format!("accounts/{account}"),
+            page_size,
+            page_token,
+            ..Default::default()
+        };
+        let page = client.list_groups(request).await?.into_inner();
+        Ok((page.groups, page.next_page_token))
+    })
+    .await?;
+    let mut entries = Vec::with_capacity(groups.len());
+    for group in groups {
+        let members = page::follow(None, async |page_size, page_token| {
+            let request = pb::ListGroupMembersRequest { group: group.name.clone(), page_size, page_token };
+            let page = client.list_group_members(request).await?.into_inner();
+            Ok((page.members, page.next_page_token))
+        })
+        .await?;
+        entries.push((key(account, &group.title), (group, members)));
+    }
+    Ok(entries)
+}
+
+async fn bindings_on(connection: &Connection, account: &AccountId) -> Result<Vec<pb::RoleBinding>, Status> {
+    let mut client = connection.roles();
+    page::follow(None, async |page_size, page_token| {
+        let request = pb::ListRoleBindingsRequest {
+            account: format!("accounts/{account}"),
+            page_size,
+            page_token,
+            ..Default::default()
+        };
+        let page = client.list_role_bindings(request).await?.into_inner();
+        Ok((page.role_bindings, page.next_page_token))
+    })
+    .await
+}
+
+async fn catalogue(connection: &Connection) -> Result<HashSet<String>, Status> {
+    let mut client = connection.roles();
+    let permissions = page::follow(None, async |page_size, page_token| {
+        let request = pb::ListPermissionsRequest { page_size, page_token, filter: String::new() };
+        let page = client.list_permissions(request).await?.into_inner();
+        Ok((page.permissions, page.next_page_token))
+    })
+    .await?;
+    Ok(permissions.into_iter().map(|permission| permission.name).collect())
+}
+
+fn key(account: &AccountId, title: &str) -> Key {
+    Titled { account: account.clone(), title: title.to_owned() }.folded()
+}

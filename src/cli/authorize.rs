@@ -1,0 +1,100 @@
+//! `peerage authorize`: one decision, with its reason, for people and for scripts.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::connection::{Connection, Server};
+use super::names;
+use super::output::{self, Format};
+use super::words::Word as _;
+use crate::transport::grpc::pb;
+
+/// The subject may not act, or not yet.
+const NOT_ALLOWED: u8 = 1;
+
+/// Which decision is asked for.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    peerage authorize emily@contosomsp.com users.reset_password contoso-corp\n  \
+    peerage authorize me accounts.create_customer contoso-msp\n  \
+    peerage authorize emily@contosomsp.com licenses.order contoso-corp -o json\n  \
+    if peerage authorize me devices.view contoso-corp >/dev/null; then echo yes; fi\n\n\
+    Asking about others needs `access.check` on the account.\n\n\
+    Exit codes: 0 ALLOW; 1 DENY, REQUIRES_APPROVAL or REQUIRES_STEP_UP; 2 no decision was made.")]
+pub(crate) struct Arguments {
+    /// Who would act: a user name, a uid, or `me`
+    peer: String,
+    /// What they would do, as `resource.action`
+    permission: String,
+    /// The account they would do it on
+    account: String,
+    /// Waits for the newest policy, as after a change on another server
+    #[arg(long)]
+    latest: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    let consistency =
+        arguments.latest.then_some(pb::Consistency { requirement: Some(pb::consistency::Requirement::Latest(true)) });
+    let request = pb::AuthorizeRequest {
+        subject: Some(pb::authorize_request::Subject::Peer(names::peer(&arguments.peer))),
+        permission: arguments.permission,
+        account: names::account(&arguments.account),
+        consistency,
+        ..Default::default()
+    };
+    let answer = Connection::open(server).await?.access().authorize(request).await?.into_inner();
+    match format {
+        Format::Table => output::write(&output::pairs(&lines(&answer)))?,
+        Format::Json => output::one(format, &answer)?,
+    }
+    let is_allowed = answer.decision() == pb::Decision::Allow;
+    Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALLOWED) })
+}
+
+fn lines(answer: &pb::AuthorizeResponse) -> Vec<(String, String)> {
+    let mut lines =
+        vec![("decision", pb::Decision::of(answer.decision)), ("reason", pb::DecisionReason::of(answer.reason))];
+    if !answer.role.is_empty() {
+        lines.push(("role", format!("{}, grant {}", answer.role, answer.grant_index)));
+    }
+    if !answer.role_binding.is_empty() {
+        lines.push(("binding", answer.role_binding.clone()));
+    }
+    if !answer.missing_attribute.is_empty() {
+        lines.push(("missing", format!("attribute `{}`", answer.missing_attribute)));
+    }
+    lines.extend(answer.obligations.iter().filter_map(obligation).map(|text| ("obligation", text)));
+    lines.push(("revision", answer.revision.to_string()));
+    lines.push(("decision id", answer.decision_id.clone()));
+    lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What must be done first, in a sentence.
+fn obligation(obligation: &pb::Obligation) -> Option<String> {
+    use pb::obligation::Obligation as Owed;
+
+    Some(match obligation.obligation.as_ref()? {
+        Owed::Approval(owed) => format!(
+            "approval of {} on {}, by a holder of {}; ask with {}",
+            owed.permission, owed.account, owed.approver_permission, owed.method
+        ),
+        Owed::StepUp(owed) => {
+            let level = match owed.min_assurance() {
+                pb::AssuranceLevel::Unspecified => "a new sign-in".to_owned(),
+                level @ (pb::AssuranceLevel::Email | pb::AssuranceLevel::Totp | pb::AssuranceLevel::Passkey) => {
+                    format!("a proof of level {}", level.word())
+                }
+            };
+            match &owed.max_age {
+                Some(age) => format!("{level}, not older than {} s", age.seconds),
+                None => level,
+            }
+        }
+        Owed::Elevation(owed) => {
+            let what = if owed.role_binding.is_empty() { &owed.group } else { &owed.role_binding };
+            format!("elevation of {what}; ask with {}", owed.method)
+        }
+    })
+}

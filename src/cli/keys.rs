@@ -1,0 +1,156 @@
+//! `peerage keys`: API keys. A key is shown once, when it is made; nobody keeps its text.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use prost_types::Timestamp;
+
+use super::connection::{Connection, Server};
+use super::output::{self, Format};
+use super::words::Word as _;
+use super::{names, page, time};
+use crate::transport::grpc::pb;
+
+/// What to do with API keys.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    peerage keys create backend@contosomsp.com --title 'portal' --output-file portal.key\n  \
+    peerage keys create me --title 'laptop' --expires 2027-01-01T00:00:00Z\n  \
+    peerage keys list backend@contosomsp.com\n  \
+    peerage keys revoke 0193a7b2-0000-7000-8000-00000000000a\n\n\
+    Without `--output-file` the key alone goes to stdout, so that `KEY=$(peerage keys create ...)` holds it.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Creates an API key and shows it once
+    Create {
+        /// Whose key it is: a user name, a uid, or `me`
+        peer: String,
+        /// What the key is for
+        #[arg(long)]
+        title: String,
+        /// When it ends, as `2027-01-01T00:00:00Z`; without it, never
+        #[arg(long, value_name = "TIME", value_parser = time::parse)]
+        expires: Option<Timestamp>,
+        /// Writes the key to this new file, readable by you alone, and not to stdout
+        #[arg(long, value_name = "FILE")]
+        output_file: Option<PathBuf>,
+    },
+    /// Lists a peer's API keys, revoked ones too, without their texts
+    List {
+        /// Whose keys: a user name, a uid, or `me`
+        peer: String,
+        /// Lists at most so many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Revokes an API key for good
+    Revoke {
+        /// The key's id, as `keys list` shows it
+        key: String,
+    },
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    let connection = Connection::open(server).await?;
+    match arguments.action {
+        Action::Create { peer, title, expires, output_file } => {
+            let key = pb::ApiKey { peer: names::peer(&peer), title, expire_time: expires, ..Default::default() };
+            create(&connection, key, output_file.as_deref(), format).await?;
+        }
+        Action::List { peer, limit } => list(&connection, names::peer(&peer), limit, format).await?,
+        Action::Revoke { key } => {
+            let name = names::api_key(&key);
+            let request = pb::RevokeApiKeyRequest { name, ..Default::default() };
+            let key = connection.authentication().revoke_api_key(request).await?;
+            output::one(format, key.get_ref())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, format: Format) -> anyhow::Result<()> {
+    // The file comes first: a key that cannot be stored must not be made, it could never be shown again.
+    let file = path.map(|path| new_secret_file(path).map(|file| (path, file))).transpose()?;
+    let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
+    let answer = connection.authentication().create_api_key(request).await;
+    let Some((path, mut file)) = file else {
+        let answer = answer?.into_inner();
+        return match format {
+            Format::Table => output::write(&format!("{}\n", answer.key)),
+            Format::Json => output::one(format, &answer),
+        };
+    };
+    let answer = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => {
+            drop(file);
+            std::fs::remove_file(path).with_context(|| format!("cannot remove the empty `{}`", path.display()))?;
+            return Err(status.into());
+        }
+    };
+    let written = writeln!(file, "{}", answer.key).and_then(|()| file.sync_all());
+    written.with_context(|| {
+        let key = answer.api_key.as_ref().map_or("", |key| &key.name);
+        format!("cannot write `{}`; revoke {key}, nobody has its text", path.display())
+    })?;
+    match (format, &answer.api_key) {
+        (Format::Table, _) | (_, None) => output::done(format, &format!("the key is in {}", path.display())),
+        (Format::Json, Some(key)) => output::one(format, key),
+    }
+}
+
+/// A new file that its owner alone can read; one that is there already is never overwritten.
+fn new_secret_file(path: &Path) -> anyhow::Result<std::fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).with_context(|| format!("cannot create `{}`", path.display()))
+}
+
+async fn list(connection: &Connection, peer: String, limit: Option<usize>, format: Format) -> anyhow::Result<()> {
+    let mut client = connection.authentication();
+    let keys = page::follow(limit, async |page_size, page_token| {
+        let request = pb::ListApiKeysRequest { peer: peer.clone(), page_size, page_token };
+        let page = client.list_api_keys(request).await?.into_inner();
+        Ok((page.api_keys, page.next_page_token))
+    })
+    .await?;
+    let header = ["KEY", "TITLE", "STATE", "CREATED", "EXPIRES", "LAST USED"];
+    output::list(format, &keys, &header, |key| {
+        vec![
+            names::short(&key.name).to_owned(),
+            key.title.clone(),
+            pb::ApiKeyState::of(key.state),
+            time::show(key.create_time.as_ref()),
+            time::show(key.expire_time.as_ref()),
+            time::show(key.last_used_time.as_ref()),
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_is_new_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file = new_secret_file(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(new_secret_file(&path).is_err());
+    }
+}

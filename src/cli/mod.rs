@@ -1,0 +1,166 @@
+//! The command line: `serve`, `bootstrap`, `migrate` and `config` run on the server's machine; every
+//! other command is a gRPC client and can do what its API key may do, nothing more.
+//!
+//! Exit codes: 0 is success, 2 a wrong command line or a failure; 1 is an answer that is not "yes"
+//! (`authorize`), work that was stopped in the middle (`apply`), or a difference (`demo --check`).
+//! Results go to stdout, everything else to stderr.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod accounts;
+mod apply;
+mod authorize;
+mod bootstrap;
+mod config;
+mod connection;
+pub(crate) mod demo;
+mod failure;
+mod keys;
+mod migrate;
+mod names;
+mod output;
+mod page;
+mod peers;
+mod roles;
+mod serve;
+mod time;
+mod words;
+
+use output::Format;
+
+/// A failure, of the command line or of the work.
+pub(crate) const FAILED: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "peerage",
+    version,
+    about = "Answers whether a peer may do something on an account now, and keeps what the answer rests on",
+    after_help = "Begin with:\n  \
+        peerage demo                  a server with a built-in world, to look around in\n  \
+        peerage authorize emily@contosomsp.com users.reset_password contoso-corp\n\n\
+        Clients find the server by PEERAGE_ADDRESS and prove who they are by PEERAGE_API_KEY, or by the\n\
+        file that PEERAGE_API_KEY_FILE names. `peerage help COMMAND` shows examples of a command.\n\n\
+        Exit codes: 0 success, 1 an answer that is not yes or work that was stopped in the middle,\n\
+        2 a wrong command line or a failure.",
+    max_term_width = 110
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    server: connection::Server,
+
+    /// How results are written
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server
+    Serve(serve::Arguments),
+    /// Runs a server on a built-in world in a temporary folder, and asks it about every permission matrix
+    Demo(demo::Arguments),
+    /// Makes the operator, once, and writes its API key to a file
+    Bootstrap(bootstrap::Arguments),
+    /// Brings the database's schema to this release
+    Migrate(migrate::Arguments),
+    /// Checks the configuration
+    Config(config::Arguments),
+    /// Asks whether a peer may do something on an account now
+    Authorize(authorize::Arguments),
+    /// Makes the server's accounts, peers, roles and bindings as a file says
+    Apply(apply::Arguments),
+    /// Lists, shows and changes accounts
+    Accounts(accounts::Arguments),
+    /// Lists, shows and changes peers
+    Peers(peers::Arguments),
+    /// Lists, shows and changes roles, permissions and role bindings
+    Roles(roles::Arguments),
+    /// Creates, lists and revokes API keys
+    Keys(keys::Arguments),
+}
+
+impl Command {
+    /// Whether a server runs in this process, which wants every core.
+    const fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Demo(_))
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with exit code 0.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).map_or(ExitCode::from(FAILED), ExitCode::from);
+        }
+    };
+    let mut builder = if cli.command.serves() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let outcome = match builder.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            failure::report(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { command, server, output } = cli;
+    match command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments, &server, crate::app::start_demo).await,
+        Command::Bootstrap(arguments) => bootstrap::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Authorize(arguments) => authorize::run(arguments, &server, output).await,
+        Command::Apply(arguments) => apply::run(arguments, &server, output).await,
+        Command::Accounts(arguments) => accounts::run(arguments, &server, output).await,
+        Command::Peers(arguments) => peers::run(arguments, &server, output).await,
+        Command::Roles(arguments) => roles::run(arguments, &server, output).await,
+        Command::Keys(arguments) => keys::run(arguments, &server, output).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_on_either_side() {
+        for line in [
+            ["peerage", "--output", "json", "authorize", "me", "devices.view", "contoso"],
+            ["peerage", "authorize", "me", "devices.view", "contoso", "--output", "json"],
+        ] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().output, Format::Json);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_no_flag() {
+        assert!(Cli::try_parse_from(["peerage", "--api-key", "prg_x", "accounts", "list"]).is_err());
+    }
+}

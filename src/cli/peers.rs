@@ -1,0 +1,298 @@
+//! `peerage peers`: who can act.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use prost_types::{FieldMask, Timestamp};
+
+use super::connection::{Connection, Server};
+use super::output::{self, Format};
+use super::words::{MailFormat, PeerKind, PeerState, TwoFactorProvider, Word as _};
+use super::{names, page, time};
+use crate::transport::grpc::pb;
+
+/// What to do with peers.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    peerage peers list --account contoso-msp\n  \
+    peerage peers list --account contoso-corp --with-access --state enabled\n  \
+    peerage peers get emily@contosomsp.com\n  \
+    peerage peers create ana@contosomsp.com --home contoso-msp --display-name 'Ana Lima' \\\n    \
+    --role opspilot365.technician --access contoso-corp\n  \
+    peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor totp\n  \
+    peerage peers disable ana@contosomsp.com\n\n\
+    A peer may be named by user name (`ana@contosomsp.com`), by uid, or as `me`.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the peers of an account
+    List(List),
+    /// Shows one peer
+    Get { peer: String },
+    /// Creates a peer with a role at the accounts it is for
+    Create(Box<Create>),
+    /// Changes a peer's profile, user name or expiry
+    Update(Box<Update>),
+    /// Lets a disabled peer act again
+    Enable { peer: String },
+    /// Stops a peer; its sessions and API keys end
+    Disable { peer: String },
+    /// Deletes a peer; it can be brought back for 30 days
+    Delete { peer: String },
+    /// Brings a deleted peer back, disabled
+    Undelete { peer: String },
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// The account whose peers are listed
+    #[arg(long, default_value = "platform")]
+    account: String,
+    /// Lists everybody with access to the account, not those homed in it or below
+    #[arg(long)]
+    with_access: bool,
+    #[arg(long, value_enum, ignore_case = true)]
+    kind: Option<PeerKind>,
+    #[arg(long, value_enum, ignore_case = true)]
+    state: Option<PeerState>,
+    /// More to filter by, such as `default_role = "roles/opspilot365.technician"`
+    #[arg(long)]
+    filter: Option<String>,
+    /// Such as `user_name` or `create_time desc`
+    #[arg(long, default_value = "")]
+    order_by: String,
+    /// Lists deleted peers too
+    #[arg(long)]
+    show_deleted: bool,
+    /// Lists at most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// What the peer signs in with
+    user_name: String,
+    /// The account whose administrators manage the peer
+    #[arg(long, value_name = "ACCOUNT")]
+    home: String,
+    #[arg(long, value_enum, ignore_case = true, default_value = "person")]
+    kind: PeerKind,
+    /// The role it starts with
+    #[arg(long)]
+    role: String,
+    /// An account where it holds the role, with everything below; repeat for more
+    #[arg(long, value_name = "ACCOUNT", required_unless_present = "all", conflicts_with = "all")]
+    access: Vec<String>,
+    /// It holds the role in its home account and everywhere below
+    #[arg(long)]
+    all: bool,
+    /// Why it needs the role, where the role asks for it
+    #[arg(long, default_value = "")]
+    justification: String,
+    /// Creates it disabled
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    profile: Profile,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    peer: String,
+    /// Another user name
+    #[arg(long)]
+    user_name: Option<String>,
+    #[command(flatten)]
+    profile: Profile,
+}
+
+macro_rules! profile {
+    ($($(#[$attribute:meta])* $field:ident;)*) => {
+        /// What people type in about a peer; what is not given stays as it is.
+        #[derive(Debug, Args)]
+        #[command(next_help_heading = "Profile")]
+        struct Profile {
+            $($(#[$attribute])* #[arg(long, hide_short_help = true)] $field: Option<String>,)*
+            /// The second factor that the peer must use
+            #[arg(long, value_enum, ignore_case = true)]
+            two_factor: Option<TwoFactorProvider>,
+            /// The format of mail to the peer
+            #[arg(long, value_enum, ignore_case = true, hide_short_help = true)]
+            mail_format: Option<MailFormat>,
+            /// When the peer can no longer act, as `2027-01-01T00:00:00Z`
+            #[arg(long, value_name = "TIME", value_parser = time::parse)]
+            expires: Option<Timestamp>,
+        }
+
+        impl Profile {
+            /// Puts what is given into a peer, and returns the paths of an update.
+            fn put_into(self, peer: &mut pb::Peer) -> Vec<&'static str> {
+                let mut paths = Vec::new();
+                $(if let Some(value) = self.$field {
+                    peer.$field = value;
+                    paths.push(stringify!($field));
+                })*
+                if let Some(value) = self.two_factor {
+                    peer.two_factor_provider = value.number();
+                    paths.push("two_factor_provider");
+                }
+                if let Some(value) = self.mail_format {
+                    peer.mail_format = value.number();
+                    paths.push("mail_format");
+                }
+                if let Some(value) = self.expires {
+                    peer.expire_time = Some(value);
+                    paths.push("expire_time");
+                }
+                paths
+            }
+        }
+    };
+}
+
+profile! {
+    /// The name to show, or the service label of a device or integration
+    display_name;
+    first_name;
+    last_name;
+    company_name;
+    /// The primary e-mail address
+    email;
+    /// A second e-mail address
+    secondary_email;
+    phone_number;
+    mobile_phone;
+    fax;
+    /// The user of the tenant's directory that the peer is bound to
+    org_user;
+    /// A BCP 47 tag, such as `de-AT`
+    language;
+    /// Such as `Europe/Vienna`
+    time_zone;
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    let connection = Connection::open(server).await?;
+    let mut client = connection.peers();
+    let peer = match arguments.action {
+        Action::List(arguments) => {
+            list(&connection, arguments, format).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Get { peer } => {
+            client.get_peer(pb::GetPeerRequest { name: names::peer(&peer), read_mask: None }).await?
+        }
+        Action::Create(arguments) => client.create_peer(create(*arguments)).await?,
+        Action::Update(arguments) => client.update_peer(update(*arguments)?).await?,
+        Action::Enable { peer } => {
+            client.enable_peer(pb::EnablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        }
+        Action::Disable { peer } => {
+            client.disable_peer(pb::DisablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        }
+        Action::Delete { peer } => {
+            client.delete_peer(pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        }
+        Action::Undelete { peer } => {
+            client.undelete_peer(pb::UndeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        }
+    };
+    output::one(format, peer.get_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {
+    let account = names::account(&arguments.account);
+    let view = if arguments.with_access { pb::PeerListView::WithAccess } else { pb::PeerListView::HomeSubtree };
+    let filter = filter(&arguments);
+    let mut client = connection.peers();
+    let peers = page::follow(arguments.limit, async |page_size, page_token| {
+        let request = pb::ListPeersRequest {
+            account: account.clone(),
+            view: view.into(),
+            page_size,
+            page_token,
+            filter: filter.clone(),
+            order_by: arguments.order_by.clone(),
+            show_deleted: arguments.show_deleted,
+            ..Default::default()
+        };
+        let page = client.list_peers(request).await?.into_inner();
+        Ok((page.peers, page.next_page_token))
+    })
+    .await?;
+    let header = ["USER NAME", "NAME", "ROLE", "ACCESS", "LAST ACTIVE", "STATE", "KIND", "HOME"];
+    output::list(format, &peers, &header, |peer| {
+        vec![
+            peer.user_name.clone(),
+            peer.full_name.clone(),
+            names::short(&peer.default_role).to_owned(),
+            access(peer),
+            time::show(peer.last_active_time.as_ref()),
+            pb::PeerState::of(peer.state),
+            pb::PeerKind::of(peer.kind),
+            names::short(&peer.home_account).to_owned(),
+        ]
+    })
+}
+
+fn filter(arguments: &List) -> String {
+    let kind = arguments.kind.and_then(|kind| pb::PeerKind::try_from(kind.number()).ok());
+    let state = arguments.state.and_then(|state| pb::PeerState::try_from(state.number()).ok());
+    let parts = [
+        kind.map(|kind| format!("kind = \"{}\"", kind.word())),
+        state.map(|state| format!("state = \"{}\"", state.word())),
+        arguments.filter.clone(),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" AND ")
+}
+
+/// `all`, or how many accounts.
+fn access(peer: &pb::Peer) -> String {
+    match &peer.tenant_access {
+        Some(access) if access.all => "all".to_owned(),
+        Some(access) => access.account_count.to_string(),
+        None => String::new(),
+    }
+}
+
+fn create(arguments: Create) -> pb::CreatePeerRequest {
+    let mut peer = pb::Peer {
+        user_name: arguments.user_name,
+        kind: arguments.kind.number(),
+        home_account: names::account(&arguments.home),
+        ..Default::default()
+    };
+    arguments.profile.put_into(&mut peer);
+    let scope = if arguments.all {
+        pb::peer_access::Scope::All(true)
+    } else {
+        let accounts = arguments.access.iter().map(|account| names::account(account)).collect();
+        pb::peer_access::Scope::Accounts(pb::AccountList { accounts })
+    };
+    pb::CreatePeerRequest {
+        peer: Some(peer),
+        role: names::role(&arguments.role),
+        access: Some(pb::PeerAccess { scope: Some(scope) }),
+        justification: arguments.justification,
+        disabled: arguments.disabled,
+        ..Default::default()
+    }
+}
+
+fn update(arguments: Update) -> anyhow::Result<pb::UpdatePeerRequest> {
+    let mut peer = pb::Peer { name: names::peer(&arguments.peer), ..Default::default() };
+    let mut paths = arguments.profile.put_into(&mut peer);
+    if let Some(user_name) = arguments.user_name {
+        peer.user_name = user_name;
+        paths.push("user_name");
+    }
+    anyhow::ensure!(!paths.is_empty(), "nothing to change: name a field, such as `--display-name`");
+    let update_mask = Some(FieldMask { paths: paths.into_iter().map(str::to_owned).collect() });
+    Ok(pb::UpdatePeerRequest { peer: Some(peer), update_mask, ..Default::default() })
+}

@@ -1,0 +1,203 @@
+//! `peerage roles`: what peers may do. Bindings, matrix and catalogue stand in their own files.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::apply::grants;
+use super::connection::{Connection, Server};
+use super::output::{self, Format};
+use super::{names, page};
+use crate::transport::grpc::pb;
+
+mod bindings;
+mod catalogue;
+
+/// What to do with roles.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    peerage roles list --account contoso-msp\n  \
+    peerage roles get opspilot365.technician\n  \
+    peerage roles matrix opspilot365\n  \
+    peerage roles permissions --filter 'feature = \"Devices\"'\n  \
+    peerage roles create 'Night shift' --owner contoso-msp --inheritable --grants grants.yaml\n  \
+    peerage roles bind mike@contosomsp.com opspilot365.technician contoso-corp\n  \
+    peerage roles bindings --account contoso-corp\n  \
+    peerage roles unbind 0193a7b2-0000-7000-8000-00000000000a\n\n\
+    A file of grants is a list, as in `peerage apply`:\n  \
+    - { allow: devices.view }\n  \
+    - { allow: licenses.order, approval: true }\n  \
+    - { deny: devices.delete }")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists the roles that can be used at an account
+    List {
+        #[arg(long, default_value = "platform")]
+        account: String,
+        /// Such as `pack = "opspilot365"` or `built_in = false`
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Lists at most so many
+        #[arg(long)]
+        limit: Option<usize>,
+    },
+    /// Shows one role with its grants
+    Get {
+        /// The role's id, such as `opspilot365.technician`
+        role: String,
+    },
+    /// Creates a custom role
+    Create(Create),
+    /// Copies a role into a custom one
+    Copy {
+        /// The role to copy
+        role: String,
+        /// The account that will own the copy
+        #[arg(long, value_name = "ACCOUNT")]
+        owner: String,
+        #[arg(long)]
+        title: String,
+        /// Empty keeps the source's
+        #[arg(long, default_value = "")]
+        description: String,
+        /// Accounts below the owner can use it
+        #[arg(long)]
+        inheritable: bool,
+    },
+    /// Deletes a custom role that no binding uses
+    Delete { role: String },
+    /// Shows which roles of a pack may do what, as the server decides it
+    Matrix(catalogue::Matrix),
+    /// Lists the catalogue of permissions
+    Permissions(catalogue::Permissions),
+    /// Gives a role to a peer or group on an account
+    Bind(bindings::Bind),
+    /// Takes a role binding away
+    Unbind {
+        /// The binding's id, as `roles bindings` shows it
+        binding: String,
+    },
+    /// Lists the role bindings on an account
+    Bindings(bindings::List),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// The title, unique per owner
+    title: String,
+    /// The account that will own the role
+    #[arg(long, value_name = "ACCOUNT")]
+    owner: String,
+    #[arg(long, default_value = "")]
+    description: String,
+    /// Accounts below the owner can use it
+    #[arg(long)]
+    inheritable: bool,
+    /// A YAML file with the list of grants
+    #[arg(long, value_name = "FILE")]
+    grants: PathBuf,
+}
+
+pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    match arguments.action {
+        Action::List { account, filter, limit } => {
+            list(&Connection::open(server).await?, &names::account(&account), &filter, limit, format).await?;
+        }
+        Action::Get { role } => {
+            let request = pb::GetRoleRequest { name: names::role(&role), read_mask: None };
+            let role = Connection::open(server).await?.roles().get_role(request).await?;
+            output::one(format, role.get_ref())?;
+        }
+        Action::Create(arguments) => {
+            // The file is read before the server is asked for anything.
+            let request = create(arguments)?;
+            let role = Connection::open(server).await?.roles().create_role(request).await?;
+            output::one(format, role.get_ref())?;
+        }
+        Action::Copy { role, owner, title, description, inheritable } => {
+            let request = pb::CopyRoleRequest {
+                name: names::role(&role),
+                owner_account: names::account(&owner),
+                title,
+                description,
+                inheritable,
+                ..Default::default()
+            };
+            let role = Connection::open(server).await?.roles().copy_role(request).await?;
+            output::one(format, role.get_ref())?;
+        }
+        Action::Delete { role } => {
+            let name = names::role(&role);
+            let text = format!("deleted {name}");
+            let request = pb::DeleteRoleRequest { name, ..Default::default() };
+            Connection::open(server).await?.roles().delete_role(request).await?;
+            output::done(format, &text)?;
+        }
+        Action::Matrix(arguments) => catalogue::matrix(&Connection::open(server).await?, arguments, format).await?,
+        Action::Permissions(arguments) => {
+            catalogue::permissions(&Connection::open(server).await?, arguments, format).await?;
+        }
+        Action::Bind(arguments) => bindings::bind(&Connection::open(server).await?, arguments, format).await?,
+        Action::Unbind { binding } => {
+            bindings::unbind(&Connection::open(server).await?, &binding, format).await?;
+        }
+        Action::Bindings(arguments) => bindings::list(&Connection::open(server).await?, arguments, format).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(
+    connection: &Connection,
+    account: &str,
+    filter: &str,
+    limit: Option<usize>,
+    format: Format,
+) -> anyhow::Result<()> {
+    let mut client = connection.roles();
+    let roles = page::follow(limit, async |page_size, page_token| {
+        let request = pb::ListRolesRequest {
+            account: account.to_owned(),
+            page_size,
+            page_token,
+            filter: filter.to_owned(),
+            ..Default::default()
+        };
+        let page = client.list_roles(request).await?.into_inner();
+        Ok((page.roles, page.next_page_token))
+    })
+    .await?;
+    let header = ["ROLE", "TITLE", "FROM", "GRANTS", "HOLDERS"];
+    output::list(format, &roles, &header, |role| {
+        let from = if role.built_in { &role.pack } else { names::short(&role.owner_account) };
+        vec![
+            names::short(&role.name).to_owned(),
+            role.title.clone(),
+            from.to_owned(),
+            role.grants.len().to_string(),
+            role.holder_count.to_string(),
+        ]
+    })
+}
+
+fn create(arguments: Create) -> anyhow::Result<pb::CreateRoleRequest> {
+    let path = arguments.grants.display();
+    let text = std::fs::read_to_string(&arguments.grants).with_context(|| format!("cannot read `{path}`"))?;
+    let grants =
+        grants::parse_file(&text).map_err(|problems| anyhow::anyhow!("{}", problems.show(&path.to_string())))?;
+    let role = pb::Role {
+        title: arguments.title,
+        description: arguments.description,
+        owner_account: names::account(&arguments.owner),
+        inheritable: arguments.inheritable,
+        grants,
+        ..Default::default()
+    };
+    Ok(pb::CreateRoleRequest { role: Some(role), ..Default::default() })
+}

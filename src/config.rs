@@ -1,0 +1,220 @@
+//! Settings: a file, then the environment (`PEERAGE_` and `__` between sections), then flags; the
+//! later wins. A wrong setting stops the start with one line that names it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde::Deserialize;
+
+/// Where the server listens when nothing says otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:7843";
+
+/// Everything that can be set. `docs/peerage.example.toml` documents each.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub database: Database,
+    pub tls: Option<Tls>,
+    /// Lets the server speak plaintext beyond loopback, behind a mesh that encrypts.
+    pub allow_plaintext: bool,
+    pub log: Log,
+    pub shutdown: Shutdown,
+    #[cfg(feature = "fault-injection")]
+    pub fault: Fault,
+}
+
+/// Faults that a test switches on. A release does not know this section and refuses it.
+#[cfg(feature = "fault-injection")]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fault {
+    pub without_revision_lock: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite:FILE` or `postgres://…`.
+    pub url: String,
+    pub max_connections: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub certificate_file: PathBuf,
+    /// The private key, PEM.
+    pub key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// As in `RUST_LOG`, for example `info` or `peerage=debug`.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// How long the server goes on taking calls after it reports NOT_SERVING, in milliseconds.
+    pub drain_delay_ms: u64,
+    /// How long calls in flight may take to end after that, in milliseconds.
+    pub grace_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7843)),
+            database: Database::default(),
+            tls: None,
+            allow_plaintext: false,
+            log: Log::default(),
+            shutdown: Shutdown::default(),
+            #[cfg(feature = "fault-injection")]
+            fault: Fault::default(),
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: "sqlite:peerage.db".to_owned(), max_connections: 8 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { drain_delay_ms: 2_000, grace_ms: 30_000 }
+    }
+}
+
+impl Shutdown {
+    #[must_use]
+    pub const fn drain_delay(&self) -> Duration {
+        Duration::from_millis(self.drain_delay_ms)
+    }
+
+    #[must_use]
+    pub const fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms)
+    }
+}
+
+impl Config {
+    /// Reads the settings and checks them.
+    ///
+    /// # Errors
+    /// One line that names what is wrong.
+    pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> anyhow::Result<Self> {
+        let mut builder = config::Config::builder();
+        if let Some(file) = file {
+            ensure!(file.is_file(), "there is no configuration file `{}`", file.display());
+            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        // The client's settings share the prefix.
+        let environment = config::Environment::with_prefix("PEERAGE").prefix_separator("_").separator("__").source(Some(
+            std::env::vars()
+                .filter(|(name, _)| !CLIENT_VARIABLES.contains(&name.as_str()) && !name.starts_with("PEERAGE_TEST_"))
+                .collect(),
+        ));
+        builder = builder.add_source(environment);
+        for (name, value) in flags {
+            builder = builder.set_override(*name, value.clone()).context("a flag could not be read")?;
+        }
+        let config: Self = builder.build().and_then(config::Config::try_deserialize).map_err(one_line)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the settings make sense together.
+    ///
+    /// # Errors
+    /// One line that names what is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let url = &self.database.url;
+        let is_known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        ensure!(is_known, "`database.url` must begin with `sqlite:` or `postgres://`");
+        ensure!(
+            (1..=1000).contains(&self.database.max_connections),
+            "`database.max_connections` must be at least 1 and at most 1000"
+        );
+        ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
+        ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
+        if let Some(tls) = &self.tls {
+            for (name, file) in
+                [("tls.certificate_file", &tls.certificate_file), ("tls.key_file", &tls.key_file)]
+            {
+                if !file.is_file() {
+                    bail!("`{name}`: there is no file `{}`", file.display());
+                }
+            }
+        } else if !self.listen.ip().is_loopback() && !self.allow_plaintext {
+            bail!(
+                "`listen` is {}, beyond loopback, without `tls`; set `allow_plaintext` if something else encrypts",
+                self.listen
+            );
+        }
+        if let Err(error) = self.log.filter.parse::<tracing_subscriber::EnvFilter>() {
+            bail!("`log.filter`: {error}");
+        }
+        Ok(())
+    }
+}
+
+/// Variables that the command line's clients read.
+const CLIENT_VARIABLES: &[&str] =
+    &["PEERAGE_ADDRESS", "PEERAGE_API_KEY", "PEERAGE_API_KEY_FILE", "PEERAGE_CA_FILE", "PEERAGE_CONFIG"];
+
+fn one_line(error: config::ConfigError) -> anyhow::Error {
+    let text = error.to_string();
+    anyhow::anyhow!("configuration: {}", text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_good_and_loopback_only() {
+        assert!(Config::default().check().is_ok());
+        assert_eq!(Config::default().listen.to_string(), DEFAULT_LISTEN);
+        let open = Config { listen: SocketAddr::from(([0, 0, 0, 0], 7843)), ..Config::default() };
+        assert!(open.check().unwrap_err().to_string().contains("allow_plaintext"));
+        let meshed = Config { allow_plaintext: true, ..open };
+        assert!(meshed.check().is_ok());
+    }
+
+    #[test]
+    fn wrong_settings_are_named_in_one_line() {
+        for (name, value, part) in [
+            ("listen", "nowhere", "listen"),
+            ("database.url", "mysql://x", "database.url"),
+            ("database.max_connections", "0", "max_connections"),
+            ("lisstten", "1", "lisstten"),
+            ("log.format", "xml", "xml"),
+        ] {
+            let error = Config::load(None, &[(name, value.to_owned())]).unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains('\n'), "{name}: {error}");
+        }
+    }
+}

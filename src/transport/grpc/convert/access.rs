@@ -1,0 +1,240 @@
+//! Checks and decisions on the wire.
+
+use std::collections::HashMap;
+
+use super::{Fields, account_name, peer_name};
+use crate::application::authorize::{Answer, Consistency, Subject};
+use crate::decision::{Outcome, Reason, Snapshot};
+use crate::domain::ids::AccountId;
+use crate::domain::invalid::Invalid;
+use crate::domain::permission::PermissionName;
+use crate::domain::role::{AssuranceLevel, StepUp};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::authorize_request::Subject as PbSubject;
+use crate::transport::grpc::pb::batch_authorize_item::Subject as PbItemSubject;
+use crate::transport::grpc::pb::batch_authorize_request::DefaultSubject;
+
+/// Bounds, from the contract.
+const TOKEN_MAX: usize = 4096;
+const ATTRIBUTES_MAX: usize = 64;
+const ATTRIBUTE_MAX: usize = 63;
+const ATTRIBUTE_VALUE_MAX: usize = 256;
+const SOURCE_ADDRESS_MAX: usize = 45;
+/// The most checks of a batch.
+pub const ITEMS_MAX: usize = 1000;
+
+/// A check as it was read, owning its values.
+#[derive(Debug, Clone)]
+pub struct OwnedCheck {
+    pub subject: Subject,
+    pub permission: PermissionName,
+    pub account: AccountId,
+}
+
+/// Reads one check.
+pub fn authorize(fields: &mut Fields, request: &pb::AuthorizeRequest) -> Option<(OwnedCheck, Consistency)> {
+    let subject = match &request.subject {
+        None => Some(Subject::Caller),
+        Some(PbSubject::Peer(peer)) => fields.take("peer", peer_name(peer)).map(Subject::Peer),
+        Some(PbSubject::Token(text)) => token(fields, "token", text),
+    };
+    let permission = fields.required("permission", &request.permission, PermissionName::parse);
+    let account = fields.required("account", &request.account, account_name);
+    context(fields, "context", request.context.as_ref());
+    fields.unsupported("approval", !request.approval.is_empty());
+    if !request.request_id.is_empty() && uuid::Uuid::try_parse(&request.request_id).is_err() {
+        fields.refuse("request_id", Invalid::Form { form: "a UUID" });
+    }
+    let consistency = consistency(fields, request.consistency.as_ref());
+    Some((OwnedCheck { subject: subject?, permission: permission?, account: account? }, consistency?))
+}
+
+/// The parts of a batch that are right or wrong as a whole.
+pub fn batch(fields: &mut Fields, request: &pb::BatchAuthorizeRequest) -> Option<Consistency> {
+    if request.items.is_empty() {
+        fields.refuse("items", Invalid::Missing);
+    }
+    fields.at_most("items", &request.items, ITEMS_MAX);
+    context(fields, "default_context", request.default_context.as_ref());
+    match &request.default_subject {
+        None => {}
+        Some(DefaultSubject::DefaultPeer(peer)) => {
+            fields.take("default_peer", peer_name(peer));
+        }
+        Some(DefaultSubject::DefaultToken(text)) => {
+            token(fields, "default_token", text);
+        }
+    }
+    fields.optional("default_permission", &request.default_permission, PermissionName::parse);
+    fields.optional("default_account", &request.default_account, account_name);
+    consistency(fields, request.consistency.as_ref())
+}
+
+/// Reads one item of a batch over its defaults.
+pub fn item(fields: &mut Fields, item: &pb::BatchAuthorizeItem, defaults: &pb::BatchAuthorizeRequest) -> Option<OwnedCheck> {
+    let subject = match (&item.subject, &defaults.default_subject) {
+        (Some(PbItemSubject::Peer(peer)), _) | (None, Some(DefaultSubject::DefaultPeer(peer))) => {
+            fields.take("peer", peer_name(peer)).map(Subject::Peer)
+        }
+        (Some(PbItemSubject::Token(text)), _) | (None, Some(DefaultSubject::DefaultToken(text))) => {
+            token(fields, "token", text)
+        }
+        (None, None) => Some(Subject::Caller),
+    };
+    let either = |own: &str, default: &str| if own.is_empty() { default.to_owned() } else { own.to_owned() };
+    let permission =
+        fields.required("permission", &either(&item.permission, &defaults.default_permission), PermissionName::parse);
+    let account = fields.required("account", &either(&item.account, &defaults.default_account), account_name);
+    context(fields, "context", item.context.as_ref());
+    Some(OwnedCheck { subject: subject?, permission: permission?, account: account? })
+}
+
+fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
+    if text.len() > TOKEN_MAX {
+        fields.refuse(field, Invalid::TooLong { max: TOKEN_MAX });
+        return None;
+    }
+    Some(Subject::Token(text.to_owned()))
+}
+
+/// No grant of this release reads the context, so that it changes no answer; its form is held to the
+/// contract all the same.
+fn context(fields: &mut Fields, field: &str, context: Option<&pb::DecisionContext>) {
+    let Some(context) = context else { return };
+    if context.resource_attributes.len() > ATTRIBUTES_MAX {
+        fields.refuse(format!("{field}.resource_attributes"), Invalid::TooMany { max: ATTRIBUTES_MAX });
+    }
+    attributes(fields, field, &context.resource_attributes);
+    if context.source_address.len() > SOURCE_ADDRESS_MAX
+        || (!context.source_address.is_empty() && context.source_address.parse::<std::net::IpAddr>().is_err())
+    {
+        fields.refuse(format!("{field}.source_address"), Invalid::Form { form: "an IPv4 or IPv6 address" });
+    }
+}
+
+fn attributes(fields: &mut Fields, field: &str, attributes: &HashMap<String, pb::AttributeValue>) {
+    for (key, value) in attributes {
+        let is_long = match &value.kind {
+            Some(pb::attribute_value::Kind::StringValue(text)) => text.chars().count() > ATTRIBUTE_VALUE_MAX,
+            Some(pb::attribute_value::Kind::IntValue(_) | pb::attribute_value::Kind::BoolValue(_)) | None => false,
+        };
+        if key.is_empty() || key.chars().count() > ATTRIBUTE_MAX {
+            fields.refuse(format!("{field}.resource_attributes"), Invalid::TooLong { max: ATTRIBUTE_MAX });
+        }
+        if is_long {
+            fields.refuse(format!("{field}.resource_attributes"), Invalid::TooLong { max: ATTRIBUTE_VALUE_MAX });
+        }
+    }
+}
+
+fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
+    use pb::consistency::Requirement;
+    match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
+        None | Some(Requirement::MinimizeLatency(_)) => Some(Consistency::MinimizeLatency),
+        Some(Requirement::Latest(latest)) => {
+            Some(if *latest { Consistency::Latest } else { Consistency::MinimizeLatency })
+        }
+        Some(Requirement::AtLeastRevision(revision)) if *revision >= 0 => Some(Consistency::AtLeast(*revision)),
+        Some(Requirement::AtLeastRevision(_)) => {
+            fields.refuse("consistency.at_least_revision", Invalid::OutOfRange { min: 0, max: i64::MAX });
+            None
+        }
+    }
+}
+
+/// Writes a decision.
+#[must_use]
+pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision_id: String) -> pb::AuthorizeResponse {
+    let decision = &answer.decision;
+    let mut response = pb::AuthorizeResponse {
+        decision: outcome(decision.outcome).into(),
+        reason: reason(decision.reason).into(),
+        revision: answer.revision,
+        decision_id,
+        role_binding: String::new(),
+        role: String::new(),
+        grant_index: 0,
+        obligations: Vec::new(),
+        missing_attribute: String::new(),
+    };
+    let Some(deciding) = decision.deciding else { return response };
+    if decision.reason == Reason::EligibleNotActive {
+        let group = deciding.group.and_then(|group| snapshot.group(group));
+        let elevation = pb::ElevationObligation {
+            method: "/peerage.v1.ElevationService/RequestElevation".to_owned(),
+            role_binding: format!("roleBindings/{}", deciding.binding),
+            group: group.map(|group| format!("groups/{}", group.id)).unwrap_or_default(),
+        };
+        response.obligations.push(obligation(pb::obligation::Obligation::Elevation(elevation)));
+        return response;
+    }
+    response.role_binding = format!("roleBindings/{}", deciding.binding);
+    response.role = snapshot.role(deciding.role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default();
+    response.grant_index = i32::from(deciding.grant);
+    if decision.unmet.approval {
+        let approval = pb::ApprovalObligation {
+            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
+            permission: check.permission.to_string(),
+            account: format!("accounts/{}", check.account),
+            approver_permission: "approvals.decide".to_owned(),
+        };
+        response.obligations.push(obligation(pb::obligation::Obligation::Approval(approval)));
+    }
+    if let Some(wanted) = decision.unmet.step_up {
+        response.obligations.push(obligation(pb::obligation::Obligation::StepUp(step_up(wanted))));
+    }
+    response
+}
+
+fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
+    pb::Obligation { obligation: Some(obligation) }
+}
+
+fn step_up(wanted: StepUp) -> pb::StepUpObligation {
+    let levels = [AssuranceLevel::Email, AssuranceLevel::Totp, AssuranceLevel::Passkey];
+    let methods = levels.into_iter().filter(|level| *level >= wanted.level).map(|level| assurance(level).into());
+    pb::StepUpObligation {
+        min_assurance: assurance(wanted.level).into(),
+        methods: methods.collect(),
+        max_age: (wanted.max_age_seconds > 0)
+            .then(|| prost_types::Duration { seconds: i64::from(wanted.max_age_seconds), nanos: 0 }),
+    }
+}
+
+/// Writes an assurance level.
+#[must_use]
+pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
+    match level {
+        AssuranceLevel::None => pb::AssuranceLevel::Unspecified,
+        AssuranceLevel::Email => pb::AssuranceLevel::Email,
+        AssuranceLevel::Totp => pb::AssuranceLevel::Totp,
+        AssuranceLevel::Passkey => pb::AssuranceLevel::Passkey,
+    }
+}
+
+const fn outcome(outcome: Outcome) -> pb::Decision {
+    match outcome {
+        Outcome::Allow => pb::Decision::Allow,
+        Outcome::Deny => pb::Decision::Deny,
+        Outcome::RequiresStepUp => pb::Decision::RequiresStepUp,
+        Outcome::RequiresApproval => pb::Decision::RequiresApproval,
+    }
+}
+
+const fn reason(reason: Reason) -> pb::DecisionReason {
+    match reason {
+        Reason::Allowed => pb::DecisionReason::Allowed,
+        Reason::StepUpRequired => pb::DecisionReason::StepUpRequired,
+        Reason::ApprovalRequired => pb::DecisionReason::ApprovalRequired,
+        Reason::SubjectUnknown => pb::DecisionReason::SubjectUnknown,
+        Reason::SubjectDisabled => pb::DecisionReason::SubjectDisabled,
+        Reason::SubjectExpired => pb::DecisionReason::SubjectExpired,
+        Reason::SubjectHomeSuspended => pb::DecisionReason::SubjectHomeSuspended,
+        Reason::AccountSuspended => pb::DecisionReason::AccountSuspended,
+        Reason::DenyGrant => pb::DecisionReason::DenyGrant,
+        Reason::PartnerAccessSessionRequired => pb::DecisionReason::PartnerAccessSessionRequired,
+        Reason::PartnerAccessBlocked => pb::DecisionReason::PartnerAccessBlocked,
+        Reason::EligibleNotActive => pb::DecisionReason::EligibleNotActive,
+        Reason::NoMatchingGrant => pb::DecisionReason::NoMatchingGrant,
+    }
+}

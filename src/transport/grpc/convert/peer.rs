@@ -1,0 +1,448 @@
+//! Peers on the wire.
+
+use super::{Fields, filter, mask, time};
+use crate::application::peers::{
+    Access, Action, CreatePeer, ListPeers, ListView, PROFILE_FIELDS, Patch, SeenPeer, Sight, UpdatePeer, purge_time,
+};
+use crate::domain::binding::JUSTIFICATION_MAX;
+use crate::domain::contact::{self, POSTAL_CODE_MAX};
+use crate::domain::invalid::Invalid;
+use crate::domain::peer::{
+    EMAIL_MAX, FIELD_MAX, MailFormat, NAME_MAX, PeerKind, PeerRef, PeerStatus, Profile, TwoFactor, UserName,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::{page, text};
+use crate::transport::grpc::pb;
+
+/// The most accounts that a new peer is for.
+const ACCESS_MAX: usize = 1000;
+/// What can be changed of a peer, beside the fields of its profile.
+const OWN_PATHS: &[&str] = &["user_name", "expire_time", "person"];
+/// The paths of [`OWN_PATHS`], of every field of a profile, and of the address as a whole.
+static PATHS: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(|| {
+    let profile = PROFILE_FIELDS.iter().map(|field| field.path);
+    OWN_PATHS.iter().copied().chain(["address"]).chain(profile).collect()
+});
+/// What a list of peers can be filtered by one day, and now.
+const FILTERS: &[&str] = &[
+    "kind",
+    "state",
+    "home_account",
+    "default_role",
+    "administrator",
+    "two_factor_provider",
+    "microsoft_account_status",
+    "mail_format",
+    "require_external_login",
+    "org_user",
+    "last_login_time",
+    "last_active_time",
+    "create_time",
+    "expire_time",
+];
+const FILTERS_BUILT: &[&str] = &["kind", "state"];
+
+/// What every new peer comes with, whichever method makes it.
+#[derive(Debug)]
+pub struct PeerInput {
+    pub user_name: UserName,
+    pub kind: PeerKind,
+    pub profile: Profile,
+    pub expire_time: Option<Timestamp>,
+    pub person: Option<PeerRef>,
+}
+
+/// Reads a new peer, all but its home; `at` is the path of the message.
+pub fn input(fields: &mut Fields, at: &str, peer: &pb::Peer, now: Timestamp) -> Option<PeerInput> {
+    let user_name = fields.required(format!("{at}.user_name"), &peer.user_name, UserName::parse);
+    let kind = fields.take(format!("{at}.kind"), kind(peer.kind));
+    let profile = profile(fields, at, peer, |_| true);
+    let expire_time = fields.time(format!("{at}.expire_time"), peer.expire_time.as_ref());
+    if let Some(Some(end)) = expire_time
+        && end <= now
+    {
+        fields.refuse(format!("{at}.expire_time"), Invalid::Order { other: "the current time" });
+    }
+    let person = fields.optional(format!("{at}.person"), &peer.person, super::peer_name);
+    Some(PeerInput {
+        user_name: user_name?,
+        kind: kind?,
+        profile,
+        expire_time: expire_time?,
+        person: person?,
+    })
+}
+
+/// Reads a wish for a peer.
+pub fn create(fields: &mut Fields, request: &pb::CreatePeerRequest, now: Timestamp) -> Option<CreatePeer> {
+    let home_and_input = match &request.peer {
+        Some(peer) => {
+            let home = fields.required("peer.home_account", &peer.home_account, super::account_name);
+            home.zip(input(fields, "peer", peer, now))
+        }
+        None => {
+            fields.refuse("peer", Invalid::Missing);
+            None
+        }
+    };
+    let role = fields.required("role", &request.role, super::role_name);
+    let access = access(fields, request.access.as_ref());
+    let justification = fields.take("justification", text::paragraph(&request.justification, JUSTIFICATION_MAX));
+    fields.unsupported("send_invitation", request.send_invitation);
+    fields.unsupported("password", !request.password.is_empty());
+    fields.unsupported("confirm_password", !request.confirm_password.is_empty());
+    let (home, input) = home_and_input?;
+    Some(CreatePeer {
+        user_name: input.user_name,
+        kind: input.kind,
+        home,
+        profile: input.profile,
+        expire_time: input.expire_time,
+        person: input.person,
+        status: if request.disabled { PeerStatus::Disabled } else { PeerStatus::Enabled },
+        role: role?,
+        access: access?,
+        justification: justification?,
+    })
+}
+
+fn access(fields: &mut Fields, access: Option<&pb::PeerAccess>) -> Option<Access> {
+    let list = match access.and_then(|access| access.scope.as_ref()) {
+        Some(pb::peer_access::Scope::All(true)) => return Some(Access::All),
+        Some(pb::peer_access::Scope::All(false)) => {
+            fields.refuse("access.all", Invalid::NotAllowed { why: "it is true, or left out" });
+            return None;
+        }
+        Some(pb::peer_access::Scope::Accounts(list)) => &list.accounts,
+        None => {
+            fields.refuse("access", Invalid::Missing);
+            return None;
+        }
+    };
+    if list.is_empty() {
+        fields.refuse("access.accounts.accounts", Invalid::Empty);
+        return None;
+    }
+    if list.len() > ACCESS_MAX {
+        fields.refuse("access.accounts.accounts", Invalid::TooMany { max: ACCESS_MAX });
+        return None;
+    }
+    let mut accounts = Vec::with_capacity(list.len());
+    let mut known = std::collections::BTreeSet::new();
+    for (place, name) in list.iter().enumerate() {
+        let path = format!("access.accounts.accounts[{place}]");
+        if !known.insert(name) {
+            fields.refuse(path, Invalid::Duplicate { value: name.chars().take(FIELD_MAX).collect() });
+            continue;
+        }
+        accounts.extend(fields.required(path, name, super::account_name));
+    }
+    (accounts.len() == list.len()).then_some(Access::Accounts(accounts))
+}
+
+fn kind(kind: i32) -> Result<PeerKind, Invalid> {
+    match pb::PeerKind::try_from(kind) {
+        Ok(pb::PeerKind::Person) => Ok(PeerKind::Person),
+        Ok(pb::PeerKind::Device) => Ok(PeerKind::Device),
+        Ok(pb::PeerKind::Integration) => Ok(PeerKind::Integration),
+        Ok(pb::PeerKind::Unspecified) => Err(Invalid::Missing),
+        Err(_) => Err(Invalid::Unknown { choices: "PERSON, DEVICE, INTEGRATION" }),
+    }
+}
+
+/// Reads those fields of a profile that are asked for; the others stay empty.
+fn profile(fields: &mut Fields, at: &str, peer: &pb::Peer, is_asked: impl Fn(&str) -> bool) -> Profile {
+    let empty = pb::PostalAddress::default();
+    let address = peer.address.as_ref().unwrap_or(&empty);
+    let mut read = |path: &str, value: &str, parse: &dyn Fn(&str) -> Result<String, Invalid>| {
+        let value = if value.is_empty() || !is_asked(path) { Ok(String::new()) } else { parse(value) };
+        fields.take(format!("{at}.{path}"), value).unwrap_or_default()
+    };
+    let line = |max: usize| move |value: &str| text::optional_line(value, max);
+    let email = |value: &str| contact::email(value, EMAIL_MAX);
+    let mut profile = Profile {
+        first_name: read("first_name", &peer.first_name, &line(NAME_MAX)),
+        last_name: read("last_name", &peer.last_name, &line(NAME_MAX)),
+        display_name: read("display_name", &peer.display_name, &line(NAME_MAX)),
+        company_name: read("company_name", &peer.company_name, &line(NAME_MAX)),
+        email: read("email", &peer.email, &email),
+        secondary_email: read("secondary_email", &peer.secondary_email, &email),
+        org_user: read("org_user", &peer.org_user, &line(FIELD_MAX)),
+        street_address: read("address.street_address", &address.street_address, &line(FIELD_MAX)),
+        city: read("address.city", &address.city, &line(NAME_MAX)),
+        country: read("address.country", &address.country, &contact::country),
+        region: read("address.region", &address.region, &line(NAME_MAX)),
+        postal_code: read("address.postal_code", &address.postal_code, &line(POSTAL_CODE_MAX)),
+        phone_number: read("phone_number", &peer.phone_number, &contact::phone),
+        mobile_phone: read("mobile_phone", &peer.mobile_phone, &contact::phone),
+        fax: read("fax", &peer.fax, &contact::phone),
+        language: read("language", &peer.language, &contact::language),
+        time_zone: read("time_zone", &peer.time_zone, &contact::time_zone),
+        require_external_login: peer.require_external_login,
+        password_never_expires: peer.password_never_expires,
+        ..Profile::default()
+    };
+    if is_asked("mail_format") {
+        profile.mail_format = fields.take(format!("{at}.mail_format"), mail_format(peer.mail_format)).unwrap_or_default();
+    }
+    if is_asked("two_factor_provider") {
+        let provider = two_factor(peer.two_factor_provider);
+        profile.two_factor = fields.take(format!("{at}.two_factor_provider"), provider).unwrap_or_default();
+    }
+    profile
+}
+
+fn mail_format(format: i32) -> Result<MailFormat, Invalid> {
+    match pb::MailFormat::try_from(format) {
+        Ok(pb::MailFormat::Unspecified | pb::MailFormat::Html) => Ok(MailFormat::Html),
+        Ok(pb::MailFormat::PlainText) => Ok(MailFormat::PlainText),
+        Err(_) => Err(Invalid::Unknown { choices: "HTML, PLAIN_TEXT" }),
+    }
+}
+
+fn two_factor(provider: i32) -> Result<TwoFactor, Invalid> {
+    match pb::TwoFactorProvider::try_from(provider) {
+        Ok(pb::TwoFactorProvider::Unspecified | pb::TwoFactorProvider::None) => Ok(TwoFactor::None),
+        Ok(pb::TwoFactorProvider::Email) => Ok(TwoFactor::Email),
+        Ok(pb::TwoFactorProvider::Totp) => Ok(TwoFactor::Totp),
+        Err(_) => Err(Invalid::Unknown { choices: "NONE, EMAIL, TOTP" }),
+    }
+}
+
+/// Reads a change of a peer.
+pub fn update(fields: &mut Fields, request: &pb::UpdatePeerRequest) -> Option<UpdatePeer> {
+    let Some(peer) = &request.peer else {
+        fields.refuse("peer", Invalid::Missing);
+        return None;
+    };
+    let name = fields.required("peer.name", &peer.name, super::peer_name);
+    let etag = fields.take("peer.etag", super::etag(&peer.etag));
+    let mask = mask::update(fields, request.update_mask.as_ref(), &PATHS, |path| is_populated(peer, path))?;
+    let profile = profile(fields, "peer", peer, |path| mask.has(path));
+    let user_name = if mask.has("user_name") {
+        fields.required("peer.user_name", &peer.user_name, UserName::parse).map(Some)
+    } else {
+        Some(None)
+    };
+    let expire_time = if mask.has("expire_time") {
+        fields.time("peer.expire_time", peer.expire_time.as_ref()).map(Some)
+    } else {
+        Some(None)
+    };
+    let person = if mask.has("person") {
+        fields.optional("peer.person", &peer.person, super::peer_name).map(Some)
+    } else {
+        Some(None)
+    };
+    let kind = if peer.kind == 0 { Some(None) } else { fields.take("peer.kind", kind(peer.kind)).map(Some) };
+    let home = fields.optional("peer.home_account", &peer.home_account, super::account_name);
+    let patch = Patch {
+        user_name: user_name?,
+        profile,
+        fields: PROFILE_FIELDS.iter().filter(|field| mask.has(field.path)).copied().collect(),
+        expire_time: expire_time?,
+        person: person?,
+        kind: kind?,
+        home: home?,
+    };
+    Some(UpdatePeer { peer: name?, etag: etag?, patch })
+}
+
+/// Whether a message says something about a field, so that it changes where there is no mask.
+fn is_populated(peer: &pb::Peer, path: &str) -> bool {
+    match path {
+        "user_name" => !peer.user_name.is_empty(),
+        "expire_time" => peer.expire_time.is_some(),
+        "person" => !peer.person.is_empty(),
+        "mail_format" => peer.mail_format != 0,
+        "two_factor_provider" => peer.two_factor_provider != 0,
+        "require_external_login" => peer.require_external_login,
+        "password_never_expires" => peer.password_never_expires,
+        "first_name" => !peer.first_name.is_empty(),
+        "last_name" => !peer.last_name.is_empty(),
+        "display_name" => !peer.display_name.is_empty(),
+        "company_name" => !peer.company_name.is_empty(),
+        "email" => !peer.email.is_empty(),
+        "secondary_email" => !peer.secondary_email.is_empty(),
+        "org_user" => !peer.org_user.is_empty(),
+        "phone_number" => !peer.phone_number.is_empty(),
+        "mobile_phone" => !peer.mobile_phone.is_empty(),
+        "fax" => !peer.fax.is_empty(),
+        "language" => !peer.language.is_empty(),
+        "time_zone" => !peer.time_zone.is_empty(),
+        _ => peer.address.as_ref().is_some_and(|address| match path {
+            "address.street_address" => !address.street_address.is_empty(),
+            "address.city" => !address.city.is_empty(),
+            "address.country" => !address.country.is_empty(),
+            "address.region" => !address.region.is_empty(),
+            "address.postal_code" => !address.postal_code.is_empty(),
+            _ => false,
+        }),
+    }
+}
+
+/// Reads a list of peers, all but its page token.
+pub fn list(fields: &mut Fields, request: &pb::ListPeersRequest) -> Option<ListPeers> {
+    let account = fields.required("account", &request.account, super::account_name);
+    let view = match pb::PeerListView::try_from(request.view) {
+        Ok(pb::PeerListView::Unspecified | pb::PeerListView::HomeSubtree) => Some(ListView::HomeSubtree),
+        Ok(pb::PeerListView::WithAccess) => Some(ListView::WithAccess),
+        Err(_) => fields.take("view", Err(Invalid::Unknown { choices: "HOME_SUBTREE, WITH_ACCESS" })),
+    };
+    let limit = fields.take("page_size", page::size(request.page_size));
+    let filter = filter::filter(fields, &request.filter, FILTERS);
+    let is_later = |filter: &filter::Filter| {
+        FILTERS.iter().any(|field| filter.get(field).is_some() && !FILTERS_BUILT.contains(field))
+    };
+    fields.unsupported("filter", filter.as_ref().is_some_and(is_later));
+    let filter = filter.unwrap_or_default();
+    let kind = filter.read(fields, "kind", kind_word);
+    let status = filter.read(fields, "state", state_word);
+    fields.unsupported("order_by", !request.order_by.is_empty());
+    fields.unsupported("read_mask", is_masked(request.read_mask.as_ref()));
+    fields.unsupported("query", !request.query.is_empty());
+    fields.unsupported("count_total", request.count_total);
+    Some(ListPeers {
+        account: account?,
+        view: view?,
+        kind: kind?,
+        status: status?,
+        show_deleted: request.show_deleted,
+        after: None,
+        limit: usize::try_from(limit?).unwrap_or(usize::MAX),
+    })
+}
+
+/// Whether a mask asks for some fields only.
+#[must_use]
+pub fn is_masked(mask: Option<&prost_types::FieldMask>) -> bool {
+    mask.is_some_and(|mask| !mask.paths.is_empty() && mask.paths != ["*"])
+}
+
+fn kind_word(word: &str) -> Result<PeerKind, Invalid> {
+    match word.strip_prefix("PEER_KIND_").unwrap_or(word) {
+        "PERSON" => Ok(PeerKind::Person),
+        "DEVICE" => Ok(PeerKind::Device),
+        "INTEGRATION" => Ok(PeerKind::Integration),
+        _ => Err(Invalid::Unknown { choices: "PERSON, DEVICE, INTEGRATION" }),
+    }
+}
+
+fn state_word(word: &str) -> Result<PeerStatus, Invalid> {
+    match word.strip_prefix("PEER_STATE_").unwrap_or(word) {
+        "ENABLED" => Ok(PeerStatus::Enabled),
+        "DISABLED" => Ok(PeerStatus::Disabled),
+        "DELETED" => Ok(PeerStatus::Deleted),
+        _ => Err(Invalid::Unknown { choices: "ENABLED, DISABLED, DELETED" }),
+    }
+}
+
+/// Writes a peer as far as the caller sees it.
+#[must_use]
+pub fn to_pb(seen: &SeenPeer) -> pb::Peer {
+    let peer = &seen.peer;
+    let shown = pb::Peer {
+        name: format!("peers/{}", peer.id),
+        kind: write_kind(peer.kind).into(),
+        home_account: format!("accounts/{}", peer.home),
+        ..pb::Peer::default()
+    };
+    if seen.sight == Sight::Restricted {
+        return shown;
+    }
+    let profile = &peer.profile;
+    pb::Peer {
+        uid: peer.id.to_string(),
+        user_name: peer.user_name.as_str().to_owned(),
+        state: write_state(peer.status).into(),
+        first_name: profile.first_name.clone(),
+        last_name: profile.last_name.clone(),
+        display_name: profile.display_name.clone(),
+        full_name: profile.full_name(),
+        company_name: profile.company_name.clone(),
+        email: profile.email.clone(),
+        secondary_email: profile.secondary_email.clone(),
+        mail_format: write_mail_format(profile.mail_format).into(),
+        two_factor_provider: write_two_factor(profile.two_factor).into(),
+        require_external_login: profile.require_external_login,
+        password_never_expires: profile.password_never_expires,
+        org_user: profile.org_user.clone(),
+        person: peer.person.map(|person| format!("peers/{person}")).unwrap_or_default(),
+        microsoft_account_status: pb::MicrosoftAccountStatus::NotLinked.into(),
+        address: write_address(profile),
+        phone_number: profile.phone_number.clone(),
+        mobile_phone: profile.mobile_phone.clone(),
+        fax: profile.fax.clone(),
+        language: profile.language.clone(),
+        time_zone: profile.time_zone.clone(),
+        expire_time: peer.expire_time.map(time),
+        default_role: peer.default_role.as_ref().map(|role| format!("roles/{role}")).unwrap_or_default(),
+        tenant_access: Some(pb::TenantAccess {
+            all: seen.tenant_access.all,
+            account_count: i32::try_from(seen.tenant_access.accounts).unwrap_or(i32::MAX),
+        }),
+        allowed_actions: seen.actions.iter().map(|action| method(*action).to_owned()).collect(),
+        create_time: Some(time(peer.create_time)),
+        update_time: Some(time(peer.update_time)),
+        delete_time: peer.delete_time.map(time),
+        purge_time: purge_time(peer).map(time),
+        last_login_time: peer.last_login_time.map(time),
+        last_active_time: peer.last_active_time.map(time),
+        etag: super::etag_to_pb(peer.version),
+        update_revision: peer.update_revision,
+        ..shown
+    }
+}
+
+const fn method(action: Action) -> &'static str {
+    match action {
+        Action::Update => "UpdatePeer",
+        Action::Delete => "DeletePeer",
+        Action::Undelete => "UndeletePeer",
+        Action::Enable => "EnablePeer",
+        Action::Disable => "DisablePeer",
+    }
+}
+
+const fn write_kind(kind: PeerKind) -> pb::PeerKind {
+    match kind {
+        PeerKind::Person => pb::PeerKind::Person,
+        PeerKind::Device => pb::PeerKind::Device,
+        PeerKind::Integration => pb::PeerKind::Integration,
+    }
+}
+
+const fn write_state(status: PeerStatus) -> pb::PeerState {
+    match status {
+        PeerStatus::Enabled => pb::PeerState::Enabled,
+        PeerStatus::Disabled => pb::PeerState::Disabled,
+        PeerStatus::Deleted => pb::PeerState::Deleted,
+    }
+}
+
+const fn write_mail_format(format: MailFormat) -> pb::MailFormat {
+    match format {
+        MailFormat::Html => pb::MailFormat::Html,
+        MailFormat::PlainText => pb::MailFormat::PlainText,
+    }
+}
+
+const fn write_two_factor(provider: TwoFactor) -> pb::TwoFactorProvider {
+    match provider {
+        TwoFactor::None => pb::TwoFactorProvider::None,
+        TwoFactor::Email => pb::TwoFactorProvider::Email,
+        TwoFactor::Totp => pb::TwoFactorProvider::Totp,
+    }
+}
+
+/// The postal address, unset where nothing of it is known.
+fn write_address(profile: &Profile) -> Option<pb::PostalAddress> {
+    let address = pb::PostalAddress {
+        street_address: profile.street_address.clone(),
+        city: profile.city.clone(),
+        country: profile.country.clone(),
+        region: profile.region.clone(),
+        postal_code: profile.postal_code.clone(),
+    };
+    (address != pb::PostalAddress::default()).then_some(address)
+}

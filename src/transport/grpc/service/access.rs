@@ -1,0 +1,129 @@
+//! AccountAccessService: decisions. Lists, explanations and account sessions follow.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::application::authorize::{self, Check};
+use crate::application::{Caller, Result};
+use crate::decision::Snapshot;
+use crate::transport::grpc::call::{self, checked};
+use crate::transport::grpc::convert::access::{self, OwnedCheck};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::account_access_service_server::AccountAccessService;
+use crate::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
+use crate::transport::grpc::status::{from_error, not_built};
+
+impl Services {
+    async fn authorize_one(&self, caller: Caller, request: &pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse> {
+        let (check, consistency) = checked(|fields| access::authorize(fields, request))?;
+        authorize::await_revision(&self.ctx, consistency).await?;
+        let snapshot = self.ctx.snapshot_guard();
+        self.decide(&snapshot, caller, &check)
+    }
+
+    fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
+        let asked =
+            Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
+        let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
+        let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
+        Ok(access::answer(snapshot, &answer, check, decision_id))
+    }
+
+    async fn authorize_many(
+        &self,
+        caller: Caller,
+        request: &pb::BatchAuthorizeRequest,
+    ) -> Result<pb::BatchAuthorizeResponse> {
+        let consistency = checked(|fields| access::batch(fields, request))?;
+        authorize::await_revision(&self.ctx, consistency).await?;
+        // One snapshot for all, so that no change falls between two answers.
+        let snapshot = self.ctx.snapshot();
+        let decide = |item| {
+            let check = checked(|fields| access::item(fields, item, request))?;
+            self.decide(&snapshot, caller, &check)
+        };
+        let results = request.items.iter().map(|item| match decide(item) {
+            Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),
+            Err(error) => ItemResult::Error(wire(&from_error(&error))),
+        });
+        let results = results.map(|result| pb::BatchAuthorizeResult { result: Some(result) }).collect();
+        Ok(pb::BatchAuthorizeResponse { results, revision: snapshot.revision() })
+    }
+}
+
+/// A status as a message: the details are a whole `google.rpc.Status` already.
+fn wire(status: &Status) -> tonic_types::Status {
+    prost::Message::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: i32::from(status.code()),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+#[tonic::async_trait]
+impl AccountAccessService for Services {
+    async fn authorize(
+        &self,
+        request: Request<pb::AuthorizeRequest>,
+    ) -> Result<Response<pb::AuthorizeResponse>, Status> {
+        let (caller, request) = call::caller(request)?;
+        self.authorize_one(caller, &request).await.map(Response::new).map_err(|error| from_error(&error))
+    }
+
+    async fn batch_authorize(
+        &self,
+        request: Request<pb::BatchAuthorizeRequest>,
+    ) -> Result<Response<pb::BatchAuthorizeResponse>, Status> {
+        let (caller, request) = call::caller(request)?;
+        self.authorize_many(caller, &request).await.map(Response::new).map_err(|error| from_error(&error))
+    }
+
+    async fn explain_authorization(
+        &self,
+        _request: Request<pb::ExplainAuthorizationRequest>,
+    ) -> Result<Response<pb::ExplainAuthorizationResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn list_accessible_accounts(
+        &self,
+        _request: Request<pb::ListAccessibleAccountsRequest>,
+    ) -> Result<Response<pb::ListAccessibleAccountsResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn list_authorized_peers(
+        &self,
+        _request: Request<pb::ListAuthorizedPeersRequest>,
+    ) -> Result<Response<pb::ListAuthorizedPeersResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn list_effective_permissions(
+        &self,
+        _request: Request<pb::ListEffectivePermissionsRequest>,
+    ) -> Result<Response<pb::ListEffectivePermissionsResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn open_account_session(
+        &self,
+        _request: Request<pb::OpenAccountSessionRequest>,
+    ) -> Result<Response<pb::OpenAccountSessionResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn list_account_sessions(
+        &self,
+        _request: Request<pb::ListAccountSessionsRequest>,
+    ) -> Result<Response<pb::ListAccountSessionsResponse>, Status> {
+        Err(not_built())
+    }
+
+    async fn close_account_session(
+        &self,
+        _request: Request<pb::CloseAccountSessionRequest>,
+    ) -> Result<Response<pb::AccountSession>, Status> {
+        Err(not_built())
+    }
+}

@@ -1,0 +1,226 @@
+//! AccountService: the tree of accounts and their ownership. Identity providers follow.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::application::accounts::delete::{Contents, DeleteAccount};
+use crate::application::accounts::ownership::{RequestTransfer, Transfer};
+use crate::application::accounts::place::MoveAccount;
+use crate::application::accounts::suspend::{Resume, Suspend};
+use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
+use crate::application::Error;
+use crate::domain::account::REASON_MAX;
+use crate::domain::text;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, account, page};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::account_service_server::AccountService;
+use crate::transport::grpc::status;
+
+call::mutations!(
+    CreateAccountRequest,
+    UpdateAccountRequest,
+    MoveAccountRequest,
+    SuspendAccountRequest,
+    ResumeAccountRequest,
+    DeleteAccountRequest,
+    RequestOwnershipTransferRequest,
+    TransferOwnershipRequest,
+);
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl AccountService for Services {
+    async fn create_account(&self, request: Request<pb::CreateAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/CreateAccount")?;
+        let now = self.ctx.clock.now();
+        let work = async {
+            let wish = checked(|fields| account::create(fields, &request, &self.ctx.packs, now))?;
+            create::create(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn get_account(&self, request: Request<pb::GetAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::read(request, "/peerage.v1.AccountService/GetAccount")?;
+        let work = async {
+            let (id, mask) = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let mask = account::read_mask(fields, request.read_mask.as_ref());
+                Some((id?, mask?))
+            })?;
+            Ok((accounts::get(&self.ctx, &call, &id).await?, mask))
+        };
+        answer(&self.ctx, &call, work, |(shown, mask)| account::to_pb(&shown, mask.as_deref())).await
+    }
+
+    async fn list_accounts(&self, request: Request<pb::ListAccountsRequest>) -> Reply<pb::ListAccountsResponse> {
+        let (call, request) = call::read(request, "/peerage.v1.AccountService/ListAccounts")?;
+        let query = format!(
+            "accounts of {} below {} where {} by {}",
+            request.parent_account, request.include_descendants, request.filter, request.order_by
+        );
+        let work = async {
+            let (mut wish, mask) = checked(|fields| {
+                let wish = account::list(fields, &request);
+                let mask = account::read_mask(fields, request.read_mask.as_ref());
+                Some((wish?, mask?))
+            })?;
+            if let Some(key) = page::key(&query, &request.page_token)? {
+                wish.after = Some(account::cursor(&key).ok_or(Error::PageToken)?);
+            }
+            Ok((list::list(&self.ctx, &call, &wish).await?, mask))
+        };
+        answer(&self.ctx, &call, work, |(found, mask)| {
+            let next = found.next.map(|cursor| page::token(&query, &account::cursor_key(&cursor)));
+            let accounts = found.accounts.iter().map(|shown| account::to_pb(shown, mask.as_deref())).collect();
+            pb::ListAccountsResponse { accounts, next_page_token: next.unwrap_or_default() }
+        })
+        .await
+    }
+
+    async fn update_account(&self, request: Request<pb::UpdateAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/UpdateAccount")?;
+        let work = async {
+            let wish = checked(|fields| account::update(fields, &request, &self.ctx.packs))?;
+            update::update(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn move_account(&self, request: Request<pb::MoveAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/MoveAccount")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let destination =
+                    fields.required("destination_parent", &request.destination_parent, convert::account_name);
+                let etag = fields.take("etag", convert::etag(&request.etag));
+                Some(MoveAccount { id: id?, destination: destination?, etag: etag? })
+            })?;
+            place::move_account(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn suspend_account(&self, request: Request<pb::SuspendAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/SuspendAccount")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let scope = fields.take("scope", account::suspension_scope(request.scope));
+                let reason = fields.take("reason", account::reason(&request.reason));
+                let etag = fields.take("etag", convert::etag(&request.etag));
+                Some(Suspend { id: id?, scope: scope?, reason: reason?, etag: etag? })
+            })?;
+            suspend::suspend(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn resume_account(&self, request: Request<pb::ResumeAccountRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/ResumeAccount")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let reason = fields.take("reason", text::paragraph(&request.reason, REASON_MAX));
+                let etag = fields.take("etag", convert::etag(&request.etag));
+                Some(Resume { id: id?, reason: reason?, etag: etag? })
+            })?;
+            suspend::resume(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<pb::DeleteAccountRequest>,
+    ) -> Reply<pb::DeleteAccountResponse> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/DeleteAccount")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let contents = if request.cascade { Contents::Cascade } else { Contents::Refuse };
+                let etag = fields.take("etag", convert::etag(&request.etag));
+                Some(DeleteAccount { id: id?, contents, etag: etag? })
+            })?;
+            delete::delete(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |update_revision| pb::DeleteAccountResponse { update_revision }).await
+    }
+
+    async fn request_ownership_transfer(
+        &self,
+        request: Request<pb::RequestOwnershipTransferRequest>,
+    ) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/RequestOwnershipTransfer")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let new_owner = fields.required("new_owner", &request.new_owner, convert::peer_name);
+                let reason = fields.take("reason", account::reason(&request.reason));
+                Some(RequestTransfer { id: id?, new_owner: new_owner?, reason: reason? })
+            })?;
+            ownership::request_transfer(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn transfer_ownership(&self, request: Request<pb::TransferOwnershipRequest>) -> Reply<pb::Account> {
+        let (call, request) = call::mutation(request, "/peerage.v1.AccountService/TransferOwnership")?;
+        let work = async {
+            let wish = checked(|fields| {
+                let id = fields.required("name", &request.name, convert::account_name);
+                let new_owner = fields.required("new_owner", &request.new_owner, convert::peer_name);
+                let role = fields.optional("former_owner_role", &request.former_owner_role, convert::role_name);
+                let reason = fields.take("reason", account::reason(&request.reason));
+                let etag = fields.take("etag", convert::etag(&request.etag));
+                Some(Transfer {
+                    id: id?,
+                    new_owner: new_owner?,
+                    former_owner_role: role?,
+                    reason: reason?,
+                    etag: etag?,
+                })
+            })?;
+            ownership::transfer(&self.ctx, &call, wish).await
+        };
+        answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
+    }
+
+    async fn create_identity_provider(
+        &self,
+        _request: Request<pb::CreateIdentityProviderRequest>,
+    ) -> Reply<pb::IdentityProvider> {
+        Err(status::not_built())
+    }
+
+    async fn get_identity_provider(
+        &self,
+        _request: Request<pb::GetIdentityProviderRequest>,
+    ) -> Reply<pb::IdentityProvider> {
+        Err(status::not_built())
+    }
+
+    async fn list_identity_providers(
+        &self,
+        _request: Request<pb::ListIdentityProvidersRequest>,
+    ) -> Reply<pb::ListIdentityProvidersResponse> {
+        Err(status::not_built())
+    }
+
+    async fn update_identity_provider(
+        &self,
+        _request: Request<pb::UpdateIdentityProviderRequest>,
+    ) -> Reply<pb::IdentityProvider> {
+        Err(status::not_built())
+    }
+
+    async fn delete_identity_provider(
+        &self,
+        _request: Request<pb::DeleteIdentityProviderRequest>,
+    ) -> Reply<pb::DeleteIdentityProviderResponse> {
+        Err(status::not_built())
+    }
+}

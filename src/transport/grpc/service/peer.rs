@@ -1,0 +1,212 @@
+//! PeerService: the peers themselves. Their passwords, photos, factors and invitations follow.
+
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::application::peers::{self, ChangeState, StateChange};
+use crate::application::{Call, Error};
+use crate::domain::ids::PeerId;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, page, peer};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::peer_service_server::PeerService;
+use crate::transport::grpc::status;
+
+call::mutations!(
+    CreatePeerRequest,
+    UpdatePeerRequest,
+    DeletePeerRequest,
+    UndeletePeerRequest,
+    EnablePeerRequest,
+    DisablePeerRequest,
+);
+
+type Reply<T> = Result<Response<T>, Status>;
+
+impl Services {
+    async fn change_state(&self, call: &Call, what: StateChange, name: &str, etag: &str) -> Reply<pb::Peer> {
+        let work = async {
+            let change = checked(|fields| {
+                let peer = fields.required("name", name, convert::peer_name);
+                let etag = fields.take("etag", convert::etag(etag));
+                Some(ChangeState { peer: peer?, etag: etag? })
+            })?;
+            peers::change_state(&self.ctx, call, what, change).await
+        };
+        answer(&self.ctx, call, work, |seen| peer::to_pb(&seen)).await
+    }
+}
+
+#[tonic::async_trait]
+impl PeerService for Services {
+    async fn create_peer(&self, request: Request<pb::CreatePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/CreatePeer")?;
+        let work = async {
+            let now = self.ctx.clock.now();
+            let create = checked(|fields| peer::create(fields, &request, now))?;
+            peers::create(&self.ctx, &call, create).await
+        };
+        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
+    }
+
+    async fn get_peer(&self, request: Request<pb::GetPeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::read(request, "/peerage.v1.PeerService/GetPeer")?;
+        let work = async {
+            let peer = checked(|fields| {
+                fields.unsupported("read_mask", peer::is_masked(request.read_mask.as_ref()));
+                fields.required("name", &request.name, convert::peer_name)
+            })?;
+            peers::get(&self.ctx, &call, &peer).await
+        };
+        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
+    }
+
+    async fn list_peers(&self, request: Request<pb::ListPeersRequest>) -> Reply<pb::ListPeersResponse> {
+        let (call, request) = call::read(request, "/peerage.v1.PeerService/ListPeers")?;
+        let query = format!(
+            "peers of {} in {} by {} with deleted {}",
+            request.account, request.view, request.filter, request.show_deleted
+        );
+        let work = async {
+            let mut list = checked(|fields| peer::list(fields, &request))?;
+            let after = page::key(&query, &request.page_token)?.map(|id| PeerId::parse(&id)).transpose();
+            list.after = after.map_err(|_| Error::PageToken)?;
+            peers::list(&self.ctx, &call, &list).await
+        };
+        answer(&self.ctx, &call, work, |found| {
+            let next = found.next.map(|id| page::token(&query, &id.to_string()));
+            pb::ListPeersResponse {
+                peers: found.peers.iter().map(peer::to_pb).collect(),
+                next_page_token: next.unwrap_or_default(),
+                total_size: 0,
+            }
+        })
+        .await
+    }
+
+    async fn update_peer(&self, request: Request<pb::UpdatePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/UpdatePeer")?;
+        let work = async {
+            let update = checked(|fields| peer::update(fields, &request))?;
+            peers::update(&self.ctx, &call, update).await
+        };
+        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
+    }
+
+    async fn delete_peer(&self, request: Request<pb::DeletePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/DeletePeer")?;
+        self.change_state(&call, StateChange::Delete, &request.name, &request.etag).await
+    }
+
+    async fn undelete_peer(&self, request: Request<pb::UndeletePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/UndeletePeer")?;
+        self.change_state(&call, StateChange::Undelete, &request.name, &request.etag).await
+    }
+
+    async fn enable_peer(&self, request: Request<pb::EnablePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/EnablePeer")?;
+        self.change_state(&call, StateChange::Enable, &request.name, &request.etag).await
+    }
+
+    async fn disable_peer(&self, request: Request<pb::DisablePeerRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/DisablePeer")?;
+        self.change_state(&call, StateChange::Disable, &request.name, &request.etag).await
+    }
+
+    async fn unlock_peer(&self, _request: Request<pb::UnlockPeerRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn batch_create_peers(
+        &self,
+        _request: Request<pb::BatchCreatePeersRequest>,
+    ) -> Reply<pb::BatchCreatePeersResponse> {
+        Err(status::not_built())
+    }
+
+    async fn generate_password(
+        &self,
+        _request: Request<pb::GeneratePasswordRequest>,
+    ) -> Reply<pb::GeneratePasswordResponse> {
+        Err(status::not_built())
+    }
+
+    async fn set_password(&self, _request: Request<pb::SetPasswordRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn send_invitation(&self, _request: Request<pb::SendInvitationRequest>) -> Reply<pb::Invitation> {
+        Err(status::not_built())
+    }
+
+    async fn revoke_invitation(&self, _request: Request<pb::RevokeInvitationRequest>) -> Reply<pb::Invitation> {
+        Err(status::not_built())
+    }
+
+    async fn list_invitations(
+        &self,
+        _request: Request<pb::ListInvitationsRequest>,
+    ) -> Reply<pb::ListInvitationsResponse> {
+        Err(status::not_built())
+    }
+
+    async fn set_photo(&self, _request: Request<pb::SetPhotoRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn get_photo(&self, _request: Request<pb::GetPhotoRequest>) -> Reply<pb::GetPhotoResponse> {
+        Err(status::not_built())
+    }
+
+    async fn list_factors(&self, _request: Request<pb::ListFactorsRequest>) -> Reply<pb::ListFactorsResponse> {
+        Err(status::not_built())
+    }
+
+    async fn remove_factor(&self, _request: Request<pb::RemoveFactorRequest>) -> Reply<pb::RemoveFactorResponse> {
+        Err(status::not_built())
+    }
+
+    async fn reset_two_factor(&self, _request: Request<pb::ResetTwoFactorRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn link_external_identity(&self, _request: Request<pb::LinkExternalIdentityRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn unlink_external_identity(&self, _request: Request<pb::UnlinkExternalIdentityRequest>) -> Reply<pb::Peer> {
+        Err(status::not_built())
+    }
+
+    async fn create_certificate_mapping(
+        &self,
+        _request: Request<pb::CreateCertificateMappingRequest>,
+    ) -> Reply<pb::CertificateMapping> {
+        Err(status::not_built())
+    }
+
+    async fn list_certificate_mappings(
+        &self,
+        _request: Request<pb::ListCertificateMappingsRequest>,
+    ) -> Reply<pb::ListCertificateMappingsResponse> {
+        Err(status::not_built())
+    }
+
+    async fn delete_certificate_mapping(
+        &self,
+        _request: Request<pb::DeleteCertificateMappingRequest>,
+    ) -> Reply<pb::DeleteCertificateMappingResponse> {
+        Err(status::not_built())
+    }
+
+    async fn list_findings(&self, _request: Request<pb::ListFindingsRequest>) -> Reply<pb::ListFindingsResponse> {
+        Err(status::not_built())
+    }
+
+    async fn erase_personal_data(
+        &self,
+        _request: Request<pb::ErasePersonalDataRequest>,
+    ) -> Reply<pb::ErasePersonalDataResponse> {
+        Err(status::not_built())
+    }
+}

@@ -1,0 +1,84 @@
+//! Role bindings.
+
+use std::sync::Arc;
+
+use tonic::Request;
+
+use super::Answer;
+use crate::application::bindings::{self, read};
+use crate::application::{Ctx, Error};
+use crate::domain::ids::BindingId;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, binding, page as token};
+use crate::transport::grpc::pb;
+
+call::mutations!(CreateRoleBindingRequest, UpdateRoleBindingRequest, DeleteRoleBindingRequest);
+
+pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRoleBinding")?;
+    let now = ctx.clock.now();
+    let work = async {
+        let create = checked(|fields| binding::create(fields, &request, now))?;
+        bindings::create(ctx, &call, create).await
+    };
+    answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+}
+
+pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleBindingRequest>) -> Answer<pb::RoleBinding> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRoleBinding")?;
+    let work = async {
+        let id = checked(|fields| {
+            fields.unsupported("read_mask", request.read_mask.is_some());
+            fields.required("name", &request.name, convert::binding_name)
+        })?;
+        read::get(ctx, &call, id).await
+    };
+    answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+}
+
+pub(super) async fn list(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::ListRoleBindingsRequest>,
+) -> Answer<pb::ListRoleBindingsResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoleBindings")?;
+    let pb::ListRoleBindingsRequest { account, include_descendants, filter, .. } = &request;
+    let query = format!("role bindings of {account} and below: {include_descendants} where {filter}");
+    let work = async {
+        let mut list = checked(|fields| {
+            let limit = fields.take("page_size", page::size(request.page_size));
+            let list = binding::list(fields, &request, limit.unwrap_or(page::DEFAULT));
+            limit.and(list)
+        })?;
+        let after = token::key(&query, &request.page_token)?.map(|id| BindingId::parse(&id)).transpose();
+        list.after = after.map_err(|_| Error::PageToken)?;
+        read::list(ctx, &call, &list).await
+    };
+    answer(ctx, &call, work, |page| pb::ListRoleBindingsResponse {
+        role_bindings: page.bindings.iter().map(binding::to_pb).collect(),
+        next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
+    })
+    .await
+}
+
+pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateRoleBinding")?;
+    let work = async {
+        let update = checked(|fields| binding::update(fields, &request))?;
+        bindings::update(ctx, &call, update).await
+    };
+    answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+}
+
+pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteRoleBinding")?;
+    let work = async {
+        let (id, etag) = checked(|fields| {
+            let id = fields.required("name", &request.name, convert::binding_name);
+            let etag = fields.take("etag", convert::etag(&request.etag));
+            Some((id?, etag?))
+        })?;
+        bindings::delete(ctx, &call, id, etag).await
+    };
+    answer(ctx, &call, work, |update_revision| pb::DeleteRoleBindingResponse { update_revision }).await
+}

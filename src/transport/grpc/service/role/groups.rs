@@ -1,0 +1,80 @@
+//! Privilege groups.
+
+use std::sync::Arc;
+
+use tonic::Request;
+
+use super::Answer;
+use crate::application::groups;
+use crate::application::{Ctx, Error};
+use crate::domain::ids::GroupId;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, group, page as token};
+use crate::transport::grpc::pb;
+
+call::mutations!(CreateGroupRequest, UpdateGroupRequest, DeleteGroupRequest);
+
+pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateGroup")?;
+    let work = async {
+        let create = checked(|fields| group::create(fields, &request))?;
+        groups::create(ctx, &call, create).await
+    };
+    answer(ctx, &call, work, |group| group::to_pb(&group)).await
+}
+
+pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetGroupRequest>) -> Answer<pb::Group> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/GetGroup")?;
+    let work = async {
+        let id = checked(|fields| {
+            fields.unsupported("read_mask", request.read_mask.is_some());
+            fields.required("name", &request.name, convert::group_name)
+        })?;
+        groups::get(ctx, &call, id).await
+    };
+    answer(ctx, &call, work, |group| group::to_pb(&group)).await
+}
+
+pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>) -> Answer<pb::ListGroupsResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroups")?;
+    let pb::ListGroupsRequest { account, include_descendants, filter, .. } = &request;
+    let query = format!("groups of {account} and below: {include_descendants} where {filter}");
+    let work = async {
+        let mut list = checked(|fields| {
+            let limit = fields.take("page_size", page::size(request.page_size));
+            let list = group::list(fields, &request, limit.unwrap_or(page::DEFAULT));
+            limit.and(list)
+        })?;
+        let after = token::key(&query, &request.page_token)?.map(|id| GroupId::parse(&id)).transpose();
+        list.after = after.map_err(|_| Error::PageToken)?;
+        groups::list(ctx, &call, &list).await
+    };
+    answer(ctx, &call, work, |page| pb::ListGroupsResponse {
+        groups: page.groups.iter().map(group::to_pb).collect(),
+        next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
+    })
+    .await
+}
+
+pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::Group> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateGroup")?;
+    let work = async {
+        let update = checked(|fields| group::update(fields, &request))?;
+        groups::update(ctx, &call, update).await
+    };
+    answer(ctx, &call, work, |group| group::to_pb(&group)).await
+}
+
+pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteGroupRequest>) -> Answer<pb::DeleteGroupResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteGroup")?;
+    let work = async {
+        let (id, etag) = checked(|fields| {
+            let id = fields.required("name", &request.name, convert::group_name);
+            let etag = fields.take("etag", convert::etag(&request.etag));
+            Some((id?, etag?))
+        })?;
+        groups::delete(ctx, &call, id, etag).await
+    };
+    answer(ctx, &call, work, |update_revision| pb::DeleteGroupResponse { update_revision }).await
+}

@@ -1,0 +1,61 @@
+//! Members of privilege groups.
+
+use std::sync::Arc;
+
+use tonic::Request;
+
+use super::Answer;
+use crate::application::groups::members::{self, ListMembers};
+use crate::application::{Ctx, Error};
+use crate::domain::ids::PeerId;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, group, page as token};
+use crate::transport::grpc::pb;
+
+call::mutations!(AddGroupMemberRequest, RemoveGroupMemberRequest);
+
+pub(super) async fn list(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::ListGroupMembersRequest>,
+) -> Answer<pb::ListGroupMembersResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroupMembers")?;
+    let query = format!("members of {}", request.group);
+    let work = async {
+        let (group, limit) = checked(|fields| {
+            let group = fields.required("group", &request.group, convert::group_name);
+            let limit = fields.take("page_size", page::size(request.page_size));
+            Some((group?, limit?))
+        })?;
+        let after = token::key(&query, &request.page_token)?.map(|id| PeerId::parse(&id)).transpose();
+        let after = after.map_err(|_| Error::PageToken)?;
+        // One more than asked for tells whether there is another page.
+        let list = ListMembers { group, after, limit: limit + 1 };
+        Ok((members::list(ctx, &call, &list).await?, limit))
+    };
+    answer(ctx, &call, work, |(members, limit)| {
+        let (members, next_page_token) = token::cut(&query, members, limit, |member| member.peer.to_string());
+        let members = members.iter().map(group::member_to_pb).collect();
+        pb::ListGroupMembersResponse { members, next_page_token }
+    })
+    .await
+}
+
+pub(super) async fn add(ctx: &Arc<Ctx>, request: Request<pb::AddGroupMemberRequest>) -> Answer<pb::GroupMember> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/AddGroupMember")?;
+    let now = ctx.clock.now();
+    let work = async {
+        let add = checked(|fields| group::add_member(fields, &request, now))?;
+        members::add(ctx, &call, add).await
+    };
+    answer(ctx, &call, work, |member| group::member_to_pb(&member)).await
+}
+
+pub(super) async fn remove(ctx: &Arc<Ctx>, request: Request<pb::RemoveGroupMemberRequest>) -> Answer<pb::RemoveGroupMemberResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RemoveGroupMember")?;
+    let work = async {
+        let remove = checked(|fields| group::remove_member(fields, &request))?;
+        members::remove(ctx, &call, remove).await
+    };
+    answer(ctx, &call, work, |update_revision| pb::RemoveGroupMemberResponse { update_revision }).await
+}

@@ -1,0 +1,58 @@
+//! The catalogue of permissions, and matrices.
+
+use std::sync::Arc;
+
+use tonic::Request;
+
+use super::Answer;
+use crate::application::permissions::{self, matrix as matrices};
+use crate::application::{Ctx, Error};
+use crate::domain::page;
+use crate::domain::permission::PermissionName;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{page as token, permission};
+use crate::transport::grpc::pb;
+
+call::mutations!(RegisterPermissionsRequest);
+
+pub(super) async fn list(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::ListPermissionsRequest>,
+) -> Answer<pb::ListPermissionsResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/ListPermissions")?;
+    let query = format!("permissions where {}", request.filter);
+    let work = async {
+        let (mut list, limit) = checked(|fields| {
+            let limit = fields.take("page_size", page::size(request.page_size));
+            let list = permission::list(fields, &request, limit.unwrap_or(page::DEFAULT));
+            Some((list?, limit?))
+        })?;
+        let after = token::key(&query, &request.page_token)?.map(|name| PermissionName::parse(&name)).transpose();
+        list.after = after.map_err(|_| Error::PageToken)?;
+        Ok((permissions::list(ctx, &call, &list)?, limit))
+    };
+    answer(ctx, &call, work, |(permissions, limit)| {
+        let key = |permission: &crate::domain::permission::Permission| permission.name.to_string();
+        let (permissions, next_page_token) = token::cut(&query, permissions, limit, key);
+        pb::ListPermissionsResponse { permissions: permissions.iter().map(permission::to_pb).collect(), next_page_token }
+    })
+    .await
+}
+
+pub(super) async fn register(ctx: &Arc<Ctx>, request: Request<pb::RegisterPermissionsRequest>) -> Answer<pb::RegisterPermissionsResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RegisterPermissions")?;
+    let work = async {
+        let register = checked(|fields| permission::register(fields, &request))?;
+        permissions::register(ctx, &call, register).await
+    };
+    answer(ctx, &call, work, |registered| permission::registered(&registered)).await
+}
+
+pub(super) async fn matrix(ctx: &Arc<Ctx>, request: Request<pb::GetPermissionMatrixRequest>) -> Answer<pb::GetPermissionMatrixResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/GetPermissionMatrix")?;
+    let work = async {
+        let wanted = checked(|fields| permission::matrix(fields, &request))?;
+        matrices::get(ctx, &call, wanted).await
+    };
+    answer(ctx, &call, work, |matrix| permission::matrix_to_pb(&matrix)).await
+}

@@ -1,0 +1,92 @@
+//! Roles: built-in ones to read, custom ones to keep.
+
+use std::sync::Arc;
+
+use tonic::Request;
+
+use super::Answer;
+use crate::application::roles::{self, ListRoles, edit};
+use crate::application::{Ctx, Error};
+use crate::domain::ids::RoleId;
+use crate::domain::page;
+use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::convert::{self, page as token, role};
+use crate::transport::grpc::pb;
+
+call::mutations!(CreateRoleRequest, UpdateRoleRequest, DeleteRoleRequest, CopyRoleRequest);
+
+pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleRequest>) -> Answer<pb::Role> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRole")?;
+    let work = async {
+        let create = checked(|fields| role::create(fields, &request))?;
+        edit::create(ctx, &call, create).await
+    };
+    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+}
+
+pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleRequest>) -> Answer<pb::Role> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRole")?;
+    let work = async {
+        let id = checked(|fields| {
+            fields.unsupported("read_mask", request.read_mask.is_some());
+            fields.required("name", &request.name, convert::role_name)
+        })?;
+        roles::get(ctx, &call, &id).await
+    };
+    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+}
+
+pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> {
+    let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoles")?;
+    let query = format!("roles of {} where {}", request.account, request.filter);
+    let work = async {
+        let (account, filter, limit) = checked(|fields| {
+            let account = fields.required("account", &request.account, convert::account_name);
+            fields.unsupported("order_by", !request.order_by.is_empty());
+            fields.unsupported("read_mask", request.read_mask.is_some());
+            let filter = role::filter(fields, &request.filter);
+            let limit = fields.take("page_size", page::size(request.page_size));
+            Some((account?, filter?, limit?))
+        })?;
+        let after = token::key(&query, &request.page_token)?.map(|id| RoleId::parse(&id)).transpose();
+        let after = after.map_err(|_| Error::PageToken)?;
+        let list = ListRoles { account, filter, after, limit: usize::try_from(limit).unwrap_or(usize::MAX) };
+        Ok((roles::list(ctx, &call, &list).await?, limit))
+    };
+    answer(ctx, &call, work, |(roles, limit)| {
+        let (roles, next_page_token) = token::cut(&query, roles, limit, |listed| listed.role.id.to_string());
+        pb::ListRolesResponse { roles: roles.iter().map(role::to_pb).collect(), next_page_token }
+    })
+    .await
+}
+
+pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleRequest>) -> Answer<pb::Role> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateRole")?;
+    let work = async {
+        let update = checked(|fields| role::update(fields, &request))?;
+        edit::update(ctx, &call, update).await
+    };
+    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+}
+
+pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteRoleRequest>) -> Answer<pb::DeleteRoleResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteRole")?;
+    let work = async {
+        let (id, etag) = checked(|fields| {
+            let id = fields.required("name", &request.name, convert::role_name);
+            let etag = fields.take("etag", convert::etag(&request.etag));
+            Some((id?, etag?))
+        })?;
+        edit::delete(ctx, &call, &id, etag).await
+    };
+    answer(ctx, &call, work, |update_revision| pb::DeleteRoleResponse { update_revision }).await
+}
+
+pub(super) async fn copy(ctx: &Arc<Ctx>, request: Request<pb::CopyRoleRequest>) -> Answer<pb::Role> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CopyRole")?;
+    let work = async {
+        let copy = checked(|fields| role::copy(fields, &request))?;
+        edit::copy(ctx, &call, copy).await
+    };
+    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+}

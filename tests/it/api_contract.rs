@@ -1,0 +1,145 @@
+//! The contract, the rules and the comments agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use peerage::transport::grpc::pb;
+use peerage::transport::grpc::rules::{Access, Audit, Escalation, RULES};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+
+/// Methods that are declared and not built yet. This list only shrinks.
+const NOT_BUILT: &[&str] = &[
+    "/peerage.v1.AccountAccessService/CloseAccountSession",
+    "/peerage.v1.AccountAccessService/ExplainAuthorization",
+    "/peerage.v1.AccountAccessService/ListAccessibleAccounts",
+    "/peerage.v1.AccountAccessService/ListAccountSessions",
+    "/peerage.v1.AccountAccessService/ListAuthorizedPeers",
+    "/peerage.v1.AccountAccessService/ListEffectivePermissions",
+    "/peerage.v1.AccountAccessService/OpenAccountSession",
+    "/peerage.v1.AccountService/CreateIdentityProvider",
+    "/peerage.v1.AccountService/DeleteIdentityProvider",
+    "/peerage.v1.AccountService/GetIdentityProvider",
+    "/peerage.v1.AccountService/ListIdentityProviders",
+    "/peerage.v1.AccountService/UpdateIdentityProvider",
+    "/peerage.v1.PeerService/BatchCreatePeers",
+    "/peerage.v1.PeerService/CreateCertificateMapping",
+    "/peerage.v1.PeerService/DeleteCertificateMapping",
+    "/peerage.v1.PeerService/ErasePersonalData",
+    "/peerage.v1.PeerService/GeneratePassword",
+    "/peerage.v1.PeerService/GetPhoto",
+    "/peerage.v1.PeerService/LinkExternalIdentity",
+    "/peerage.v1.PeerService/ListCertificateMappings",
+    "/peerage.v1.PeerService/ListFactors",
+    "/peerage.v1.PeerService/ListFindings",
+    "/peerage.v1.PeerService/ListInvitations",
+    "/peerage.v1.PeerService/RemoveFactor",
+    "/peerage.v1.PeerService/ResetTwoFactor",
+    "/peerage.v1.PeerService/RevokeInvitation",
+    "/peerage.v1.PeerService/SendInvitation",
+    "/peerage.v1.PeerService/SetPassword",
+    "/peerage.v1.PeerService/SetPhoto",
+    "/peerage.v1.PeerService/UnlinkExternalIdentity",
+    "/peerage.v1.PeerService/UnlockPeer",
+    "/peerage.v1.RoleService/BatchCreateRoleBindings",
+    "/peerage.v1.RoleService/ExportPolicy",
+    "/peerage.v1.RoleService/ImportPolicy",
+    "/peerage.v1.RoleService/PreviewChange",
+];
+
+fn methods() -> BTreeMap<String, MethodDescriptor> {
+    let pool = DescriptorPool::decode(pb::DESCRIPTOR).unwrap();
+    let services = pool.services().filter(|service| service.package_name() == "peerage.v1").collect::<Vec<_>>();
+    let methods = services.iter().flat_map(|service| {
+        service.methods().map(|method| (format!("/{}/{}", service.full_name(), method.name()), method)).collect::<Vec<_>>()
+    });
+    methods.collect()
+}
+
+/// The comment above each method, with its lines joined.
+fn comments() -> BTreeMap<String, String> {
+    let mut comments = BTreeMap::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/peerage/v1");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let (mut service, mut comment) = (String::new(), String::new());
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("//") {
+                comment.push_str(rest);
+                comment.push('\n');
+            } else {
+                if let Some(rest) = line.strip_prefix("service ") {
+                    service = rest.trim_end_matches([' ', '{']).to_owned();
+                } else if let Some(rest) = line.strip_prefix("rpc ") {
+                    let name = rest.split('(').next().unwrap();
+                    comments.insert(format!("/peerage.v1.{service}/{name}"), comment.clone());
+                }
+                comment.clear();
+            }
+        }
+    }
+    comments
+}
+
+#[test]
+fn every_method_has_one_rule_and_every_rule_a_method() {
+    let declared: BTreeSet<String> = methods().into_keys().collect();
+    let ruled: Vec<&str> = RULES.iter().map(|rule| rule.method).filter(|name| name.starts_with("/peerage")).collect();
+    let unique: BTreeSet<String> = ruled.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(unique.len(), ruled.len(), "a method has two rules");
+    assert_eq!(unique, declared);
+}
+
+#[test]
+fn the_comments_name_the_permission_of_the_rule() {
+    let comments = comments();
+    for rule in RULES.iter().filter(|rule| rule.method.starts_with("/peerage")) {
+        let comment = comments.get(rule.method).unwrap_or_else(|| panic!("{} has no comment", rule.method));
+        assert!(comment.contains("Errors:"), "{} says nothing of its errors", rule.method);
+        let said = comment.split("Required permission:").nth(1).unwrap_or_else(|| panic!("{}", rule.method));
+        let first = said.split('`').nth(1).unwrap_or_default();
+        let expected = match rule.access {
+            Access::Permission(permissions) => permissions[0],
+            Access::Authenticated | Access::Public => "none",
+        };
+        assert_eq!(first, expected, "{}", rule.method);
+    }
+}
+
+#[test]
+fn every_mutation_names_its_escalation_test_or_why_there_is_none() {
+    let tests = ["accounts.rs", "api_keys.rs", "bindings.rs", "groups.rs", "peers.rs", "roles.rs"].map(|file| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+        let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        // A file may have grown into a folder.
+        let more = std::fs::read_dir(folder.join(file.trim_end_matches(".rs")));
+        let more = more.map(|entries| {
+            entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default()).collect::<String>()
+        });
+        text + &more.unwrap_or_default()
+    });
+    let tests = tests.concat();
+    for (name, method) in methods() {
+        let has_request_id = method.input().get_field_by_name("request_id").is_some() && !name.ends_with("/Authorize");
+        let rule = RULES.iter().find(|rule| rule.method == name).unwrap();
+        match rule.audit {
+            Audit::Read => assert!(!has_request_id, "{name} takes a request_id and is no mutation"),
+            Audit::Mutation(Escalation::Test(test)) => {
+                assert!(tests.contains(&format!("fn {test}(")), "{name} names a test that is not there: {test}");
+            }
+            Audit::Mutation(Escalation::None(why)) => assert!(!why.is_empty(), "{name}"),
+            Audit::Mutation(Escalation::NotBuilt) => assert!(NOT_BUILT.contains(&name.as_str()), "{name} is built"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_built_says_so_and_the_list_is_exact() {
+    let server = crate::support::Server::start().await;
+    let operator = server.raw_operator();
+    for (name, method) in methods() {
+        let status = operator.call_empty(&name).await;
+        let is_unimplemented = status.as_ref().is_err_and(|status| status.code() == tonic::Code::Unimplemented);
+        assert_eq!(is_unimplemented, NOT_BUILT.contains(&name.as_str()), "{name} ({}): {status:?}", method.name());
+    }
+    server.stop().await;
+}
