@@ -103,7 +103,7 @@ impl<'a> View<'a> {
         let bindings = peer.bindings().iter().chain(by_group.flat_map(|group| group.bindings.iter()));
         bindings
             .filter_map(|binding| self.snapshot.role(binding.role))
-            .any(|role| role.compiled.any.contains(index.bit()))
+            .any(|role| role.compiled.any.contains(index.place()))
     }
 
     /// The caller may do this here, and may know that "here" exists.

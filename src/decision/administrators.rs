@@ -81,7 +81,7 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
             && membership == Mode::Active
             && window.contains(now);
         let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return };
-        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.bit())) {
+        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
             match class.effect {
                 Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
                 Effect::Allow => {

@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
         membership: Mode,
     ) {
         let Some(role) = self.snapshot.role(binding.role) else { return };
-        let bit = self.query.permission.bit();
+        let bit = self.query.permission.place();
         let reaches = binding.reach == Reach::Subtree || binding.account == self.query.account;
         if !role.compiled.any.contains(bit) || !reaches || !window(binding).contains(self.query.now) {
             return;

@@ -105,19 +105,23 @@ fn the_comments_name_the_permission_of_the_rule() {
     }
 }
 
+/// The text of every test.
+fn source_of_tests(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&source_of_tests(&path));
+        } else {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    text
+}
+
 #[test]
 fn every_mutation_names_its_escalation_test_or_why_there_is_none() {
-    let tests = ["accounts.rs", "api_keys.rs", "bindings.rs", "groups.rs", "peers.rs", "roles.rs"].map(|file| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-        let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-        // A file may have grown into a folder.
-        let more = std::fs::read_dir(folder.join(file.trim_end_matches(".rs")));
-        let more = more.map(|entries| {
-            entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap_or_default()).collect::<String>()
-        });
-        text + &more.unwrap_or_default()
-    });
-    let tests = tests.concat();
+    let tests = source_of_tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
     for (name, method) in methods() {
         let has_request_id = method.input().get_field_by_name("request_id").is_some() && !name.ends_with("/Authorize");
         let rule = RULES.iter().find(|rule| rule.method == name).unwrap();

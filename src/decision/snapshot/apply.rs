@@ -91,7 +91,7 @@ impl Snapshot {
         let catalogue = Arc::make_mut(&mut self.catalogue);
         let (place, meaning_changed) = match catalogue.places.get(&fact.name) {
             Some(place) => {
-                let slot = catalogue.permissions.get_mut(place.bit());
+                let slot = catalogue.permissions.get_mut(place.place());
                 let changed = slot.as_ref().is_none_or(|old| old.flags.reserved != fact.flags.reserved);
                 if let Some(slot) = slot {
                     *slot = fact.clone();
@@ -110,7 +110,7 @@ impl Snapshot {
                 // A role none of whose patterns can name it keeps its verdicts.
                 if role.fact.grants.iter().any(|grant| grant.pattern.covers(&(&fact.name).into())) {
                     let role = Arc::make_mut(role);
-                    compiler.extend(&mut role.compiled, &role.fact.grants, [(place.bit(), fact)])?;
+                    compiler.extend(&mut role.compiled, &role.fact.grants, [(place.place(), fact)])?;
                 }
             }
         }

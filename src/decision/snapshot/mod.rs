@@ -39,8 +39,10 @@ macro_rules! index {
         pub struct $name(u32);
 
         impl $name {
+            /// Its place among its kind.
             #[inline]
-            const fn place(self) -> usize {
+            #[must_use]
+            pub const fn place(self) -> usize {
                 self.0 as usize
             }
 
@@ -62,15 +64,6 @@ index! {
     GroupIndex;
     /// The number of a permission.
     PermissionIndex;
-}
-
-impl PermissionIndex {
-    /// Its place in the catalogue and in the bitsets of roles.
-    #[inline]
-    #[must_use]
-    pub const fn bit(self) -> usize {
-        self.0 as usize
-    }
 }
 
 /// Facts that do not fit together: a corrupt database, or a change applied to the wrong revision.
@@ -194,7 +187,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn permission(&self, index: PermissionIndex) -> Option<&Permission> {
-        self.catalogue.permissions.get(index.bit())
+        self.catalogue.permissions.get(index.place())
     }
 
     /// The catalogue in order of registration.

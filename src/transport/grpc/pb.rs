@@ -5,9 +5,6 @@
     clippy::indexing_slicing,
     clippy::allow_attributes_without_reason,
     clippy::wildcard_enum_match_arm,
-    missing_debug_implementations,
-    unreachable_pub,
-    rust_2018_idioms,
     reason = "the code generator writes as it does"
 )]
 

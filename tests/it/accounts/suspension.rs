@@ -1,0 +1,114 @@
+//! Suspending and resuming, and what goes on meanwhile.
+
+use tonic::Code;
+
+use super::{ADMIN, USER, get, resume, suspend};
+use crate::support::{Server, reason};
+use peerage::transport::grpc::pb;
+use peerage::transport::grpc::pb::SuspensionScope::{OwnPeers, Subtree};
+
+#[tokio::test]
+async fn a_suspended_subtree_stops_and_goes_on_again() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel", "mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let department = server.department("sales", &customer).await;
+    let admin = server.person(&msp, "emily", ADMIN).await;
+    let inside = server.person(&customer, "sarah", "roles/mspcontrol.administrator").await;
+
+    let shown = suspend(&admin.client, &customer, Subtree).await.unwrap();
+    assert_eq!(shown.state(), pb::AccountState::Suspended);
+    // From outside nothing goes on but what is marked so; those homed inside cannot act at all.
+    for account in [&customer, &department] {
+        assert_eq!(server.decide(&admin.name, "devices.view", account).await.reason(), pb::DecisionReason::AccountSuspended);
+        assert!(server.may(&admin.name, "accounts.view", account).await);
+        assert_eq!(server.decide(&inside.name, "accounts.view", account).await.reason(), pb::DecisionReason::SubjectHomeSuspended);
+    }
+    assert!(server.may(&admin.name, "devices.view", &msp).await);
+    assert_eq!(get(&inside.client, &customer).await.unwrap_err().code(), Code::Unauthenticated);
+    let below = get(&admin.client, &department).await.unwrap();
+    let suspension = below.suspension.clone().unwrap();
+    assert_eq!(below.state(), pb::AccountState::Suspended);
+    assert!(suspension.inherited);
+    assert_eq!((suspension.source_account.as_str(), suspension.reason.as_str()), (customer.as_str(), "unpaid"));
+
+    let status = suspend(&admin.client, &customer, Subtree).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
+    // Nothing is made below it either.
+    let new = super::account(&customer, pb::AccountKind::Department);
+    let status = super::create(&operator, "support", new).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
+
+    let shown = resume(&admin.client, &customer).await.unwrap();
+    assert_eq!((shown.state(), shown.suspension), (pb::AccountState::Active, None));
+    assert!(server.may(&admin.name, "devices.view", &department).await);
+    assert!(server.may(&inside.name, "accounts.view", &customer).await);
+    let status = resume(&admin.client, &customer).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_SUSPENDED"));
+}
+
+#[tokio::test]
+async fn own_peers_stop_and_all_others_go_on() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let above = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    let inside = server.person(&customer, "sarah", "roles/mspcontrol.administrator").await;
+    let shown = suspend(&operator, &msp, OwnPeers).await.unwrap();
+    assert_eq!(shown.suspension.as_ref().map(pb::Suspension::scope), Some(OwnPeers));
+    assert_eq!(server.decide(&above.name, "devices.view", &customer).await.reason(), pb::DecisionReason::SubjectHomeSuspended);
+    assert!(server.may(&inside.name, "devices.view", &customer).await);
+    // It is not handed down.
+    assert_eq!(get(&inside.client, &customer).await.unwrap().state(), pb::AccountState::Active);
+    resume(&operator, &msp).await.unwrap();
+    assert!(server.may(&above.name, "devices.view", &customer).await);
+}
+
+#[tokio::test]
+async fn an_inherited_suspension_outlives_the_end_of_an_own_one() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let admin = server.person(&msp, "emily", ADMIN).await;
+    suspend(&operator, &customer, Subtree).await.unwrap();
+    suspend(&operator, &msp, Subtree).await.unwrap();
+    let shown = resume(&operator, &customer).await.unwrap();
+    assert_eq!(shown.state(), pb::AccountState::Suspended);
+    assert_eq!(shown.suspension.map(|found| found.source_account), Some(msp.clone()));
+    assert!(!server.may(&admin.name, "devices.view", &customer).await);
+    resume(&operator, &msp).await.unwrap();
+    assert!(server.may(&admin.name, "devices.view", &customer).await);
+}
+
+#[tokio::test]
+async fn suspending_is_judged_on_the_parent() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["msp-panel", "mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    // Full rights on the account itself are not enough.
+    let inside = server.person(&customer, "sarah", "roles/mspcontrol.administrator").await;
+    let status = suspend(&inside.client, &customer, OwnPeers).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
+    let assigned = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    assert_eq!(suspend(&assigned.client, &customer, Subtree).await.unwrap_err().code(), Code::PermissionDenied);
+    let status = suspend(&server.operator(), "accounts/platform", Subtree).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_IS_ROOT"));
+    let request = pb::SuspendAccountRequest { name: customer, ..pb::SuspendAccountRequest::default() };
+    let status = server.operator().accounts().suspend_account(request).await.unwrap_err();
+    assert_eq!(crate::support::bad_fields(&status), ["scope", "reason"]);
+}
+
+#[tokio::test]
+async fn the_reason_of_a_hidden_ancestor_stays_hidden() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let reseller = super::create(&server.operator(), "reseller", super::account(&msp, pb::AccountKind::Partner)).await.unwrap().name;
+    let customer = server.customer("contoso", &reseller).await;
+    let admin = server.person_on(&msp, "emily", USER, &[customer.as_str()]).await;
+    suspend(&server.operator(), &reseller, Subtree).await.unwrap();
+    let suspension = get(&admin.client, &customer).await.unwrap().suspension.unwrap();
+    assert_eq!((suspension.source_account.as_str(), suspension.reason.as_str()), (reseller.as_str(), ""));
+}
