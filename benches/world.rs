@@ -126,7 +126,7 @@ impl World {
 
     fn account(&mut self, id: AccountId, parent: Option<AccountId>, kind: AccountKind, number: usize) {
         let every = |distance: usize, kinds: &[AccountKind]| kinds.contains(&kind) && number % distance == 24;
-        let value = if number % 4 == 0 { "test" } else { "live" };
+        let value = if number.is_multiple_of(4) { "test" } else { "live" };
         let account = AccountFact {
             id,
             parent,
@@ -167,9 +167,11 @@ impl World {
     /// Departments nest once, so that every path has at most five accounts at any size.
     fn is_below_customer(&self, place: usize) -> bool {
         let parent = self.accounts.get(place).and_then(|account| account.parent.as_ref());
-        self.accounts.iter().rev().find(|account| Some(&account.id) == parent).is_some_and(|parent| {
-            parent.kind == AccountKind::Customer
-        })
+        self.accounts
+            .iter()
+            .rev()
+            .find(|account| Some(&account.id) == parent)
+            .is_some_and(|parent| parent.kind == AccountKind::Customer)
     }
 
     fn roles(&mut self) -> Result<()> {
@@ -194,7 +196,7 @@ impl World {
             5 | 6 => format!("resource_{}.*", drawn / ACTIONS),
             _ => format!("*.action_{}", drawn % ACTIONS),
         };
-        let effect = if number % 23 == 0 { Effect::Deny } else { Effect::Allow };
+        let effect = if number.is_multiple_of(23) { Effect::Deny } else { Effect::Allow };
         let step_up = StepUp { level: AssuranceLevel::Totp, max_age_seconds: 900 };
         let requirements = match (effect, number % 10) {
             (Effect::Allow, 1) => Requirements { step_up: Some(step_up), approval: false },

@@ -55,6 +55,14 @@ pub async fn watch<T>(ctx: &Ctx, call: &Call, work: impl Future<Output = Result<
     result
 }
 
+/// Records that a caller asked for a method whose permission it holds nowhere.
+///
+/// # Errors
+/// [`Error::Store`] where it could not be recorded.
+pub async fn note_at_gate(ctx: &Ctx, call: &Call, permission: &'static str) -> Result<()> {
+    note(ctx, call, (permission, call.method.to_owned()), None).await
+}
+
 /// What was refused, of what, and on which account, if the error is a refusal.
 fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> {
     match error {

@@ -47,6 +47,7 @@ enum Action {
     /// Lists a peer's API keys, revoked ones too, without their texts
     List {
         /// Whose keys: a user name, a uid, or `me`
+        #[arg(default_value = "me")]
         peer: String,
         /// Lists at most so many
         #[arg(long)]

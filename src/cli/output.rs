@@ -102,7 +102,8 @@ pub(crate) fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
 }
 
 fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| format!("{}\n", line.trim())).collect()
+    // One blank of padding stands before the first column; further blanks belong to an empty cell.
+    table.lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end())).collect()
 }
 
 /// Names and values, aligned.

@@ -120,21 +120,23 @@ impl Compiler {
         grants: &[Grant],
         permissions: impl IntoIterator<Item = (usize, &'a Permission)>,
     ) -> Result<(), CompileError> {
-        let model = self.enforcer.get_mut_model();
-        model.clear_policy();
-        for (number, class) in role.classes.iter().enumerate() {
+        let permissions: Vec<(usize, &Permission)> = permissions.into_iter().collect();
+        // Only the lines of the class that is asked about are there: with those of all, the cost of a role
+        // of many conditions would grow with their square.
+        for (number, class) in role.classes.iter_mut().enumerate() {
+            let name = number.to_string();
+            let model = self.enforcer.get_mut_model();
+            model.clear_policy();
             for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
-                model.add_policy("p", "p", line(&number.to_string(), grant));
+                model.add_policy("p", "p", line(&name, grant));
+            }
+            for (place, permission) in &permissions {
+                class.bits.put(*place, names(&self.enforcer, &name, class.effect, permission)?);
             }
         }
-        for (place, permission) in permissions {
-            let mut any = false;
-            for (number, class) in role.classes.iter_mut().enumerate() {
-                let named = names(&self.enforcer, &number.to_string(), class.effect, permission)?;
-                class.bits.put(place, named);
-                any |= named;
-            }
-            role.any.put(place, any);
+        for (place, _) in &permissions {
+            let any = role.classes.iter().any(|class| class.bits.contains(*place));
+            role.any.put(*place, any);
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ fn check(peer: &str, permission: &str, account: &str) -> pb::BatchAuthorizeItem 
 #[tokio::test]
 async fn the_four_answers_say_why() {
     let server = Server::start().await;
-    let msp = server.partner("contoso-msp", &["opspilot365", "keepit"]).await;
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
     let contoso = server.customer("contoso", &msp).await;
     let fabrikam = server.customer("fabrikam", &msp).await;
     let emily = server.person_on(&msp, "emily@contosomsp.com", "roles/opspilot365.technician", &[&contoso]).await;
@@ -42,8 +42,10 @@ async fn the_four_answers_say_why() {
         Some(pb::obligation::Obligation::Approval(ref approval)) if approval.permission == "licenses.order"
     ));
 
-    let partner = server.person(&msp, "keeper", "roles/keepit.msp_partner").await;
-    let step_up = server.decide(&partner.name, "account_sessions.open", &contoso).await;
+    let backup = server.partner("backup-msp", &["keepit"]).await;
+    let protected = server.customer("protected", &backup).await;
+    let partner = server.person(&backup, "keeper", "roles/keepit.msp_partner").await;
+    let step_up = server.decide(&partner.name, "account_sessions.open", &protected).await;
     assert_eq!(step_up.decision(), pb::Decision::RequiresStepUp);
     assert!(matches!(
         step_up.obligations[0].obligation,

@@ -107,27 +107,20 @@ async fn relocate(client: &Client, name: &str, parent: &str) -> Result<pb::Accou
 }
 
 async fn delete(client: &Client, name: &str, cascade: bool) -> Result<i64, Status> {
-    let request =
-        pb::DeleteAccountRequest { name: name.to_owned(), cascade, ..pb::DeleteAccountRequest::default() };
+    let request = pb::DeleteAccountRequest { name: name.to_owned(), cascade, ..pb::DeleteAccountRequest::default() };
     client.accounts().delete_account(request).await.map(|response| response.into_inner().update_revision)
 }
 
 /// A message for a first peer.
 fn first_peer(user_name: &str, role: &str) -> Option<pb::FirstPeer> {
-    let peer = pb::Peer {
-        user_name: user_name.to_owned(),
-        kind: pb::PeerKind::Person.into(),
-        ..pb::Peer::default()
-    };
+    let peer = pb::Peer { user_name: user_name.to_owned(), kind: pb::PeerKind::Person.into(), ..pb::Peer::default() };
     Some(pb::FirstPeer { peer: Some(peer), role: role.to_owned(), justification: String::new() })
 }
 
 /// A partner of MSP Panel with its owner, who has a key.
 async fn owned_partner(server: &Server, id: &str, owner: &str) -> (String, TestPeer) {
-    let settings = Some(pb::AccountSettings {
-        role_packs: vec!["msp-panel".to_owned()],
-        ..pb::AccountSettings::default()
-    });
+    let settings =
+        Some(pb::AccountSettings { role_packs: vec!["msp-panel".to_owned()], ..pb::AccountSettings::default() });
     let account = pb::Account { settings, ..account("accounts/platform", pb::AccountKind::Partner) };
     let request = pb::CreateAccountRequest { first_peer: first_peer(owner, ""), ..creation(id, account) };
     let made = server.operator().accounts().create_account(request).await.expect("the partner is made").into_inner();

@@ -158,7 +158,8 @@ async fn refuses(client: &RawClient, method: &str, request: &DynamicMessage, pat
         }
         plain
     };
-    let is_named = bad.iter().map(plain).any(|field| field == path);
+    // What this release cannot honor is refused as a whole, with all that is in it.
+    let is_named = bad.iter().map(plain).any(|field| field == path || path.starts_with(&format!("{field}.")));
     if status.code() == Code::InvalidArgument && is_named {
         Ok(())
     } else {
@@ -186,6 +187,10 @@ async fn every_bound_is_stated_and_held() {
             targets(&method.input(), &[], &comments, &mut found);
             for target in found {
                 let path = target.path();
+                // A batch answers item by item; what an item holds is read as Authorize reads it.
+                if path.starts_with("items.") {
+                    continue;
+                }
                 let comment = comments.get(target.field.full_name()).map(String::as_str).unwrap_or_default();
                 let Some(value) = beyond(&target.field, bound(comment)) else {
                     wrong.push(format!("{}: no bound in `{comment}`", target.field.full_name()));

@@ -228,8 +228,7 @@ async fn first_peer(
     if source == RoleSource::Template {
         write.change_ownership();
     }
-    let justification =
-        if first.justification.is_empty() { FIRST_PEER.to_owned() } else { first.justification };
+    let justification = if first.justification.is_empty() { FIRST_PEER.to_owned() } else { first.justification };
     let binding = NewBinding {
         principal: Principal::Peer(peer.id),
         role: role.clone(),
@@ -254,18 +253,10 @@ fn linked(view: &View<'_>, person: &PeerRef) -> Result<crate::domain::ids::PeerI
     view.snapshot.peer_id(index).ok_or_else(missing)
 }
 
-fn audit(
-    write: &mut Write<'_>,
-    permit: &Permit,
-    account: &Account,
-    first: Option<&(Peer, RoleId)>,
-) -> Result<()> {
+fn audit(write: &mut Write<'_>, permit: &Permit, account: &Account, first: Option<&(Peer, RoleId)>) -> Result<()> {
     let mut found = changes(None, account)?;
-    let public = |field: &str, value: String| Change {
-        field: field.to_owned(),
-        before: None,
-        after: Some(Text::public(value)),
-    };
+    let public =
+        |field: &str, value: String| Change { field: field.to_owned(), before: None, after: Some(Text::public(value)) };
     found.extend(account.parent.as_ref().map(|parent| public("parent_account", name(parent))));
     found.extend(first.map(|(peer, _)| public("first_peer", format!("peers/{}", peer.id))));
     record(write, account, &[permit.account()], "accounts.create")?.changes = found;
@@ -275,11 +266,7 @@ fn audit(
     let draft = write.act(index, "peers.create", target)?;
     draft.target.display_name = Some(Personal::new(peer.user_name.as_str()));
     draft.changes = vec![
-        Change {
-            field: "user_name".to_owned(),
-            before: None,
-            after: Some(Text::personal(peer.user_name.as_str())),
-        },
+        Change { field: "user_name".to_owned(), before: None, after: Some(Text::personal(peer.user_name.as_str())) },
         public("role", format!("roles/{role}")),
     ];
     Ok(())

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::view::{AccountView, Describer, Detail, detail};
 use super::missing;
+use super::view::{AccountView, Describer, Detail, detail};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
@@ -14,8 +14,8 @@ use crate::decision::AccountIndex;
 use crate::domain::account::AccountKind;
 use crate::domain::ids::AccountId;
 use crate::domain::text;
-use crate::storage::accounts::{Listing, Scope};
 use crate::storage;
+use crate::storage::accounts::{Listing, Scope};
 
 pub use crate::storage::accounts::{Cursor, SortKey};
 
@@ -74,8 +74,7 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<List
     let snapshot = ctx.snapshot();
     let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
     let scope = scope(&view, request)?;
-    let listing =
-        Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending };
+    let listing = Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending };
     let mut describer = Describer::new(view);
     let mut accounts: Vec<AccountView> = Vec::new();
     let mut after = request.after.clone();
@@ -122,6 +121,7 @@ fn tops(view: &View<'_>) -> Vec<AccountId> {
         let path = snapshot.path(**account);
         !path.as_slice().iter().skip(1).any(|above| bound.contains(above))
     };
-    let tops: Vec<AccountId> = bound.iter().filter(is_top).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
+    let tops: Vec<AccountId> =
+        bound.iter().filter(is_top).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
     if tops.len() > TOPS_MAX { vec![AccountId::platform()] } else { tops }
 }

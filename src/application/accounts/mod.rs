@@ -86,7 +86,12 @@ fn denied(permission: &'static str, id: &AccountId) -> Error {
 }
 
 /// Names suspension where that is what stands in the way, since it is a state and no lack of rights.
-fn unless_suspended(view: &View<'_>, permission: &str, account: AccountIndex, result: Result<Permit>) -> Result<Permit> {
+fn unless_suspended(
+    view: &View<'_>,
+    permission: &str,
+    account: AccountIndex,
+    result: Result<Permit>,
+) -> Result<Permit> {
     let is_suspended =
         || view.decide(permission, account).is_some_and(|decision| decision.reason == Reason::AccountSuspended);
     match (result, view.snapshot.account_id(account)) {

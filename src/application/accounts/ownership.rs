@@ -55,8 +55,7 @@ pub async fn request_transfer(ctx: &Ctx, call: &Call, request: RequestTransfer) 
     let before = row(&write, &request.id).await?;
     let mut after = before.clone();
     let (reason, request_time) = (request.reason, write.now());
-    after.ownership_request =
-        Some(OwnershipRequest { new_owner, requester, reason: reason.clone(), request_time });
+    after.ownership_request = Some(OwnershipRequest { new_owner, requester, reason: reason.clone(), request_time });
     let after = save(&mut write, &permit, &before, after).await?;
     let open = before.ownership_request.map(|open| format!("peers/{}", open.new_owner));
     let change = changed("ownership_transfer.new_owner", open, Some(format!("peers/{new_owner}")));

@@ -92,9 +92,10 @@ pub(super) fn unusable_bindings<'a>(
     top: AccountIndex,
     now: Timestamp,
 ) -> impl Iterator<Item = (&'a RoleFact, AccountIndex)> {
-    let bound = after.subtree(top).into_iter().flat_map(|account| {
-        after.bound_at(account).map(move |(holder, id)| (account, holder, id)).collect::<Vec<_>>()
-    });
+    let bound = after
+        .subtree(top)
+        .into_iter()
+        .flat_map(|account| after.bound_at(account).map(move |(holder, id)| (account, holder, id)).collect::<Vec<_>>());
     bound.filter_map(move |(account, holder, id)| {
         let binding = after.binding(holder, id)?;
         let role = &*after.role(binding.role)?.fact;
@@ -108,9 +109,10 @@ pub(super) fn unusable_bindings<'a>(
 pub(super) fn check_packs_below(after: &Snapshot, top: AccountIndex) -> Result<()> {
     for account in after.subtree(top) {
         let Some(record) = after.account(account) else { continue };
-        let above = record.parent.map(|parent| after.path(parent)).and_then(|path| {
-            after.role_packs(&path).map(<[String]>::to_vec)
-        });
+        let above = record
+            .parent
+            .map(|parent| after.path(parent))
+            .and_then(|path| after.role_packs(&path).map(<[String]>::to_vec));
         let (Some(own), Some(above)) = (&record.fact.role_packs, above) else { continue };
         if own.iter().any(|pack| !above.contains(pack)) {
             return Err(Error::precondition(Precondition::SettingLoosened, name(&record.fact.id)));

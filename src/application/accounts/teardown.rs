@@ -41,8 +41,11 @@ impl Teardown {
         let before = write.before();
         let subtree = before.subtree(top);
         let ids: Vec<AccountId> = subtree.iter().filter_map(|one| before.account_id(*one).cloned()).collect();
-        let mut rows: BTreeMap<AccountId, Account> =
-            storage::accounts::find_many(write.connection(), &ids).await?.into_iter().map(|one| (one.id.clone(), one)).collect();
+        let mut rows: BTreeMap<AccountId, Account> = storage::accounts::find_many(write.connection(), &ids)
+            .await?
+            .into_iter()
+            .map(|one| (one.id.clone(), one))
+            .collect();
         let accounts = ids.iter().filter_map(|id| rows.remove(id)).collect();
         let mut groups = Vec::new();
         for ids in ids.chunks(ACCOUNTS_STEP) {
@@ -137,7 +140,8 @@ impl Teardown {
         let members = self.members.values().cloned().map(Fact::Member);
         let groups = self.groups.iter().map(|group| Fact::Group(facts::group(group)));
         let before = std::sync::Arc::clone(write.before());
-        let role = |id: &RoleId| before.find_role(id).and_then(|index| before.role(index)).map(|role| (*role.fact).clone());
+        let role =
+            |id: &RoleId| before.find_role(id).and_then(|index| before.role(index)).map(|role| (*role.fact).clone());
         let roles = self.roles.iter().filter_map(role).map(Fact::Role);
         let peers = self.peers.iter().map(|peer| Fact::Peer(facts::peer(peer)));
         let accounts = self.accounts.iter().rev().map(|account| Fact::Account(facts::account(account)));

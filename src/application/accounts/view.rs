@@ -83,7 +83,11 @@ impl<'a> Describer<'a> {
     }
 
     /// The suspension of the nearest account above that is suspended with everything below it.
-    async fn inherited(&mut self, conn: &impl ConnectionTrait, account: AccountIndex) -> Result<Option<ShownSuspension>> {
+    async fn inherited(
+        &mut self,
+        conn: &impl ConnectionTrait,
+        account: AccountIndex,
+    ) -> Result<Option<ShownSuspension>> {
         let snapshot = self.view.snapshot;
         let path = snapshot.path(account);
         let is_source = |above: &&AccountIndex| {

@@ -15,7 +15,7 @@ use crate::domain::group::{Group, Member};
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::peer::PeerRef;
 use crate::domain::time::Window;
-use crate::storage::{self, StoreError, facts};
+use crate::storage::{self, facts};
 
 /// A wish for a membership.
 #[derive(Debug, Clone)]
@@ -52,10 +52,9 @@ pub async fn add(ctx: &Ctx, call: &Call, request: AddMember) -> Result<Member> {
     write.change(&permit, None, Some(Fact::Member(facts::member(&member))));
     member.update_revision = write.revision();
     touch(&write, group).await?;
-    storage::groups::members::insert(write.connection(), &member).await.map_err(|error| match error {
-        StoreError::UniqueViolation { .. } => taken(),
-        other => Error::Store(other),
-    })?;
+    if let Err(error) = storage::groups::members::insert(write.connection(), &member).await {
+        return Err(if error.constraint().is_some() { taken() } else { Error::Store(error) });
+    }
     act(&mut write, permit.account(), "groups.add_member", &member, Side::After)?;
     write.commit(member).await
 }

@@ -136,7 +136,10 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenP
         Access::All => std::slice::from_ref(&request.home),
         Access::Accounts(accounts) => accounts,
     };
-    let admit = |account| write.view()?.admit_at("role_bindings.create", account);
+    // A peer comes with a role at its home; giving it one elsewhere is to assign a role there.
+    let admit = |account: &AccountId| {
+        if *account == request.home { Ok(permit.clone()) } else { write.view()?.admit_at("role_bindings.create", account) }
+    };
     let permits = places.iter().map(admit).collect::<Result<Vec<Permit>>>()?;
     let person = match &request.person {
         Some(person) => Some(super::find_person(&write.view()?, person)?),

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_field_is_copied_alone() {
-        let from = Profile { city: "Bern".into(), two_factor: TwoFactor::Totp, fax: "+41 1".into(), ..Profile::default() };
+        let from =
+            Profile { city: "Bern".into(), two_factor: TwoFactor::Totp, fax: "+41 1".into(), ..Profile::default() };
         let mut to = Profile::default();
         for field in PROFILE_FIELDS.iter().filter(|field| field.path != "fax") {
             field.copy(&from, &mut to);

@@ -111,12 +111,8 @@ fn see(view: &View<'_>, onlooker: &Onlooker<'_>, request: &ListPeers, row: Peer)
 }
 
 fn filter(view: &View<'_>, request: &ListPeers) -> Filter {
-    let mut filter = Filter {
-        kind: request.kind,
-        status: request.status,
-        show_deleted: request.show_deleted,
-        ..Filter::default()
-    };
+    let mut filter =
+        Filter { kind: request.kind, status: request.status, show_deleted: request.show_deleted, ..Filter::default() };
     match request.view {
         ListView::HomeSubtree => filter.home_subtree = Some(request.account.clone()),
         ListView::WithAccess => {

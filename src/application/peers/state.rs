@@ -116,12 +116,8 @@ async fn apply(write: &mut Write<'_>, permit: &Permit, before: &Peer, status: Pe
     after.update_revision = write.revision();
     storage::peers::update(write.connection(), &after).await?;
     if status != PeerStatus::Enabled {
-        let keys = storage::api_keys::revoke_all_of_peer(
-            write.connection(),
-            after.id,
-            write.now(),
-            after.update_revision,
-        );
+        let keys =
+            storage::api_keys::revoke_all_of_peer(write.connection(), after.id, write.now(), after.update_revision);
         for key in keys.await? {
             write.change(permit, Some(api_keys::fact(&key)), None);
         }

@@ -28,9 +28,7 @@ pub struct Patch {
     /// The new values of `fields`; the rest of it says nothing.
     pub profile: Profile,
     pub fields: Vec<ProfileField>,
-    #[expect(clippy::option_option, reason = "the outer one says whether it changes, the inner whether it ends")]
     pub expire_time: Option<Option<Timestamp>>,
-    #[expect(clippy::option_option, reason = "the outer one says whether it changes, the inner whether there is one")]
     pub person: Option<Option<PeerRef>>,
     /// What the caller takes the peer for. These never change, so they must be right.
     pub kind: Option<PeerKind>,
@@ -111,7 +109,10 @@ fn patched(view: &View<'_>, before: &Peer, patch: &Patch) -> Result<Peer> {
         Some(Some(person)) => after.person = Some(find_person(view, person)?),
     }
     if after.person == Some(before.id) {
-        return Err(Error::invalid("peer.person", Invalid::NotAllowed { why: "a peer is not another peer of its own" }));
+        return Err(Error::invalid(
+            "peer.person",
+            Invalid::NotAllowed { why: "a peer is not another peer of its own" },
+        ));
     }
     Ok(after)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::{Extensions, HeaderMap};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
@@ -55,6 +56,11 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
     let (metadata, extensions, message) = request.into_parts();
     let missing = Error::Unauthenticated(Unauthenticated::CredentialMissing);
     let caller = extensions.get::<Caller>().copied().ok_or_else(|| status::from_error(&missing))?;
+    Ok((describe(caller, method, metadata.as_ref(), &extensions), message))
+}
+
+/// What is known of a call before its message is read.
+pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap, extensions: &Extensions) -> Call {
     let source_address = extensions
         .get::<tonic::transport::server::TcpConnectInfo>()
         .and_then(tonic::transport::server::TcpConnectInfo::remote_addr)
@@ -64,8 +70,8 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
                 .and_then(|info| info.get_ref().remote_addr())
         })
         .map(|address| address.ip().to_string());
-    let text = |key: &str| metadata.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-    let call = Call {
+    let text = |key: &str| headers.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+    Call {
         caller,
         method,
         request_id: None,
@@ -74,8 +80,7 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
         source_address,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         trace_id: text("traceparent").and_then(|parent| trace_id(&parent)),
-    };
-    Ok((call, message))
+    }
 }
 
 /// The longest user agent that is kept, in characters.

@@ -99,7 +99,7 @@ pub const RULES: &[Rule] = &[
     mutation("/peerage.v1.PeerService/EnablePeer", &["peers.enable"], "nobody_enables_a_stronger_peer"),
     harmless("/peerage.v1.PeerService/DisablePeer", &["peers.disable"], "it takes every right away"),
     later("/peerage.v1.PeerService/UnlockPeer", &["peers.unlock"]),
-    later("/peerage.v1.PeerService/GeneratePassword", &["peers.reset_password"]),
+    own("/peerage.v1.PeerService/GeneratePassword"),
     later("/peerage.v1.PeerService/SetPassword", &["peers.reset_password"]),
     later("/peerage.v1.PeerService/SendInvitation", &["peers.invite"]),
     later("/peerage.v1.PeerService/RevokeInvitation", &["peers.invite"]),

@@ -157,6 +157,8 @@ fn invalid_reason(violations: &[Violation]) -> ErrorReason {
         ErrorReason::FieldMaskInvalid
     } else if all(&at("filter")) {
         ErrorReason::FilterInvalid
+    } else if all(&at("page_token")) {
+        ErrorReason::PageTokenInvalid
     } else if all(&at("order_by")) {
         ErrorReason::OrderByInvalid
     } else {

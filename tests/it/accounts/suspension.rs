@@ -21,9 +21,15 @@ async fn a_suspended_subtree_stops_and_goes_on_again() {
     assert_eq!(shown.state(), pb::AccountState::Suspended);
     // From outside nothing goes on but what is marked so; those homed inside cannot act at all.
     for account in [&customer, &department] {
-        assert_eq!(server.decide(&admin.name, "devices.view", account).await.reason(), pb::DecisionReason::AccountSuspended);
+        assert_eq!(
+            server.decide(&admin.name, "devices.view", account).await.reason(),
+            pb::DecisionReason::AccountSuspended
+        );
         assert!(server.may(&admin.name, "accounts.view", account).await);
-        assert_eq!(server.decide(&inside.name, "accounts.view", account).await.reason(), pb::DecisionReason::SubjectHomeSuspended);
+        assert_eq!(
+            server.decide(&inside.name, "accounts.view", account).await.reason(),
+            pb::DecisionReason::SubjectHomeSuspended
+        );
     }
     assert!(server.may(&admin.name, "devices.view", &msp).await);
     assert_eq!(get(&inside.client, &customer).await.unwrap_err().code(), Code::Unauthenticated);
@@ -58,7 +64,10 @@ async fn own_peers_stop_and_all_others_go_on() {
     let inside = server.person(&customer, "sarah", "roles/mspcontrol.administrator").await;
     let shown = suspend(&operator, &msp, OwnPeers).await.unwrap();
     assert_eq!(shown.suspension.as_ref().map(pb::Suspension::scope), Some(OwnPeers));
-    assert_eq!(server.decide(&above.name, "devices.view", &customer).await.reason(), pb::DecisionReason::SubjectHomeSuspended);
+    assert_eq!(
+        server.decide(&above.name, "devices.view", &customer).await.reason(),
+        pb::DecisionReason::SubjectHomeSuspended
+    );
     assert!(server.may(&inside.name, "devices.view", &customer).await);
     // It is not handed down.
     assert_eq!(get(&inside.client, &customer).await.unwrap().state(), pb::AccountState::Active);
@@ -105,7 +114,10 @@ async fn suspending_is_judged_on_the_parent() {
 async fn the_reason_of_a_hidden_ancestor_stays_hidden() {
     let server = Server::start().await;
     let msp = server.partner("msp", &["msp-panel"]).await;
-    let reseller = super::create(&server.operator(), "reseller", super::account(&msp, pb::AccountKind::Partner)).await.unwrap().name;
+    let reseller = super::create(&server.operator(), "reseller", super::account(&msp, pb::AccountKind::Partner))
+        .await
+        .unwrap()
+        .name;
     let customer = server.customer("contoso", &reseller).await;
     let admin = server.person_on(&msp, "emily", USER, &[customer.as_str()]).await;
     suspend(&server.operator(), &reseller, Subtree).await.unwrap();

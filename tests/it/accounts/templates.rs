@@ -17,7 +17,7 @@ async fn mp_08_the_owner_is_the_user_under_which_the_account_was_created() {
     assert_eq!(shown.first_peer, owner.name);
     let decision = server.decide(&owner.name, "billing.manage", &msp).await;
     assert_eq!(decision.decision(), pb::Decision::Allow);
-    assert_eq!(decision.deciding_role, OWNER);
+    assert_eq!(decision.role, OWNER);
 }
 
 #[tokio::test]
@@ -60,7 +60,10 @@ async fn several_templates_want_one_to_be_named() {
     let status = operator.accounts().create_account(request("msp-panel")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "TEMPLATE_NOT_AVAILABLE"));
     let made = operator.accounts().create_account(request("keepit")).await.unwrap().into_inner();
-    assert_eq!(server.decide(&made.first_peer, "connectors.create", &made.name).await.deciding_role, "roles/keepit.master_admin");
+    assert_eq!(
+        server.decide(&made.first_peer, "connectors.create", &made.name).await.role,
+        "roles/keepit.master_admin"
+    );
 }
 
 #[tokio::test]
@@ -90,7 +93,10 @@ async fn a_first_peer_comes_whole_or_not_at_all() {
     let made = operator.accounts().create_account(request("contoso", "Sarah")).await.unwrap().into_inner();
     let peer = pb::GetPeerRequest { name: made.first_peer.clone(), read_mask: None };
     let peer = operator.peers().get_peer(peer).await.unwrap().into_inner();
-    assert_eq!((peer.home_account.as_str(), peer.default_role.as_str()), ("accounts/contoso", "roles/mspcontrol.customer_admin_peer"));
+    assert_eq!(
+        (peer.home_account.as_str(), peer.default_role.as_str()),
+        ("accounts/contoso", "roles/mspcontrol.customer_admin_peer")
+    );
     // The name differs by case alone, and so the account is not made either.
     let status = operator.accounts().create_account(request("fabrikam", "SARAH")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USER_NAME_TAKEN"));

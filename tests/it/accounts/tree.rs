@@ -168,7 +168,12 @@ async fn outsiders_cannot_tell_hidden_from_missing() {
     for name in [customer.as_str(), fabrikam.as_str(), "accounts/platform", "accounts/nowhere"] {
         let status = get(&admin.client, name).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"), "{name}");
-        let new = pb::Account { name: name.to_owned(), title: "Mine".to_owned(), etag: "99".to_owned(), ..pb::Account::default() };
+        let new = pb::Account {
+            name: name.to_owned(),
+            title: "Mine".to_owned(),
+            etag: "99".to_owned(),
+            ..pb::Account::default()
+        };
         assert_eq!(update(&admin.client, new, &[]).await.unwrap_err().code(), Code::NotFound, "{name}");
         assert_eq!(delete(&admin.client, name, true).await.unwrap_err().code(), Code::NotFound, "{name}");
         let status = create(&admin.client, "mine", account(name, Customer)).await.unwrap_err();

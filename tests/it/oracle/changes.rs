@@ -19,7 +19,7 @@ use super::naive::{self, Answer};
 use super::world::Maker;
 use super::{fast, size};
 
-const REVISIONS: u64 = 6_000;
+const REVISIONS: u64 = 3_000;
 const REVISIONS_PER_WORLD: u64 = 30;
 /// Worlds are compared after so many revisions; a failing one is gone through again one by one.
 const COMPARED_EVERY: u64 = 5;
@@ -228,8 +228,7 @@ impl Revision<'_> {
 
     fn role(&mut self, maker: &mut Maker) {
         let drops = maker.random.chance(40);
-        let Some(role) = maker.random.pick(&self.facts.roles).filter(|_| drops).cloned()
-        else {
+        let Some(role) = maker.random.pick(&self.facts.roles).filter(|_| drops).cloned() else {
             let role = maker.role(self.facts);
             return self.made(Fact::Role(role));
         };

@@ -78,9 +78,12 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         lines.insert(format!("{} at {}", fact.id, snapshot.account_id(record.account).unwrap()));
         let members = snapshot.members(group).map(|peer| snapshot.peer_id(peer).unwrap());
         lines.extend(members.map(|peer| format!("{} member {peer}", fact.id)));
-        lines.extend(record.bindings.iter().map(|binding| {
-            format!("{} binding {} {:?}", fact.id, binding.id, record.binding_window(binding))
-        }));
+        lines.extend(
+            record
+                .bindings
+                .iter()
+                .map(|binding| format!("{} binding {} {:?}", fact.id, binding.id, record.binding_window(binding))),
+        );
     }
     for fact in &facts.peers {
         let Some(index) = snapshot.find_peer(fact.id) else { continue };
@@ -89,9 +92,11 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         lines.insert(format!("{} person {:?}", fact.id, snapshot.person(index)));
         let named = snapshot.find_user_name(fact.user_name_hash).and_then(|named| snapshot.peer_id(named));
         lines.insert(format!("{} named {named:?}", fact.id));
-        lines.extend(peer.bindings().iter().map(|binding| {
-            format!("{} binding {} {:?}", fact.id, binding.id, peer.binding_window(binding))
-        }));
+        lines.extend(
+            peer.bindings()
+                .iter()
+                .map(|binding| format!("{} binding {} {:?}", fact.id, binding.id, peer.binding_window(binding))),
+        );
         lines.extend(peer.memberships().iter().map(|membership| {
             let group = snapshot.group(membership.group).unwrap().id;
             format!("{} membership {group} {:?} {:?}", fact.id, membership.mode, peer.membership_window(membership))

@@ -49,7 +49,10 @@ fn simpler(fact: &Fact) -> Vec<Fact> {
     match fact {
         Fact::Account(fact) => {
             if !fact.labels.is_empty() {
-                ways.push(Fact::Account(peerage::domain::fact::AccountFact { labels: Default::default(), ..fact.clone() }));
+                ways.push(Fact::Account(peerage::domain::fact::AccountFact {
+                    labels: Default::default(),
+                    ..fact.clone()
+                }));
             }
             if fact.suspension.is_some() {
                 ways.push(Fact::Account(peerage::domain::fact::AccountFact { suspension: None, ..fact.clone() }));

@@ -14,9 +14,7 @@ use peerage::domain::fact::{AccountFact, ApiKeyFact, BindingFact, GroupFact, Mem
 use peerage::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use peerage::domain::peer::{PeerKind, PeerStatus};
 use peerage::domain::permission::{Pattern, Permission, PermissionFlags, PermissionName, PermissionOwner};
-use peerage::domain::role::{
-    AssuranceLevel, Condition, Effect, Grant, Requirements, RoleOrigin, RoleRules, StepUp,
-};
+use peerage::domain::role::{AssuranceLevel, Condition, Effect, Grant, Requirements, RoleOrigin, RoleRules, StepUp};
 use peerage::domain::time::{Timestamp, Window};
 
 use super::facts::Facts;
@@ -206,8 +204,7 @@ impl Maker {
             let number = self.random.number();
             (RoleId::parse(&format!("core.role_{number:x}")).unwrap(), RoleOrigin::BuiltIn)
         } else {
-            let origin =
-                RoleOrigin::Custom { owner: self.some_account(facts), inheritable: self.random.chance(70) };
+            let origin = RoleOrigin::Custom { owner: self.some_account(facts), inheritable: self.random.chance(70) };
             (RoleId::custom(self.random.uuid()), origin)
         };
         let min_assurance = if self.random.chance(15) { self.level() } else { AssuranceLevel::None };

@@ -76,6 +76,10 @@ impl Server {
         self.client(&self.operator_key)
     }
 
+    pub fn operator_key(&self) -> &str {
+        &self.operator_key
+    }
+
     /// A client that presents a key.
     pub fn client(&self, key: &str) -> Client {
         Client::new(self.channel.clone(), key)
@@ -249,6 +253,15 @@ pub struct TestPeer {
     pub name: String,
     pub key: String,
     pub client: Client,
+}
+
+/// The services of the contract.
+pub fn services() -> Vec<String> {
+    peerage::transport::grpc::server::HEALTH_NAMES
+        .iter()
+        .filter(|name| !name.is_empty())
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// An address on loopback that nobody listens on.

@@ -84,7 +84,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateRoleBindingRequest) -> Op
 }
 
 /// Reads a principal: `Some(None)` where none is set, `None` where it cannot be read.
-#[expect(clippy::option_option, reason = "the outer one says whether the field could be read")]
 fn principal(fields: &mut Fields, binding: &pb::RoleBinding) -> Option<Option<PrincipalRef>> {
     match &binding.principal {
         None => Some(None),

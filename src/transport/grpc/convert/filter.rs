@@ -28,7 +28,6 @@ impl Filter {
 
     /// As [`Filter::get`], read: `Some(None)` where the filter does not say, `None` where it cannot be
     /// read.
-    #[expect(clippy::option_option, reason = "the outer one says whether the value could be read")]
     pub fn read<T>(
         &self,
         fields: &mut Fields,

@@ -3,7 +3,9 @@
 //! A token holds the last key of the page and a checksum over the list's query, so that a token of
 //! another query is refused instead of giving a page that means nothing.
 
+use super::Fields;
 use crate::application::{Error, Result};
+use crate::domain::invalid::Invalid;
 
 /// A token that goes on after `key` in the list with this `query`.
 #[must_use]
@@ -29,6 +31,21 @@ pub fn key(query: &str, token: &str) -> Result<Option<String>> {
     let (sum, key) = bytes.split_at_checked(4).ok_or(Error::PageToken)?;
     let key = String::from_utf8(key.to_vec()).map_err(|_| Error::PageToken)?;
     if checksum(query, &key).to_be_bytes() == sum { Ok(Some(key)) } else { Err(Error::PageToken) }
+}
+
+/// Reads where a page starts, along with the other fields of a request: `Some(None)` at the beginning,
+/// `None` where the token is not of this list.
+pub fn after<T>(
+    fields: &mut Fields,
+    query: &str,
+    token: &str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Option<Option<T>> {
+    let found = key(query, token).ok().and_then(|key| key.as_deref().map(parse).transpose().ok());
+    if found.is_none() {
+        fields.refuse("page_token", Invalid::Form { form: "the `next_page_token` of this list" });
+    }
+    found
 }
 
 /// Cuts a list that was read with one item more than the page holds; that item only says that there

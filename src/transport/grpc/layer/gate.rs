@@ -17,10 +17,10 @@ use tower::{Layer, Service};
 
 use crate::application::error::Unauthenticated;
 use crate::application::guard::View;
-use crate::application::{Caller, Ctx, Error};
+use crate::application::{Caller, Ctx, Error, refusals};
 use crate::crypto::api_key::hash_presented;
 use crate::transport::grpc::rules::{self, Access};
-use crate::transport::grpc::status;
+use crate::transport::grpc::{call, status};
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
@@ -71,21 +71,46 @@ where
                 }
                 GateFuture::Admitted { future: self.inner.call(request), deadline }
             }
-            Err(status) => GateFuture::Refused { status: Some(*status) },
+            Err(Refusal::Status(status)) => GateFuture::Refused { status: Some(*status) },
+            Err(Refusal::Permission { caller, method, permission }) => {
+                let call = call::describe(caller, method, request.headers(), request.extensions());
+                let ctx = Arc::clone(&self.ctx);
+                let note = async move {
+                    let status = match refusals::note_at_gate(&ctx, &call, permission).await {
+                        Ok(()) => status::not_permitted(permission),
+                        Err(error) => status::from_error(&error),
+                    };
+                    Ok(status.into_http())
+                };
+                GateFuture::Noted { note: Box::pin(note) }
+            }
         }
     }
 }
 
-/// Who is calling, or the status that ends the call.
-fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Box<Status>> {
-    let Some(rule) = rules::find(request.uri().path()) else { return Err(Box::new(status::not_built())) };
+/// Why a call ends at the gate.
+enum Refusal {
+    Status(Box<Status>),
+    /// The caller is known, and holds the method's permission nowhere: that is for the log.
+    Permission { caller: Caller, method: &'static str, permission: &'static str },
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
+/// Who is calling, or what ends the call.
+fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> {
+    let Some(rule) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
     if rule.access == Access::Public {
         return Ok(None);
     }
     if !ctx.is_ready() {
-        return Err(Box::new(status::from_error(&Error::NotReady)));
+        return Err(status::from_error(&Error::NotReady).into());
     }
-    let refuse = |why| Box::new(status::from_error(&Error::Unauthenticated(why)));
+    let refuse = |why| Refusal::from(status::from_error(&Error::Unauthenticated(why)));
     let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
@@ -95,13 +120,15 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Box<Statu
         return Err(refuse(Unauthenticated::CredentialExpired));
     }
     let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
-    let view = View::of(&snapshot, peer, now).map_err(|error| Box::new(status::from_error(&error)))?;
+    let view = View::of(&snapshot, peer, now).map_err(|error| status::from_error(&error))?;
+    let caller = Caller { peer, api_key: record.id };
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
-        return Err(Box::new(status::not_permitted(permissions.first().copied().unwrap_or_default())));
+        let permission = permissions.first().copied().unwrap_or_default();
+        return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
-    Ok(Some(Caller { peer, api_key: record.id }))
+    Ok(Some(caller))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -132,7 +159,6 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 pin_project! {
     /// The answer of a service, of the gate, or of the clock.
     #[project = Projected]
-    #[derive(Debug)]
     pub enum GateFuture<F> {
         Admitted {
             #[pin]
@@ -142,6 +168,9 @@ pin_project! {
         },
         Refused {
             status: Option<Status>,
+        },
+        Noted {
+            note: Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>,
         },
     }
 }
@@ -170,6 +199,13 @@ where
                 let status = status.take().unwrap_or_else(status::not_built);
                 Poll::Ready(Ok(status.into_http()))
             }
+            Projected::Noted { note } => note.as_mut().poll(context),
         }
+    }
+}
+
+impl<F> std::fmt::Debug for GateFuture<F> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("GateFuture")
     }
 }

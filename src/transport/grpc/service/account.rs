@@ -3,12 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use super::Services;
+use crate::domain::invalid::Invalid;
 use crate::application::accounts::delete::{Contents, DeleteAccount};
 use crate::application::accounts::ownership::{RequestTransfer, Transfer};
 use crate::application::accounts::place::MoveAccount;
 use crate::application::accounts::suspend::{Resume, Suspend};
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
-use crate::application::Error;
 use crate::domain::account::REASON_MAX;
 use crate::domain::text;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -62,14 +62,14 @@ impl AccountService for Services {
             request.parent_account, request.include_descendants, request.filter, request.order_by
         );
         let work = async {
-            let (mut wish, mask) = checked(|fields| {
+            let (wish, mask) = checked(|fields| {
                 let wish = account::list(fields, &request);
                 let mask = account::read_mask(fields, request.read_mask.as_ref());
-                Some((wish?, mask?))
+                let after = page::after(fields, &query, &request.page_token, |key| {
+                    account::cursor(key).ok_or(Invalid::Form { form: "a place in the list" })
+                });
+                Some((list::ListAccounts { after: after?, ..wish? }, mask?))
             })?;
-            if let Some(key) = page::key(&query, &request.page_token)? {
-                wish.after = Some(account::cursor(&key).ok_or(Error::PageToken)?);
-            }
             Ok((list::list(&self.ctx, &call, &wish).await?, mask))
         };
         answer(&self.ctx, &call, work, |(found, mask)| {
@@ -133,10 +133,7 @@ impl AccountService for Services {
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
     }
 
-    async fn delete_account(
-        &self,
-        request: Request<pb::DeleteAccountRequest>,
-    ) -> Reply<pb::DeleteAccountResponse> {
+    async fn delete_account(&self, request: Request<pb::DeleteAccountRequest>) -> Reply<pb::DeleteAccountResponse> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/DeleteAccount")?;
         let work = async {
             let wish = checked(|fields| {

@@ -21,16 +21,16 @@ impl AuditService for Services {
         let (call, request) = call::read(request, "/peerage.v1.AuditService/ListAuditEvents")?;
         let query = format!("audit events of {} from {}", request.account, request.start_seq);
         let work = async {
-            let (account, limit) = checked(|fields| {
+            let (account, limit, after) = checked(|fields| {
                 let account = fields.required("account", &request.account, convert::account_name);
                 if request.start_seq < 0 {
                     fields.refuse("start_seq", Invalid::OutOfRange { min: 0, max: i64::MAX });
                 }
                 let limit = fields.take("page_size", page::size(request.page_size));
-                Some((account?, limit?))
+                let seq = |seq: &str| seq.parse::<i64>().map_err(|_| Invalid::Form { form: "a number" });
+                let after = token::after(fields, &query, &request.page_token, seq);
+                Some((account?, limit?, after?))
             })?;
-            let after = token::key(&query, &request.page_token)?.map(|seq| seq.parse::<i64>()).transpose();
-            let after = after.map_err(|_| crate::application::Error::PageToken)?;
             let after_seq = after.unwrap_or_else(|| request.start_seq.saturating_sub(1));
             let list = audit::ListEvents { account, after_seq, limit: limit + 1 };
             Ok((audit::list(&self.ctx, &call, &list).await?, limit))

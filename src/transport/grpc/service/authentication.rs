@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::api_keys;
+use crate::domain::ids::ApiKeyId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::page as token;
@@ -35,14 +36,12 @@ impl AuthenticationService for Services {
         let (call, request) = call::read(request, "/peerage.v1.AuthenticationService/ListApiKeys")?;
         let query = format!("api keys of {}", request.peer);
         let work = async {
-            let (peer, limit) = checked(|fields| {
+            let (peer, limit, after) = checked(|fields| {
                 let peer = fields.required("peer", &request.peer, convert::peer_name);
                 let limit = fields.take("page_size", page::size(request.page_size));
-                Some((peer?, limit?))
+                let after = token::after(fields, &query, &request.page_token, ApiKeyId::parse);
+                Some((peer?, limit?, after?))
             })?;
-            let after = token::key(&query, &request.page_token)?;
-            let after = after.map(|id| crate::domain::ids::ApiKeyId::parse(&id)).transpose();
-            let after = after.map_err(|_| crate::application::Error::PageToken)?;
             // One more than asked for tells whether there is another page.
             let list = api_keys::ListApiKeys { peer, after, limit: limit + 1 };
             Ok((api_keys::list(&self.ctx, &call, &list).await?, limit))

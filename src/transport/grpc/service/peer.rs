@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::peers::{self, ChangeState, StateChange};
-use crate::application::{Call, Error};
+use crate::application::Call;
 use crate::domain::ids::PeerId;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, page, peer};
@@ -68,9 +68,11 @@ impl PeerService for Services {
             request.account, request.view, request.filter, request.show_deleted
         );
         let work = async {
-            let mut list = checked(|fields| peer::list(fields, &request))?;
-            let after = page::key(&query, &request.page_token)?.map(|id| PeerId::parse(&id)).transpose();
-            list.after = after.map_err(|_| Error::PageToken)?;
+            let list = checked(|fields| {
+                let list = peer::list(fields, &request);
+                let after = page::after(fields, &query, &request.page_token, PeerId::parse);
+                Some(peers::ListPeers { after: after?, ..list? })
+            })?;
             peers::list(&self.ctx, &call, &list).await
         };
         answer(&self.ctx, &call, work, |found| {

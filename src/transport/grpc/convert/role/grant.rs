@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::words;
+use super::{unbuilt, words};
 use crate::domain::account::{label_key, label_value};
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::Pattern;
@@ -81,9 +81,7 @@ fn seconds(age: &prost_types::Duration) -> Result<u32, Invalid> {
 
 fn condition(fields: &mut Fields, field: &str, condition: Option<&pb::Condition>) -> Option<Condition> {
     let Some(condition) = condition else { return Some(Condition::default()) };
-    fields.unsupported(format!("{field}.source_networks"), !condition.source_networks.is_empty());
-    fields.unsupported(format!("{field}.weekly_windows"), !condition.weekly_windows.is_empty());
-    fields.unsupported(format!("{field}.resource_attributes"), !condition.resource_attributes.is_empty());
+    unbuilt::refuse(fields, field, condition);
     let field = format!("{field}.account_labels");
     if condition.account_labels.len() > LABELS_MAX {
         fields.refuse(field, Invalid::TooMany { max: LABELS_MAX });

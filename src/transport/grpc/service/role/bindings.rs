@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::Answer;
 use crate::application::bindings::{self, read};
-use crate::application::{Ctx, Error};
+use crate::application::Ctx;
 use crate::domain::ids::BindingId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -45,13 +45,12 @@ pub(super) async fn list(
     let pb::ListRoleBindingsRequest { account, include_descendants, filter, .. } = &request;
     let query = format!("role bindings of {account} and below: {include_descendants} where {filter}");
     let work = async {
-        let mut list = checked(|fields| {
+        let list = checked(|fields| {
             let limit = fields.take("page_size", page::size(request.page_size));
+            let after = token::after(fields, &query, &request.page_token, BindingId::parse);
             let list = binding::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(list)
+            limit.and(Some(read::ListBindings { after: after?, ..list? }))
         })?;
-        let after = token::key(&query, &request.page_token)?.map(|id| BindingId::parse(&id)).transpose();
-        list.after = after.map_err(|_| Error::PageToken)?;
         read::list(ctx, &call, &list).await
     };
     answer(ctx, &call, work, |page| pb::ListRoleBindingsResponse {

@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::Answer;
 use crate::application::groups;
-use crate::application::{Ctx, Error};
+use crate::application::Ctx;
 use crate::domain::ids::GroupId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -41,13 +41,12 @@ pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>
     let pb::ListGroupsRequest { account, include_descendants, filter, .. } = &request;
     let query = format!("groups of {account} and below: {include_descendants} where {filter}");
     let work = async {
-        let mut list = checked(|fields| {
+        let list = checked(|fields| {
             let limit = fields.take("page_size", page::size(request.page_size));
+            let after = token::after(fields, &query, &request.page_token, GroupId::parse);
             let list = group::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(list)
+            limit.and(Some(groups::ListGroups { after: after?, ..list? }))
         })?;
-        let after = token::key(&query, &request.page_token)?.map(|id| GroupId::parse(&id)).transpose();
-        list.after = after.map_err(|_| Error::PageToken)?;
         groups::list(ctx, &call, &list).await
     };
     answer(ctx, &call, work, |page| pb::ListGroupsResponse {

@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::Answer;
 use crate::application::groups::members::{self, ListMembers};
-use crate::application::{Ctx, Error};
+use crate::application::Ctx;
 use crate::domain::ids::PeerId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -22,13 +22,12 @@ pub(super) async fn list(
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroupMembers")?;
     let query = format!("members of {}", request.group);
     let work = async {
-        let (group, limit) = checked(|fields| {
+        let (group, after, limit) = checked(|fields| {
             let group = fields.required("group", &request.group, convert::group_name);
+            let after = token::after(fields, &query, &request.page_token, PeerId::parse);
             let limit = fields.take("page_size", page::size(request.page_size));
-            Some((group?, limit?))
+            Some((group?, after?, limit?))
         })?;
-        let after = token::key(&query, &request.page_token)?.map(|id| PeerId::parse(&id)).transpose();
-        let after = after.map_err(|_| Error::PageToken)?;
         // One more than asked for tells whether there is another page.
         let list = ListMembers { group, after, limit: limit + 1 };
         Ok((members::list(ctx, &call, &list).await?, limit))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::permissions::{self, matrix as matrices};
-use crate::application::{Ctx, Error};
+use crate::application::permissions::{self, ListPermissions, matrix as matrices};
+use crate::application::Ctx;
 use crate::domain::page;
 use crate::domain::permission::PermissionName;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -22,13 +22,12 @@ pub(super) async fn list(
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListPermissions")?;
     let query = format!("permissions where {}", request.filter);
     let work = async {
-        let (mut list, limit) = checked(|fields| {
+        let (list, limit) = checked(|fields| {
             let limit = fields.take("page_size", page::size(request.page_size));
+            let after = token::after(fields, &query, &request.page_token, PermissionName::parse);
             let list = permission::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            Some((list?, limit?))
+            Some((ListPermissions { after: after?, ..list? }, limit?))
         })?;
-        let after = token::key(&query, &request.page_token)?.map(|name| PermissionName::parse(&name)).transpose();
-        list.after = after.map_err(|_| Error::PageToken)?;
         Ok((permissions::list(ctx, &call, &list)?, limit))
     };
     answer(ctx, &call, work, |(permissions, limit)| {

@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::Answer;
 use crate::application::roles::{self, ListRoles, edit};
-use crate::application::{Ctx, Error};
+use crate::application::Ctx;
 use crate::domain::ids::RoleId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -40,17 +40,17 @@ pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>)
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoles")?;
     let query = format!("roles of {} where {}", request.account, request.filter);
     let work = async {
-        let (account, filter, limit) = checked(|fields| {
+        let (list, limit) = checked(|fields| {
             let account = fields.required("account", &request.account, convert::account_name);
             fields.unsupported("order_by", !request.order_by.is_empty());
             fields.unsupported("read_mask", request.read_mask.is_some());
             let filter = role::filter(fields, &request.filter);
+            let after = token::after(fields, &query, &request.page_token, RoleId::parse);
             let limit = fields.take("page_size", page::size(request.page_size));
-            Some((account?, filter?, limit?))
+            let list = ListRoles { account: account?, filter: filter?, after: after?, limit: 0 };
+            Some((list, limit?))
         })?;
-        let after = token::key(&query, &request.page_token)?.map(|id| RoleId::parse(&id)).transpose();
-        let after = after.map_err(|_| Error::PageToken)?;
-        let list = ListRoles { account, filter, after, limit: usize::try_from(limit).unwrap_or(usize::MAX) };
+        let list = ListRoles { limit: usize::try_from(limit).unwrap_or(usize::MAX), ..list };
         Ok((roles::list(ctx, &call, &list).await?, limit))
     };
     answer(ctx, &call, work, |(roles, limit)| {

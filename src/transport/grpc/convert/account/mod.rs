@@ -1,14 +1,13 @@
-//! Accounts on the wire.
+//! Accounts on the wire: requests that make or change one, here; lists and answers beside.
+
+mod list;
+mod shown;
 
 use std::collections::BTreeMap;
 
-use prost_types::FieldMask;
-
-use super::{Fields, etag_to_pb, filter, mask, peer, time};
+use super::{Fields, mask, peer};
 use crate::application::accounts::create::{CreateAccount, FirstPeer};
-use crate::application::accounts::list::{AccountFilter, Cursor, ListAccounts, SortKey};
 use crate::application::accounts::update::{UpdateAccount, Wish};
-use crate::application::accounts::{AccountView, Detail};
 use crate::application::packs::Packs;
 use crate::application::peers::NewPeer;
 use crate::domain::account::{
@@ -19,19 +18,15 @@ use crate::domain::binding::JUSTIFICATION_MAX;
 use crate::domain::ids::{AccountId, is_pack};
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::PeerStatus;
+use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::domain::{page, text};
 use crate::transport::grpc::pb;
+
+pub use list::{cursor, cursor_key, list};
+pub use shown::{read_mask, to_pb};
 
 /// What can be changed of an account.
 const PATHS: &[&str] = &["title", "labels", "settings", "settings.partner_access", "settings.role_packs"];
-/// What can be asked for of an account.
-const FIELDS: &[&str] = &[
-    "name", "uid", "parent_account", "kind", "title", "labels", "effective_labels", "state", "suspension", "settings",
-    "effective_settings", "first_peer", "ownership_transfer", "create_time", "update_time", "etag", "update_revision",
-];
-/// The longest order, in characters.
-const ORDER_MAX: usize = 128;
 
 /// Reads a wish for an account.
 pub fn create(
@@ -69,7 +64,8 @@ pub fn create(
 
 fn first_peer(fields: &mut Fields, first: &pb::FirstPeer, account: &str, now: Timestamp) -> Option<FirstPeer> {
     let role = fields.optional("first_peer.role", &first.role, super::role_name);
-    let justification = fields.take("first_peer.justification", text::paragraph(&first.justification, JUSTIFICATION_MAX));
+    let justification =
+        fields.take("first_peer.justification", text::paragraph(&first.justification, JUSTIFICATION_MAX));
     let Some(message) = &first.peer else {
         fields.refuse("first_peer.peer", Invalid::Missing);
         return None;
@@ -253,224 +249,4 @@ pub fn suspension_scope(scope: i32) -> Result<SuspensionScope, Invalid> {
 pub fn reason(reason: &str) -> Result<String, Invalid> {
     let reason = text::paragraph(reason, REASON_MAX)?;
     if reason.is_empty() { Err(Invalid::Missing) } else { Ok(reason) }
-}
-
-/// Reads a list, all but its page token.
-pub fn list(fields: &mut Fields, request: &pb::ListAccountsRequest) -> Option<ListAccounts> {
-    let parent = fields.optional("parent_account", &request.parent_account, super::account_name);
-    let limit = fields.take("page_size", page::size(request.page_size));
-    let filter = list_filter(fields, &request.filter);
-    let order = fields.take("order_by", order(&request.order_by));
-    let (key, descending) = order?;
-    Some(ListAccounts {
-        parent: parent?,
-        descendants: request.include_descendants,
-        filter: filter?,
-        key,
-        descending,
-        after: None,
-        limit: usize::try_from(limit?).unwrap_or(usize::MAX),
-    })
-}
-
-fn list_filter(fields: &mut Fields, text: &str) -> Option<AccountFilter> {
-    let is_known = |field: &str| {
-        matches!(field, "kind" | "state" | "title")
-            || field.strip_prefix("labels.").is_some_and(|key| label_key(key).is_ok())
-    };
-    let filter = filter::filter_where(fields, text, is_known)?;
-    let kind = filter.read(fields, "kind", kind_word);
-    let is_suspended = filter.read(fields, "state", state_word);
-    let labels = filter.iter().filter_map(|(field, value)| {
-        field.strip_prefix("labels.").map(|key| (key.to_owned(), value.to_owned()))
-    });
-    Some(AccountFilter {
-        kind: kind?,
-        is_suspended: is_suspended?,
-        title: filter.get("title").map(ToOwned::to_owned),
-        labels: labels.collect(),
-    })
-}
-
-fn kind_word(word: &str) -> Result<AccountKind, Invalid> {
-    match word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word) {
-        "PLATFORM" => Ok(AccountKind::Platform),
-        "PARTNER" => Ok(AccountKind::Partner),
-        "CUSTOMER" => Ok(AccountKind::Customer),
-        "DEPARTMENT" => Ok(AccountKind::Department),
-        _ => Err(Invalid::Unknown { choices: "PLATFORM, PARTNER, CUSTOMER, DEPARTMENT" }),
-    }
-}
-
-fn state_word(word: &str) -> Result<bool, Invalid> {
-    match word.strip_prefix("ACCOUNT_STATE_").unwrap_or(word) {
-        "ACTIVE" => Ok(false),
-        "SUSPENDED" => Ok(true),
-        _ => Err(Invalid::Unknown { choices: "ACTIVE, SUSPENDED" }),
-    }
-}
-
-fn order(text: &str) -> Result<(SortKey, bool), Invalid> {
-    if text.len() > ORDER_MAX {
-        return Err(Invalid::TooLong { max: ORDER_MAX });
-    }
-    let mut words = text.split_whitespace();
-    let key = match words.next() {
-        None | Some("name") => SortKey::Id,
-        Some("title") => SortKey::Title,
-        Some("create_time") => SortKey::CreateTime,
-        Some("update_time") => SortKey::UpdateTime,
-        Some(_) => return Err(Invalid::Unknown { choices: "name, title, create_time, update_time" }),
-    };
-    match (words.next(), words.next()) {
-        (None, None) => Ok((key, false)),
-        (Some("desc"), None) => Ok((key, true)),
-        _ => Err(Invalid::Form { form: "`field` or `field desc`" }),
-    }
-}
-
-/// Writes a place in a list.
-#[must_use]
-pub fn cursor_key(cursor: &Cursor) -> String {
-    match cursor.time {
-        Some(time) => format!("{}/{}", cursor.id, time.as_micros()),
-        None => cursor.id.to_string(),
-    }
-}
-
-/// Reads a place in a list.
-#[must_use]
-pub fn cursor(key: &str) -> Option<Cursor> {
-    let (id, time) = match key.split_once('/') {
-        Some((id, micros)) => (id, Some(Timestamp::from_micros(micros.parse().ok()?))),
-        None => (key, None),
-    };
-    Some(Cursor { id: AccountId::parse(id).ok()?, time })
-}
-
-/// Reads the fields that a caller asks for; `None` within stands for all.
-#[expect(clippy::option_option, reason = "the outer one says whether the mask could be read")]
-pub fn read_mask(fields: &mut Fields, wanted: Option<&FieldMask>) -> Option<Option<Vec<String>>> {
-    let paths = wanted.map(|mask| mask.paths.as_slice()).unwrap_or_default();
-    if paths.len() > mask::PATHS_MAX {
-        fields.refuse("read_mask", Invalid::TooMany { max: mask::PATHS_MAX });
-        return None;
-    }
-    if paths.is_empty() || paths == ["*"] {
-        return Some(None);
-    }
-    if paths.iter().any(|path| !FIELDS.contains(&path.as_str())) {
-        fields.refuse("read_mask", Invalid::Unknown { choices: "the fields of an account" });
-        return None;
-    }
-    Some(Some(paths.to_vec()))
-}
-
-/// Writes an account as far as the caller sees it, and of that the fields asked for.
-#[must_use]
-pub fn to_pb(shown: &AccountView, mask: Option<&[String]>) -> pb::Account {
-    let all = match shown.detail {
-        Detail::Full => full(shown),
-        Detail::Outside => outside(shown),
-    };
-    let Some(mask) = mask else { return all };
-    let mut masked = pb::Account::default();
-    for path in mask {
-        match path.as_str() {
-            "name" => masked.name.clone_from(&all.name),
-            "uid" => masked.uid.clone_from(&all.uid),
-            "parent_account" => masked.parent_account.clone_from(&all.parent_account),
-            "kind" => masked.kind = all.kind,
-            "title" => masked.title.clone_from(&all.title),
-            "labels" => masked.labels.clone_from(&all.labels),
-            "effective_labels" => masked.effective_labels.clone_from(&all.effective_labels),
-            "state" => masked.state = all.state,
-            "suspension" => masked.suspension.clone_from(&all.suspension),
-            "settings" => masked.settings.clone_from(&all.settings),
-            "effective_settings" => masked.effective_settings.clone_from(&all.effective_settings),
-            "first_peer" => masked.first_peer.clone_from(&all.first_peer),
-            "ownership_transfer" => masked.ownership_transfer.clone_from(&all.ownership_transfer),
-            "create_time" => masked.create_time = all.create_time,
-            "update_time" => masked.update_time = all.update_time,
-            "etag" => masked.etag.clone_from(&all.etag),
-            "update_revision" => masked.update_revision = all.update_revision,
-            // Read masks hold known fields only.
-            _ => {}
-        }
-    }
-    masked
-}
-
-fn outside(shown: &AccountView) -> pb::Account {
-    let account = &shown.account;
-    let state = if shown.suspension.is_some() { pb::AccountState::Suspended } else { pb::AccountState::Active };
-    pb::Account {
-        name: format!("accounts/{}", account.id),
-        uid: account.id.to_string(),
-        // Who sees an account from outside sees it from its parent.
-        parent_account: account.parent.as_ref().map(|parent| format!("accounts/{parent}")).unwrap_or_default(),
-        kind: kind_to_pb(account.kind).into(),
-        title: account.title.clone(),
-        state: state.into(),
-        ..pb::Account::default()
-    }
-}
-
-fn full(shown: &AccountView) -> pb::Account {
-    let account = &shown.account;
-    let suspension = shown.suspension.as_ref().map(|found| pb::Suspension {
-        scope: match found.suspension.scope {
-            SuspensionScope::Subtree => pb::SuspensionScope::Subtree,
-            SuspensionScope::OwnPeers => pb::SuspensionScope::OwnPeers,
-        }
-        .into(),
-        reason: found.suspension.reason.clone(),
-        suspend_time: Some(time(found.suspension.suspend_time)),
-        inherited: found.source != account.id,
-        source_account: format!("accounts/{}", found.source),
-    });
-    let ownership_transfer = account.ownership_request.as_ref().map(|request| pb::OwnershipTransfer {
-        new_owner: format!("peers/{}", request.new_owner),
-        requester: format!("peers/{}", request.requester),
-        reason: request.reason.clone(),
-        request_time: Some(time(request.request_time)),
-    });
-    pb::Account {
-        labels: account.labels.clone().into_iter().collect(),
-        effective_labels: shown.effective_labels.clone().into_iter().collect(),
-        suspension,
-        settings: Some(settings_to_pb(&account.settings)),
-        effective_settings: Some(settings_to_pb(&shown.effective_settings)),
-        first_peer: account.first_peer.map(|peer| format!("peers/{peer}")).unwrap_or_default(),
-        ownership_transfer,
-        create_time: Some(time(account.create_time)),
-        update_time: Some(time(account.update_time)),
-        etag: etag_to_pb(account.version),
-        update_revision: account.update_revision,
-        ..outside(shown)
-    }
-}
-
-const fn kind_to_pb(kind: AccountKind) -> pb::AccountKind {
-    match kind {
-        AccountKind::Platform => pb::AccountKind::Platform,
-        AccountKind::Partner => pb::AccountKind::Partner,
-        AccountKind::Customer => pb::AccountKind::Customer,
-        AccountKind::Department => pb::AccountKind::Department,
-    }
-}
-
-fn settings_to_pb(settings: &Settings) -> pb::AccountSettings {
-    let mode = match settings.partner_access {
-        None => pb::PartnerAccessMode::Unspecified,
-        Some(PartnerAccess::Allowed) => pb::PartnerAccessMode::Allowed,
-        Some(PartnerAccess::SessionOnly) => pb::PartnerAccessMode::SessionOnly,
-        Some(PartnerAccess::ByApproval) => pb::PartnerAccessMode::ByApproval,
-        Some(PartnerAccess::Blocked) => pb::PartnerAccessMode::Blocked,
-    };
-    pb::AccountSettings {
-        partner_access: mode.into(),
-        role_packs: settings.role_packs.clone().unwrap_or_default(),
-        ..pb::AccountSettings::default()
-    }
 }

@@ -1,0 +1,135 @@
+//! Deletion: of what is empty, and of everything below.
+
+use tonic::Code;
+
+use super::{ADMIN, USER, custom_role, delete, first_peer, get, owned_partner};
+use crate::support::{Server, reason};
+use peerage::transport::grpc::pb;
+
+#[tokio::test]
+async fn only_what_is_empty_goes_without_a_cascade() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let department = server.department("sales", &customer).await;
+    let status = delete(&operator, &customer, false).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_EMPTY"));
+    // Others' bindings on an account are no contents of it.
+    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    delete(&operator, &department, false).await.unwrap();
+    delete(&operator, &customer, false).await.unwrap();
+    assert_eq!(user.client.ask(&user.name, "devices.view", &customer).await.unwrap().decision(), pb::Decision::Deny);
+    let status = delete(&operator, &msp, false).await.unwrap_err();
+    assert_eq!(reason(&status), "ACCOUNT_NOT_EMPTY");
+    let status = delete(&operator, "accounts/platform", true).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_IS_ROOT"));
+}
+
+#[tokio::test]
+async fn a_cascade_takes_everything_below() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let (msp, owner) = owned_partner(&server, "msp", "john").await;
+    let (other, _) = owned_partner(&server, "other", "jane").await;
+    let customer = server.customer("contoso", &msp).await;
+    let department = server.department("sales", &customer).await;
+    let mike = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    let abroad = server.person_on(&other, "abroad", USER, &[customer.as_str()]).await;
+    let role = custom_role(&server, &msp, "Viewer", &["devices.view"]).await;
+    server.bind(&mike.name, &role, &department).await;
+    let group = pb::Group { account: customer.clone(), title: "Support".to_owned(), ..pb::Group::default() };
+    let request = pb::CreateGroupRequest { group: Some(group), ..pb::CreateGroupRequest::default() };
+    let group = operator.roles().create_group(request).await.unwrap().into_inner().name;
+    let member =
+        pb::GroupMember { peer: mike.name.clone(), mode: pb::BindingMode::Active.into(), ..pb::GroupMember::default() };
+    let request = pb::AddGroupMemberRequest {
+        group: group.clone(),
+        member: Some(member),
+        ..pb::AddGroupMemberRequest::default()
+    };
+    operator.roles().add_group_member(request).await.unwrap();
+
+    let revision = delete(&operator, &msp, true).await.unwrap();
+    assert!(revision > 0);
+    for name in [&msp, &customer, &department] {
+        assert_eq!(get(&operator, name).await.unwrap_err().code(), Code::NotFound, "{name}");
+    }
+    for key in [&owner, &mike] {
+        let status = get(&key.client, &msp).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CREDENTIAL_INVALID"));
+        let decision = operator.ask(&key.name, "accounts.view", &other).await.unwrap();
+        assert_eq!(decision.reason(), pb::DecisionReason::SubjectUnknown);
+    }
+    let request = pb::GetRoleRequest { name: role, read_mask: None };
+    assert_eq!(operator.roles().get_role(request).await.unwrap_err().code(), Code::NotFound);
+    let request = pb::GetGroupRequest { name: group, read_mask: None };
+    assert_eq!(operator.roles().get_group(request).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        abroad.client.ask("peers/me", "devices.view", &department).await.unwrap().decision(),
+        pb::Decision::Deny
+    );
+    // The user names stay reserved for a while.
+    let new = super::account("accounts/platform", pb::AccountKind::Partner);
+    let request = pb::CreateAccountRequest {
+        first_peer: first_peer("Mike", ADMIN),
+        template: "msp-panel".to_owned(),
+        ..super::creation("next", new)
+    };
+    let status = operator.accounts().create_account(request).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USER_NAME_TAKEN"));
+}
+
+#[tokio::test]
+async fn the_log_of_a_deleted_account_stays() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    delete(&operator, &customer, false).await.unwrap();
+    let request = pb::ListAuditEventsRequest { account: msp, ..pb::ListAuditEventsRequest::default() };
+    let events = operator.audit().list_audit_events(request).await.unwrap().into_inner().audit_events;
+    let actions: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["accounts.create", "accounts.create", "accounts.delete"]);
+}
+
+#[tokio::test]
+async fn a_restart_reads_what_is_left_after_a_cascade() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let (msp, _) = owned_partner(&server, "msp", "john").await;
+    delete(&operator, &msp, true).await.unwrap();
+    let ctx = server.running().ctx();
+    let mut compiler = peerage::decision::compile::Compiler::new().unwrap();
+    let loaded = peerage::application::refresh::load(&ctx.store, ctx.clock.now(), &mut compiler).await.unwrap();
+    assert_eq!(loaded.revision(), ctx.snapshot().revision());
+    assert!(loaded.find_account("msp").is_none());
+}
+
+#[tokio::test]
+async fn an_owner_goes_with_the_account_below() {
+    let server = Server::start().await;
+    let (msp, owner) = owned_partner(&server, "msp", "john").await;
+    let new = super::account(&msp, pb::AccountKind::Partner);
+    let request = pb::CreateAccountRequest { first_peer: first_peer("jane", ""), ..super::creation("reseller", new) };
+    let reseller = server.operator().accounts().create_account(request).await.unwrap().into_inner();
+    // Nobody but the operator deletes an owner by itself.
+    let request = pb::DeletePeerRequest { name: reseller.first_peer.clone(), ..pb::DeletePeerRequest::default() };
+    let status = owner.client.peers().delete_peer(request.clone()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
+    delete(&owner.client, &reseller.name, true).await.unwrap();
+    assert_eq!(owner.client.peers().delete_peer(request).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn deleting_is_judged_on_the_parent() {
+    let server = Server::start().await;
+    let (msp, owner) = owned_partner(&server, "msp", "john").await;
+    let customer = server.customer("contoso", &msp).await;
+    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    assert_eq!(delete(&user.client, &customer, true).await.unwrap_err().code(), Code::PermissionDenied);
+    // The owner of an account does not delete it, whose parent is not the owner's.
+    let status = delete(&owner.client, &msp, true).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
+    assert!(delete(&owner.client, &customer, true).await.is_ok());
+}

@@ -1,0 +1,171 @@
+//! The commands that are clients, as a person at a terminal or a script runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use peerage::transport::grpc::pb;
+
+use crate::support::Server;
+
+/// Runs the program as a client of a server, with the operator's key in a file.
+async fn run(server: &Server, folder: &Path, arguments: &[&str]) -> Output {
+    let key = folder.join("operator.key");
+    std::fs::write(&key, server.operator_key()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEERAGE_")) {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(folder)
+        .args(arguments)
+        .env("PEERAGE_ADDRESS", server.address())
+        .env("PEERAGE_API_KEY_FILE", key);
+    // The server lives in this runtime, so waiting for the command must not hold it up.
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn revision(server: &Server) -> i64 {
+    server.decide("peers/me", "accounts.view", "accounts/platform").await.revision
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apply_makes_a_world_once_and_twice_changes_nothing() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/demo/world.yaml");
+    let world = world.to_str().unwrap();
+
+    let before = revision(&server).await;
+    let dry = run(&server, folder.path(), &["apply", "-f", world, "--dry-run"]).await;
+    assert!(dry.status.success(), "{}", said(&dry));
+    assert!(told(&dry).contains("+ account contoso-msp"), "{}", told(&dry));
+    assert_eq!(revision(&server).await, before, "a dry run changes nothing");
+
+    let first = run(&server, folder.path(), &["apply", "-f", world]).await;
+    assert!(first.status.success(), "{}", said(&first));
+    let after = revision(&server).await;
+    assert!(after > before + 500);
+    assert!(server.may("peers/@emily@contosomsp.com", "users.reset_password", "accounts/contoso-corp").await);
+
+    let second = run(&server, folder.path(), &["apply", "-f", world]).await;
+    assert!(second.status.success(), "{}", said(&second));
+    assert_eq!(revision(&server).await, after, "applying twice changes nothing: {}", told(&second));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_file_names_every_bad_line_and_changes_nothing() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let file = "accounts:\n\
+        - { id: Contoso, kind: PARTNER, parent: platform, title: Contoso }\n\
+        - { id: good-msp, kind: PARTNER, parent: platform, title: Good }\n\
+        - { id: other, kind: CLIENT, parent: good-msp, title: Other }\n\
+        peers:\n\
+        - { user_name: \"two words\", home: good-msp, role: core.auditor }\n\
+        - { user_name: someone, home: nowhere-at-all, role: core.auditor }\n\
+        colors: []\n";
+    std::fs::write(folder.path().join("wrong.yaml"), file).unwrap();
+    let before = revision(&server).await;
+    let output = run(&server, folder.path(), &["apply", "-f", "wrong.yaml"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    for line in [2, 4, 6, 7, 8] {
+        assert!(said(&output).contains(&format!("wrong.yaml:{line}:")), "line {line}: {}", said(&output));
+    }
+    assert!(!said(&output).contains("wrong.yaml:3:"), "{}", said(&output));
+    assert_eq!(revision(&server).await, before);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_in_the_middle_stops_and_a_rerun_goes_on() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    // The second peer's user name is taken by somebody homed elsewhere, which only the server can know
+    // to be a deleted one's.
+    let msp = server.partner("other-msp", &["mspcontrol"]).await;
+    let taken = server.person(&msp, "taken", "roles/mspcontrol.help_desk").await;
+    let delete = pb::DeletePeerRequest { name: taken.name.clone(), ..Default::default() };
+    server.operator().peers().delete_peer(delete).await.unwrap();
+    let file = |name: &str| {
+        format!(
+            "accounts:\n\
+             - {{ id: new-msp, kind: PARTNER, parent: platform, title: New, settings: {{ role_packs: [mspcontrol] }} }}\n\
+             peers:\n\
+             - {{ user_name: first, home: new-msp, role: mspcontrol.help_desk, access: all }}\n\
+             - {{ user_name: {name}, home: new-msp, role: mspcontrol.help_desk, access: all }}\n\
+             - {{ user_name: third, home: new-msp, role: mspcontrol.help_desk, access: all }}\n"
+        )
+    };
+    std::fs::write(folder.path().join("world.yaml"), file("taken")).unwrap();
+    let stopped = run(&server, folder.path(), &["apply", "-f", "world.yaml"]).await;
+    assert_eq!(stopped.status.code(), Some(1), "{}{}", told(&stopped), said(&stopped));
+    assert!(said(&stopped).contains("USER_NAME_TAKEN"), "{}", said(&stopped));
+    assert!(server.may("peers/@first", "peers.unlock", "accounts/new-msp").await, "what came before is done");
+
+    std::fs::write(folder.path().join("world.yaml"), file("second")).unwrap();
+    let on = run(&server, folder.path(), &["apply", "-f", "world.yaml"]).await;
+    assert!(on.status.success(), "{}", said(&on));
+    for name in ["peers/@first", "peers/@second", "peers/@third"] {
+        assert!(server.may(name, "peers.unlock", "accounts/new-msp").await, "{name}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authorize_tells_scripts_by_its_exit_code() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    let contoso = server.customer("contoso", &msp).await;
+    server.person_on(&msp, "emily@contosomsp.com", "roles/opspilot365.technician", &[&contoso]).await;
+    for (permission, account, code) in [
+        ("users.view", "contoso", 0),
+        ("licenses.order", "contoso", 1),
+        ("billing.manage", "contoso", 1),
+        ("no.such", "contoso", 2),
+        ("users.view", "nowhere", 2),
+    ] {
+        let arguments = ["authorize", "emily@contosomsp.com", permission, account];
+        let output = run(&server, folder.path(), &arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{permission} {account}: {}{}", told(&output), said(&output));
+    }
+    let json = run(&server, folder.path(), &["authorize", "emily@contosomsp.com", "users.view", "contoso", "-o", "json"]).await;
+    let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(value["decision"], "DECISION_ALLOW");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_tables_for_people_and_json_for_scripts() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let create = run(
+        &server,
+        folder.path(),
+        &["accounts", "create", "contoso-msp", "--kind", "partner", "--parent", "platform", "--title", "Contoso MSP"],
+    )
+    .await;
+    assert!(create.status.success(), "{}", said(&create));
+    let table = run(&server, folder.path(), &["accounts", "list"]).await;
+    assert!(told(&table).contains("contoso-msp") && told(&table).contains("Contoso MSP"), "{}", told(&table));
+    for arguments in [
+        &["accounts", "list", "-o", "json"][..],
+        &["peers", "list", "--account", "platform", "-o", "json"],
+        &["roles", "list", "-o", "json"],
+        &["roles", "permissions", "-o", "json"],
+        &["keys", "list", "-o", "json"],
+    ] {
+        let output = run(&server, folder.path(), arguments).await;
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(!value.as_array().unwrap().is_empty(), "{arguments:?}");
+    }
+    let unknown = run(&server, folder.path(), &["accounts", "get", "nowhere"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(said(&unknown).contains("RESOURCE_NOT_FOUND"), "{}", said(&unknown));
+    server.stop().await;
+}

@@ -1,0 +1,282 @@
+//! The rules nobody may bend, tried through every method about peers.
+
+use peerage::transport::grpc::pb;
+use tonic::Code;
+
+use super::*;
+use crate::support::{Client, Server, TestPeer, bad_fields};
+
+/// A partner with two administrators and one who may do anything with peers and nothing else.
+struct World {
+    server: Server,
+    partner: String,
+    first: TestPeer,
+    second: TestPeer,
+    keeper: TestPeer,
+    weak: String,
+}
+
+async fn world() -> World {
+    let server = Server::start().await;
+    let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let first = server.person(&partner, "first", ADMINISTRATOR).await;
+    let second = server.person(&partner, "second", ADMINISTRATOR).await;
+    let grants = ["peers.*", "accounts.view", "roles.view", "role_bindings.create"];
+    let weak = role(&server, &partner, "Peer keeper", &grants).await;
+    let keeper = server.person(&partner, "keeper", &weak).await;
+    World { server, partner, first, second, keeper, weak }
+}
+
+#[tokio::test]
+async fn nobody_creates_a_peer_above_themselves() {
+    let World { server, partner, keeper, weak, .. } = world().await;
+    let customer = server.customer("fabrikam", &partner).await;
+    for places in [&[][..], &[customer.as_str()], &[partner.as_str(), customer.as_str()]] {
+        let mut request = wish(&partner, "puppet", ADMINISTRATOR);
+        if !places.is_empty() {
+            request = on(places, request);
+        }
+        assert_eq!(why(create(&keeper.client, request).await), escalation(), "{places:?}");
+    }
+    assert_eq!(why(create(&keeper.client, wish("accounts/platform", "puppet", "roles/core.operator")).await), hidden());
+    assert_eq!(why(get(&server.operator(), "peers/@puppet").await), hidden());
+    create(&keeper.client, wish(&partner, "equal", &weak)).await.unwrap();
+
+    // Who may make peers but bind no role makes none.
+    let half = role(&server, &partner, "Half", &["peers.create", "accounts.view"]).await;
+    let half_peer = server.person(&partner, "half", &half).await;
+    let refused = why(create(&half_peer.client, wish(&partner, "puppet", &half)).await);
+    assert_eq!(refused, is(Code::PermissionDenied, "PERMISSION_DENIED"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_redirects_the_mail_of_a_stronger_peer() {
+    let World { server, partner, first, second, keeper, .. } = world().await;
+    let mine = pb::Peer {
+        email: "attacker@example.org".into(),
+        secondary_email: "attacker@example.org".into(),
+        two_factor_provider: pb::TwoFactorProvider::Email.into(),
+        require_external_login: true,
+        company_name: "Contoso".into(),
+        ..pb::Peer::default()
+    };
+    let paths = ["email", "secondary_email", "two_factor_provider", "require_external_login"];
+    for path in paths.iter().chain(&["*"]) {
+        let peer = pb::Peer { name: first.name.clone(), user_name: "first".into(), ..mine.clone() };
+        assert_eq!(why(update(&keeper.client, peer, &[path]).await), escalation(), "{path}");
+    }
+    assert_eq!(get(&server.operator(), &first.name).await.unwrap().email, "");
+    // What leads nobody into the peer is free, equals may, and so may everyone about themselves.
+    update(&keeper.client, pb::Peer { name: first.name.clone(), ..mine.clone() }, &["company_name"]).await.unwrap();
+    update(&second.client, pb::Peer { name: first.name.clone(), ..mine.clone() }, &paths).await.unwrap();
+    update(&keeper.client, pb::Peer { name: keeper.name.clone(), ..mine.clone() }, &paths).await.unwrap();
+
+    // Until a peer's first key, whoever may invite it may correct its addresses, and no more.
+    let fresh = create(&server.operator(), wish(&partner, "fresh", ADMINISTRATOR)).await.unwrap();
+    let corrected = pb::Peer { name: fresh.name.clone(), ..mine.clone() };
+    update(&keeper.client, corrected.clone(), &["email"]).await.unwrap();
+    assert_eq!(why(update(&keeper.client, corrected.clone(), &["two_factor_provider"]).await), escalation());
+    let updater = role(&server, &partner, "Updater", &["peers.view", "peers.update"]).await;
+    let updater = server.person(&partner, "updater", &updater).await;
+    assert_eq!(why(update(&updater.client, corrected.clone(), &["secondary_email"]).await), escalation());
+    server.key_of(&fresh.name).await;
+    assert_eq!(why(update(&keeper.client, corrected, &["secondary_email"]).await), escalation());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_restores_a_stronger_peer() {
+    let World { server, first, second, keeper, .. } = world().await;
+    delete(&second.client, &first.name).await.unwrap();
+    assert_eq!(why(undelete(&keeper.client, &first.name).await), escalation());
+    undelete(&second.client, &first.name).await.unwrap();
+    assert_eq!(why(enable(&keeper.client, &first.name).await), escalation());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_enables_a_stronger_peer() {
+    let World { server, first, second, keeper, .. } = world().await;
+    disable(&second.client, &first.name).await.unwrap();
+    assert_eq!(why(enable(&keeper.client, &first.name).await), escalation());
+    assert_eq!(get(&second.client, &first.name).await.unwrap().state(), pb::PeerState::Disabled);
+    enable(&second.client, &first.name).await.unwrap();
+    // Nor lets it run on.
+    let until = pb::Peer { name: keeper.name.clone(), expire_time: Some(server.time(60)), ..Default::default() };
+    update(&second.client, until, &["expire_time"]).await.unwrap();
+    let strong = pb::Peer { name: first.name.clone(), expire_time: Some(server.time(60)), ..Default::default() };
+    update(&second.client, strong.clone(), &["expire_time"]).await.unwrap();
+    update(&keeper.client, strong, &["expire_time"]).await.unwrap();
+    let longer = pb::Peer { name: first.name.clone(), expire_time: Some(server.time(61)), ..Default::default() };
+    assert_eq!(why(update(&keeper.client, longer, &["expire_time"]).await), escalation());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_stops_a_stronger_peer() {
+    let World { server, first, second, keeper, .. } = world().await;
+    assert_eq!(why(disable(&keeper.client, &first.name).await), escalation());
+    assert_eq!(why(delete(&keeper.client, &first.name).await), escalation());
+    assert!(lets_in(&first.client).await);
+    disable(&second.client, &first.name).await.unwrap();
+    delete(&keeper.client, &keeper.name).await.unwrap();
+    assert!(!lets_in(&keeper.client).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    let World { server, first, second, .. } = world().await;
+    let operator = server.operator();
+    disable(&operator, &second.name).await.unwrap();
+    let last = state("LAST_ADMINISTRATOR");
+    for client in [&operator, &first.client] {
+        assert_eq!(why(disable(client, &first.name).await), last);
+        assert_eq!(why(delete(client, &first.name).await), last);
+        for seconds in [-60, 60] {
+            let ending =
+                pb::Peer { name: first.name.clone(), expire_time: Some(server.time(seconds)), ..Default::default() };
+            assert_eq!(why(update(client, ending, &["expire_time"]).await), last);
+        }
+    }
+    assert!(lets_in(&first.client).await);
+    enable(&operator, &second.name).await.unwrap();
+    delete(&operator, &first.name).await.unwrap();
+    assert_eq!(why(delete(&operator, &second.name).await), last);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_operator_stops_an_owner() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let account = pb::Account {
+        parent_account: "accounts/platform".into(),
+        kind: pb::AccountKind::Partner.into(),
+        title: "Contoso MSP".into(),
+        settings: Some(pb::AccountSettings { role_packs: vec!["msp-panel".into()], ..Default::default() }),
+        ..pb::Account::default()
+    };
+    let owner = pb::Peer { user_name: "owner".into(), kind: pb::PeerKind::Person.into(), ..Default::default() };
+    let request = pb::CreateAccountRequest {
+        account_id: "contoso-msp".into(),
+        account: Some(account),
+        first_peer: Some(pb::FirstPeer { peer: Some(owner), ..Default::default() }),
+        ..pb::CreateAccountRequest::default()
+    };
+    let partner = operator.accounts().create_account(request).await.unwrap().into_inner().name;
+    let owner = get(&operator, "peers/@owner").await.unwrap();
+    let admin = server.person(&partner, "admin", "roles/msp-panel.msp_admin").await;
+    let protected = is(Code::PermissionDenied, "OWNER_PROTECTED");
+    assert_eq!(why(disable(&admin.client, &owner.name).await), protected);
+    assert_eq!(why(delete(&admin.client, &owner.name).await), protected);
+    let ending = pb::Peer { name: owner.name.clone(), expire_time: Some(server.time(1)), ..Default::default() };
+    assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
+    assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
+    // Nor does the owner's role come with a new peer.
+    let second = wish(&partner, "second", "roles/msp-panel.owner");
+    assert_eq!(why(create(&operator, second).await), state("ROLE_UNASSIGNABLE"));
+    disable(&operator, &owner.name).await.unwrap();
+    server.stop().await;
+}
+
+/// Everything that a client could try to change of a peer, with what it is told.
+async fn all_changes(client: &Client, name: &str) -> Vec<(Code, String)> {
+    let stale = pb::DeletePeerRequest { name: name.to_owned(), etag: "1".into(), ..Default::default() };
+    let changed = pb::Peer { name: name.to_owned(), fax: "+41 44 123 45 68".into(), ..Default::default() };
+    vec![
+        why(update(client, changed, &["fax"]).await),
+        why(delete(client, name).await),
+        why(client.peers().delete_peer(stale).await),
+        why(undelete(client, name).await),
+        why(enable(client, name).await),
+        why(disable(client, name).await),
+    ]
+}
+
+#[tokio::test]
+async fn other_tenants_are_not_there() {
+    let World { server, first: admin, partner, .. } = world().await;
+    let other = server.partner("fabrikam-msp", &["mspcontrol"]).await;
+    let theirs = server.person(&other, "theirs", ADMINISTRATOR).await;
+    let deleted = create(&server.operator(), wish(&other, "deleted", READ_ONLY)).await.unwrap();
+    delete(&server.operator(), &deleted.name).await.unwrap();
+    let missing = "peers/0193a7b2-0000-7000-8000-000000000000";
+    let expected = all_changes(&admin.client, missing).await;
+    assert!(expected.iter().all(|told| *told == hidden()));
+    for name in
+        [theirs.name.as_str(), "peers/@theirs", "peers/@operator", "peers/@nobody", &deleted.name, "peers/@deleted"]
+    {
+        assert_eq!(why(get(&admin.client, name).await), hidden(), "{name}");
+        assert_eq!(all_changes(&admin.client, name).await, expected, "{name}");
+    }
+    for account in [other.as_str(), "accounts/platform", "accounts/nowhere"] {
+        let request = pb::ListPeersRequest { account: account.to_owned(), ..Default::default() };
+        assert_eq!(why(admin.client.peers().list_peers(request).await), hidden(), "{account}");
+        assert_eq!(why(create(&admin.client, wish(account, "new", READ_ONLY)).await), hidden(), "{account}");
+        let spread = on(&[&partner, account], wish(&partner, "new", READ_ONLY));
+        assert_eq!(why(create(&admin.client, spread).await), hidden(), "{account}");
+    }
+    for person in [theirs.name.as_str(), "peers/@theirs", missing] {
+        let mut request = wish(&partner, "new", READ_ONLY);
+        request.peer.as_mut().unwrap().person = person.to_owned();
+        assert_eq!(why(create(&admin.client, request).await), hidden(), "{person}");
+    }
+    // A taken user name is the one thing that shows, and only that.
+    let status = create(&admin.client, wish(&partner, "theirs", READ_ONLY)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USER_NAME_TAKEN"));
+    assert!(!format!("{status:?}").contains(theirs.name.trim_start_matches("peers/")));
+    assert!(bad_fields(&status).is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn peers_of_the_partner_show_their_name_kind_and_home_to_a_customer() {
+    let World { server, partner, first, keeper, .. } = world().await;
+    let operator = server.operator();
+    let customer = server.customer("fabrikam", &partner).await;
+    let elsewhere = server.customer("northwind", &partner).await;
+    let admin = server.person(&customer, "their-admin", "roles/mspcontrol.customer_admin_peer").await;
+    let far = server.person_on(&partner, "far", READ_ONLY, &[&elsewhere]).await;
+
+    let shown = get(&admin.client, &first.name).await.unwrap();
+    let expected = pb::Peer {
+        name: first.name.clone(),
+        kind: pb::PeerKind::Person.into(),
+        home_account: partner.clone(),
+        ..pb::Peer::default()
+    };
+    assert_eq!(shown, expected);
+    assert_eq!(why(get(&admin.client, "peers/@first").await), hidden(), "a user name was told");
+    assert_eq!(why(get(&admin.client, &far.name).await), hidden());
+    assert_eq!(all_changes(&admin.client, &first.name).await, vec![hidden(); 6]);
+
+    let list = async |view: pb::PeerListView, filter: &str, show_deleted: bool| {
+        let request = pb::ListPeersRequest {
+            account: customer.clone(),
+            view: view.into(),
+            filter: filter.to_owned(),
+            show_deleted,
+            ..Default::default()
+        };
+        admin.client.peers().list_peers(request).await.unwrap().into_inner().peers
+    };
+    let names = |peers: &[pb::Peer]| peers.iter().map(|peer| peer.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&list(pb::PeerListView::HomeSubtree, "", false).await), [admin.name.clone()]);
+    let with_access = list(pb::PeerListView::WithAccess, "", false).await;
+    assert!(with_access.contains(&expected));
+    assert!(
+        with_access.iter().all(|peer| peer.name == admin.name || peer.user_name.is_empty() && peer.etag.is_empty())
+    );
+    assert!(!names(&with_access).contains(&far.name));
+    // A filter on what is not shown tells nothing.
+    assert_eq!(names(&list(pb::PeerListView::WithAccess, "state = ENABLED", false).await), [admin.name.clone()]);
+    assert!(names(&list(pb::PeerListView::WithAccess, "kind = PERSON", false).await).contains(&first.name));
+    disable(&operator, &keeper.name).await.unwrap();
+    assert!(list(pb::PeerListView::WithAccess, "state = DISABLED", true).await.is_empty());
+    delete(&operator, &keeper.name).await.unwrap();
+    assert!(!names(&list(pb::PeerListView::WithAccess, "", true).await).contains(&keeper.name));
+    assert_eq!(why(get(&admin.client, &keeper.name).await), hidden());
+    server.stop().await;
+}

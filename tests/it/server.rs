@@ -1,0 +1,222 @@
+//! The server as a process: how it starts, what stops it from starting, and how it ends.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use peerage::transport::grpc::pb;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request};
+
+use crate::support::{self, Client, Server};
+
+/// The program, without anything of this environment that it would read.
+fn peerage(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEERAGE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).args(arguments);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    peerage(folder, arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A database with an operator, in a folder of its own.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["migrate"][..], &["bootstrap", "--key-file", "operator.key"]] {
+        let output = run(folder.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
+    }
+    folder
+}
+
+struct Process {
+    child: Child,
+    channel: Channel,
+    key: String,
+}
+
+impl Process {
+    async fn serve(folder: &Path, arguments: &[&str]) -> Self {
+        let listen = support::free_address();
+        let mut command = peerage(folder, &["serve", "--listen", &listen]);
+        let child = command.args(arguments).stderr(Stdio::null()).spawn().unwrap();
+        let channel = Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
+        support::until_serving(channel.clone()).await;
+        let key = std::fs::read_to_string(folder.join("operator.key")).unwrap().trim().to_owned();
+        Self { child, channel, key }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.channel.clone(), &self.key)
+    }
+
+    fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_server_is_migrated_bootstrapped_once_and_served() {
+    let folder = prepared();
+    let mode = std::fs::metadata(folder.path().join("operator.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = run(folder.path(), &["bootstrap", "--key-file", "second.key"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(said(&again).contains("bootstrap works once"), "{}", said(&again));
+    assert!(!folder.path().join("second.key").exists(), "nothing is left behind");
+    let again = run(folder.path(), &["bootstrap", "--key-file", "operator.key"]);
+    assert!(said(&again).contains("cannot create `operator.key`"), "{}", said(&again));
+    assert!(run(folder.path(), &["migrate"]).status.success(), "a second migration changes nothing");
+
+    let mut process = Process::serve(folder.path(), &["--database", "sqlite:peerage.db"]).await;
+    let answer = process.client().ask("peers/me", "accounts.administer", "accounts/platform").await.unwrap();
+    assert_eq!(answer.decision(), pb::Decision::Allow);
+    process.terminate();
+    let status = tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap();
+    assert!(status.success(), "SIGTERM ends a server well: {status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_told_to_end_lets_calls_in_flight_end() {
+    let folder = prepared();
+    let mut process = Process::serve(folder.path(), &[]).await;
+    let client = process.client();
+    let answer = client.ask("peers/me", "accounts.view", "accounts/platform").await.unwrap();
+    // A call that waits for the next revision is in flight until somebody writes.
+    let (waiter, next) = (client.clone(), answer.revision + 1);
+    let waiting = tokio::spawn(async move {
+        let request = pb::AuthorizeRequest {
+            permission: "accounts.view".to_owned(),
+            account: "accounts/platform".to_owned(),
+            consistency: Some(pb::Consistency {
+                requirement: Some(pb::consistency::Requirement::AtLeastRevision(next)),
+            }),
+            ..Default::default()
+        };
+        waiter.access().authorize(request).await
+    });
+    let mut health = tonic_health::pb::health_client::HealthClient::new(process.channel.clone());
+    let watch = tonic_health::pb::HealthCheckRequest { service: "peerage.v1.PeerService".to_owned() };
+    let mut watched = health.watch(watch).await.unwrap().into_inner();
+    let serving = tonic_health::pb::health_check_response::ServingStatus::Serving;
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), serving);
+    process.terminate();
+    let not_serving = tonic_health::pb::health_check_response::ServingStatus::NotServing;
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), not_serving, "it says so first");
+    drop(watched);
+    // Calls go on for the drain delay, so that clients can turn away in peace.
+    let key = pb::ApiKey { peer: "peers/me".to_owned(), title: "late".to_owned(), ..Default::default() };
+    let write = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
+    client.auth().create_api_key(write).await.unwrap();
+    let answer = waiting.await.unwrap().unwrap().into_inner();
+    assert!(answer.revision >= next, "the call in flight got its answer");
+    let ended = tokio::task::spawn_blocking(move || process.child.wait().unwrap());
+    assert!(tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap().success());
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_with_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wrong.toml"), "listen = \"0.0.0.0:1\"\n").unwrap();
+    std::fs::write(folder.path().join("unknown.toml"), "[database]\nulr = \"sqlite:x\"\n").unwrap();
+    for (arguments, part) in [
+        (&["serve", "--config", "wrong.toml"][..], "allow_plaintext"),
+        (&["config", "check", "--config", "wrong.toml"], "beyond loopback"),
+        (&["config", "check", "--config", "unknown.toml"], "ulr"),
+        (&["config", "check", "--config", "missing.toml"], "missing.toml"),
+        (&["serve", "--listen", "nowhere"], "listen"),
+        (&["serve", "--database", "mysql://x"], "database.url"),
+        (&["serve", "--database", "sqlite:nothing.db"], "database"),
+        (&["migrate", "--database", "postgres://127.0.0.1:1/x"], "database"),
+    ] {
+        let output = run(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = said(&output);
+        assert!(text.contains(part), "{arguments:?}: {text}");
+        assert_eq!(text.trim().lines().count(), 1, "{arguments:?}: {text}");
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/peerage.example.toml");
+    let output = run(folder.path(), &["config", "check", "--config", example.to_str().unwrap()]);
+    assert!(output.status.success(), "the documented example is good: {}", said(&output));
+}
+
+#[test]
+fn a_server_refuses_a_database_that_was_not_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.db"), "").unwrap();
+    let output = run(folder.path(), &["serve", "--database", "sqlite:empty.db", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("run `peerage migrate`"), "{}", said(&output));
+}
+
+#[tokio::test]
+async fn tls_is_spoken_when_it_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+
+    let mut config = support::config(&format!("sqlite:{}", folder.path().join("peerage.db").display()));
+    config.tls = Some(peerage::config::Tls { certificate_file: certificate, key_file: key });
+    peerage::app::migrate(&config, peerage::application::Clock::System).await.unwrap();
+    let running = peerage::app::start(&config, peerage::application::Clock::System).await.unwrap();
+
+    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pair.cert.pem())).domain_name("localhost");
+    let url = format!("https://{}", running.address());
+    let channel = Endpoint::from_shared(url).unwrap().tls_config(tls).unwrap().connect().await.unwrap();
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_ok());
+
+    let plain = Endpoint::from_shared(format!("http://{}", running.address())).unwrap().connect_lazy();
+    let mut health = tonic_health::pb::health_client::HealthClient::new(plain);
+    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_err(), "plaintext is refused");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn reflection_shows_the_contract_to_whoever_has_a_credential() {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+
+    let server = Server::start().await;
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut request = Request::new(futures_util::stream::iter([request]));
+    request.metadata_mut().insert("authorization", format!("Bearer {}", server.operator_key()).parse().unwrap());
+    let mut client = ServerReflectionClient::new(server.channel());
+    let mut answers = client.server_reflection_info(request).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(services) = answer else { panic!("{answer:?}") };
+    let names: Vec<String> = services.service.into_iter().map(|service| service.name).collect();
+    for name in support::services() {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    drop((client, answers));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_there_is_unimplemented() {
+    let server = Server::start().await;
+    for method in ["/peerage.v1.PeerService/BecomeRoot", "/peerage.v1.NoService/Do", "/"] {
+        let status = server.raw_operator().call_empty(method).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{method}");
+    }
+    server.stop().await;
+}
