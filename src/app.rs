@@ -19,8 +19,8 @@ use crate::application::packs::{self, Packs};
 use crate::application::{Clock, Ctx, refresh};
 use crate::cli::demo::DemoServer;
 use crate::config::Config;
-use crate::decision::compile::Compiler;
 use crate::decision::Snapshot;
+use crate::decision::compile::Compiler;
 use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
 use crate::transport::grpc::layer::gate::GateLayer;
@@ -122,10 +122,8 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let (stop_accepting, stop_workers) = (CancellationToken::new(), CancellationToken::new());
     let routes = server::routes(&ctx, HealthService::from_health_reporter(health.clone()))?;
-    let server = builder(config)?
-        .layer(GateLayer::new(Arc::clone(&ctx)))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
+    let server =
+        builder(config)?.layer(GateLayer::new(Arc::clone(&ctx))).add_routes(routes).serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop_accepting.clone().cancelled_owned(),
         );
@@ -162,9 +160,8 @@ fn builder(config: &Config) -> anyhow::Result<Server> {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
     let Some(tls) = &config.tls else { return Ok(builder) };
-    let read = |file: &std::path::Path| {
-        std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
-    };
+    let read =
+        |file: &std::path::Path| std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()));
     let identity = Identity::from_pem(read(&tls.certificate_file)?, read(&tls.key_file)?);
     builder.tls_config(ServerTlsConfig::new().identity(identity)).context("`tls` cannot be used")
 }
@@ -261,5 +258,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = made.with_context(|| format!("cannot create `{}`", path.display()))?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).with_context(|| format!("cannot write `{}`", path.display()))
+    writeln!(file, "{text}")
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }

@@ -132,11 +132,14 @@ impl Config {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
         // The client's settings share the prefix.
-        let environment = config::Environment::with_prefix("PEERAGE").prefix_separator("_").separator("__").source(Some(
-            std::env::vars()
-                .filter(|(name, _)| !CLIENT_VARIABLES.contains(&name.as_str()) && !name.starts_with("PEERAGE_TEST_"))
-                .collect(),
-        ));
+        let environment =
+            config::Environment::with_prefix("PEERAGE").prefix_separator("_").separator("__").source(Some(
+                std::env::vars()
+                    .filter(|(name, _)| {
+                        !CLIENT_VARIABLES.contains(&name.as_str()) && !name.starts_with("PEERAGE_TEST_")
+                    })
+                    .collect(),
+            ));
         builder = builder.add_source(environment);
         for (name, value) in flags {
             builder = builder.set_override(*name, value.clone()).context("a flag could not be read")?;
@@ -161,9 +164,7 @@ impl Config {
         ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
         ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
         if let Some(tls) = &self.tls {
-            for (name, file) in
-                [("tls.certificate_file", &tls.certificate_file), ("tls.key_file", &tls.key_file)]
-            {
+            for (name, file) in [("tls.certificate_file", &tls.certificate_file), ("tls.key_file", &tls.key_file)] {
                 if !file.is_file() {
                     bail!("`{name}`: there is no file `{}`", file.display());
                 }

@@ -4,14 +4,14 @@
 //! The rooms in reading order. Imports point one way, transport -> application -> domain, decision,
 //! storage, crypto; `tests/it/architecture.rs` holds them to it.
 
-pub mod domain;
-pub mod decision;
-pub mod crypto;
-pub mod storage;
+pub mod app;
 pub mod application;
+pub mod cli;
+pub mod config;
+pub mod crypto;
+pub mod decision;
+pub mod domain;
+pub mod storage;
+pub mod telemetry;
 pub mod transport;
 pub mod worker;
-pub mod config;
-pub mod telemetry;
-pub mod app;
-pub mod cli;

@@ -97,8 +97,7 @@ pub struct ListedEvent {
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
     let snapshot = ctx.snapshot();
     View::of(&snapshot, call.caller.peer, ctx.clock.now())?.admit_at("audit.view", &request.account)?;
-    let sealed =
-        storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
+    let sealed = storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
     sealed
         .into_iter()
         .map(|sealed| {

@@ -143,7 +143,9 @@ impl Judge<'_> {
     fn role_changed(&self, before: &RoleFact, after: &RoleFact) -> Verdict {
         // Registering a reserved permission names it in the operator's role. Nobody can hold what was not
         // there before, and whoever registers holds a reserved permission already.
-        let is_new = |grant: &Grant| grant.pattern.literal().is_some_and(|name| self.before.find_permission(name.as_str()).is_none());
+        let is_new = |grant: &Grant| {
+            grant.pattern.literal().is_some_and(|name| self.before.find_permission(name.as_str()).is_none())
+        };
         let mut added = added_grants(before, after);
         if after.origin == RoleOrigin::BuiltIn {
             added.retain(|grant| !is_new(grant));
@@ -213,12 +215,10 @@ impl Judge<'_> {
     /// denied no longer. The actor must have held both on the account before the move.
     fn moved(&self, account: AccountIndex) -> Verdict {
         let (old, new) = (self.before.path(account), self.after.path(account));
-        for (gained, ancestor) in new
-            .as_slice()
-            .iter()
-            .filter(|ancestor| !old.contains(**ancestor))
-            .map(|ancestor| (true, *ancestor))
-            .chain(old.as_slice().iter().filter(|ancestor| !new.contains(**ancestor)).map(|ancestor| (false, *ancestor)))
+        for (gained, ancestor) in
+            new.as_slice().iter().filter(|ancestor| !old.contains(**ancestor)).map(|ancestor| (true, *ancestor)).chain(
+                old.as_slice().iter().filter(|ancestor| !new.contains(**ancestor)).map(|ancestor| (false, *ancestor)),
+            )
         {
             for (holder, id) in self.before.bound_at(ancestor) {
                 let Some(binding) = self.before.binding(holder, id).filter(|one| one.reach == Reach::Subtree) else {
@@ -252,8 +252,13 @@ impl Judge<'_> {
                 if is_above && binding.reach == Reach::AccountOnly {
                     continue;
                 }
-                let touched: Vec<Grant> =
-                    role.fact.grants.iter().filter(|grant| grant.condition.account_labels.keys().any(changed)).map(unconditional).collect();
+                let touched: Vec<Grant> = role
+                    .fact
+                    .grants
+                    .iter()
+                    .filter(|grant| grant.condition.account_labels.keys().any(changed))
+                    .map(unconditional)
+                    .collect();
                 let Some(place) = place_of(self.before, holder, binding) else { continue };
                 if touched.is_empty() || place.window.is_over(self.actor.now) {
                     continue;

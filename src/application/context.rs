@@ -87,7 +87,16 @@ impl Ctx {
         compiler: Compiler,
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Self { store, clock, entropy: Entropy, packs, refusals: Refusals::default(), is_ready: AtomicBool::new(false), snapshot, compiler: Mutex::new(compiler) }
+        Self {
+            store,
+            clock,
+            entropy: Entropy,
+            packs,
+            refusals: Refusals::default(),
+            is_ready: AtomicBool::new(false),
+            snapshot,
+            compiler: Mutex::new(compiler),
+        }
     }
 
     /// Whether facts are loaded and followed; until then, nothing is decided.
@@ -116,9 +125,11 @@ impl Ctx {
 
     /// Publishes a snapshot unless a newer one is out already.
     pub fn publish(&self, next: Arc<Snapshot>) {
-        self.snapshot.rcu(|current| {
-            if current.revision() < next.revision() { Arc::clone(&next) } else { Arc::clone(current) }
-        });
+        self.snapshot.rcu(
+            |current| {
+                if current.revision() < next.revision() { Arc::clone(&next) } else { Arc::clone(current) }
+            },
+        );
     }
 
     /// Applies changes with the compiler that all share. The lock is held for the change only.

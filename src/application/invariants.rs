@@ -203,13 +203,9 @@ fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
 }
 
 /// Only the operator may disable or delete who holds an unassignable role.
-fn peer(
-    (before, after): (&Snapshot, &Snapshot),
-    old: &PeerFact,
-    new: Option<&Fact>,
-    standing: Standing,
-) -> Result<()> {
-    let is_enabled_after = matches!(new, Some(Fact::Peer(new)) if new.status == PeerStatus::Enabled && new.expire_time == old.expire_time);
+fn peer((before, after): (&Snapshot, &Snapshot), old: &PeerFact, new: Option<&Fact>, standing: Standing) -> Result<()> {
+    let is_enabled_after =
+        matches!(new, Some(Fact::Peer(new)) if new.status == PeerStatus::Enabled && new.expire_time == old.expire_time);
     if standing == Standing::Operator || is_enabled_after || old.status != PeerStatus::Enabled {
         return Ok(());
     }
@@ -219,11 +215,8 @@ fn peer(
     if new.is_none() && after.find_account(old.home.as_str()).is_none() {
         return Ok(());
     }
-    let is_owner = view
-        .bindings()
-        .iter()
-        .filter_map(|binding| before.role(binding.role))
-        .any(|role| !role.fact.rules.assignable);
+    let is_owner =
+        view.bindings().iter().filter_map(|binding| before.role(binding.role)).any(|role| !role.fact.rules.assignable);
     if is_owner {
         return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{}", old.id) });
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::context::Ctx;
 use super::error::Result;
-use crate::decision::{Snapshot, SnapshotError};
 use crate::decision::compile::Compiler;
+use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::time::Timestamp;
 use crate::storage::{Store, change_feed};
 
@@ -42,7 +42,6 @@ pub async fn catch_up(ctx: &Ctx) -> Result<i64> {
         }
     }
 }
-
 
 /// Loads everything anew, for a snapshot that could not be brought up to date.
 ///

@@ -29,7 +29,10 @@ pub const REQUEST_ID_LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
 /// Who makes a change.
 #[derive(Debug, Clone, Copy)]
 enum Author<'a> {
-    Caller { call: &'a Call, peer: PeerIndex },
+    Caller {
+        call: &'a Call,
+        peer: PeerIndex,
+    },
     /// The service itself: `bootstrap`, `packs`.
     System(&'static str),
 }
@@ -266,8 +269,7 @@ impl<'a> Write<'a> {
         let after = if self.changes.is_empty() {
             None
         } else {
-            let applied =
-                self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
+            let applied = self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
             let after = applied?.map_err(invariants::explain)?;
             self.judge(&after)?;
             Some(Arc::new(after))

@@ -16,9 +16,11 @@ use crate::crypto::api_key::hash_presented;
 use crate::domain::peer::UserName;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The operator holds every right on the platform. Its key is written once and kept nowhere else.\n\n  \
+#[command(
+    after_help = "The operator holds every right on the platform. Its key is written once and kept nowhere else.\n\n  \
     peerage bootstrap --key-file operator.key\n  \
-    export PEERAGE_API_KEY_FILE=operator.key")]
+    export PEERAGE_API_KEY_FILE=operator.key"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,

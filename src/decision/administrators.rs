@@ -85,8 +85,7 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
             match class.effect {
                 Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
                 Effect::Allow => {
-                    allowed |=
-                        class.requirements.rank() == 0 && class.condition.is_none() && window.expire().is_none();
+                    allowed |= class.requirements.rank() == 0 && class.condition.is_none() && window.expire().is_none();
                 }
             }
         }
@@ -155,8 +154,8 @@ fn principal_peers(snapshot: &Snapshot, principal: crate::domain::binding::Princ
 /// How many peers hold a role on an account itself, members of bound groups counted once each.
 #[must_use]
 pub fn holders(snapshot: &Snapshot, role: RoleIndex, account: AccountIndex) -> usize {
-    let bound = snapshot.bound_at(account).filter(|(holder, id)| {
-        snapshot.binding(*holder, *id).is_some_and(|binding| binding.role == role)
-    });
+    let bound = snapshot
+        .bound_at(account)
+        .filter(|(holder, id)| snapshot.binding(*holder, *id).is_some_and(|binding| binding.role == role));
     bound.flat_map(|(holder, _)| snapshot.peers_of(holder)).collect::<BTreeSet<_>>().len()
 }

@@ -6,9 +6,7 @@
 //! count here; they limit the use of a right, not the ceiling.
 
 use super::compile::effective_requirements;
-use super::snapshot::{
-    AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot,
-};
+use super::snapshot::{AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::permission::Pattern;
 use crate::domain::role::{Condition, Effect, Grant, Requirements, RoleRules};
@@ -75,12 +73,7 @@ impl<'a> Holdings<'a> {
                 *mode == Mode::Active && binding.mode == Mode::Active && window.contains(now)
             })
             .filter_map(|(binding, window, _)| {
-                Some(Held {
-                    role: before.role(binding.role)?,
-                    account: binding.account,
-                    reach: binding.reach,
-                    window,
-                })
+                Some(Held { role: before.role(binding.role)?, account: binding.account, reach: binding.reach, window })
             })
             .collect();
         Self { before, after, held, now }
@@ -231,9 +224,10 @@ fn standing(snapshot: &Snapshot, peer: PeerIndex) -> Vec<(BindingRecord, Window,
         let mode = membership.mode;
         let group = snapshot.group(membership.group);
         group.into_iter().flat_map(move |group| {
-            group.bindings.iter().filter_map(move |binding| {
-                Some((*binding, group.binding_window(binding).intersect(window)?, mode))
-            })
+            group
+                .bindings
+                .iter()
+                .filter_map(move |binding| Some((*binding, group.binding_window(binding).intersect(window)?, mode)))
         })
     });
     own.chain(by_group).collect()

@@ -142,7 +142,8 @@ impl Probe {
     }
 
     fn ask(&self, permission: &PermissionName) -> Outcome {
-        let found = (self.snapshot.find_permission(permission.as_str()), self.snapshot.find_account(self.account.as_str()));
+        let found =
+            (self.snapshot.find_permission(permission.as_str()), self.snapshot.find_account(self.account.as_str()));
         let (Some(permission), Some(account)) = found else { return Outcome::Deny };
         let query =
             Query { peer: self.snapshot.find_peer(self.peer), permission, account, now: Timestamp::from_micros(0) };

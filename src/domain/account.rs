@@ -181,8 +181,13 @@ mod tests {
     #[test]
     fn kinds_nest_as_the_tree_says() {
         use AccountKind::{Customer, Department, Partner, Platform};
-        let legal =
-            [(Platform, Partner), (Partner, Partner), (Partner, Customer), (Customer, Department), (Department, Department)];
+        let legal = [
+            (Platform, Partner),
+            (Partner, Partner),
+            (Partner, Customer),
+            (Customer, Department),
+            (Department, Department),
+        ];
         for parent in [Platform, Partner, Customer, Department] {
             for child in [Platform, Partner, Customer, Department] {
                 assert_eq!(parent.may_hold(child), legal.contains(&(parent, child)), "{parent:?} {child:?}");
@@ -192,7 +197,8 @@ mod tests {
 
     #[test]
     fn settings_only_tighten_downward() {
-        let above = Settings { partner_access: Some(PartnerAccess::SessionOnly), role_packs: Some(vec!["keepit".into()]) };
+        let above =
+            Settings { partner_access: Some(PartnerAccess::SessionOnly), role_packs: Some(vec!["keepit".into()]) };
         let loose = Settings {
             partner_access: Some(PartnerAccess::Allowed),
             role_packs: Some(vec!["keepit".into(), "mspcontrol".into()]),

@@ -130,9 +130,9 @@ impl RoleId {
     /// # Errors
     /// [`Invalid::Form`] unless it is `pack.role` or a lower-case UUID.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let built_in = text.split_once('.').is_some_and(|(pack, role)| {
-            text.len() <= Self::MAX && is_pack(pack) && is_segment(role)
-        });
+        let built_in = text
+            .split_once('.')
+            .is_some_and(|(pack, role)| text.len() <= Self::MAX && is_pack(pack) && is_segment(role));
         if built_in || parse_uuid(text).is_ok() {
             Ok(Self(text.into()))
         } else {

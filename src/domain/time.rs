@@ -44,9 +44,8 @@ impl Timestamp {
     /// # Errors
     /// [`Invalid::Form`] for anything else.
     pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
-        let parsed: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| Invalid::Form { form: "an RFC 3339 time such as `2026-11-22T02:10:27Z`" })?;
+        let parsed: jiff::Timestamp =
+            text.parse().map_err(|_| Invalid::Form { form: "an RFC 3339 time such as `2026-11-22T02:10:27Z`" })?;
         Self::parse_micros(parsed.as_microsecond())
     }
 

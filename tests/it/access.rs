@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
-use tonic::{Code, Request};
+use prost::Message as _;
+use tonic::Code;
 
 use crate::support::{Server, bad_fields, reason};
 
@@ -28,7 +29,9 @@ async fn the_four_answers_say_why() {
     let allowed = server.decide(&emily.name, "users.view", &contoso).await;
     assert_eq!((allowed.decision(), allowed.reason()), (pb::Decision::Allow, pb::DecisionReason::Allowed));
     assert_eq!(allowed.role, "roles/opspilot365.technician");
-    assert!(allowed.role_binding.starts_with("roleBindings/") && allowed.revision > 0 && !allowed.decision_id.is_empty());
+    assert!(
+        allowed.role_binding.starts_with("roleBindings/") && allowed.revision > 0 && !allowed.decision_id.is_empty()
+    );
 
     let denied = server.decide(&emily.name, "users.view", &fabrikam).await;
     assert_eq!((denied.decision(), denied.reason()), (pb::Decision::Deny, pb::DecisionReason::NoMatchingGrant));
@@ -75,7 +78,11 @@ async fn callers_ask_about_themselves_and_learn_nothing_of_others() {
         ("peers/0193a7b2-0000-7000-8000-000000000000", contoso.as_str()),
     ] {
         let status = emily.client.ask(peer, "users.view", account).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"), "{peer} {account}");
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::NotFound, "RESOURCE_NOT_FOUND"),
+            "{peer} {account}"
+        );
     }
     // About oneself, where one holds nothing: the same answer, whatever the account.
     let elsewhere = emily.client.ask("peers/me", "users.view", &fabrikam).await.unwrap();
@@ -106,13 +113,9 @@ async fn a_backend_service_checks_others_only_where_it_may() {
     let contoso = server.customer("contoso", &msp).await;
     let fabrikam = server.customer("fabrikam", &msp).await;
     let emily = server.person_on(&msp, "emily", "roles/opspilot365.technician", &[&contoso, &fabrikam]).await;
-    let service = server
-        .peer(&msp, "rmm-backend", "roles/core.backend_service", pb::PeerKind::Integration, &[&contoso])
-        .await;
-    assert_eq!(
-        service.client.ask(&emily.name, "users.view", &contoso).await.unwrap().decision(),
-        pb::Decision::Allow
-    );
+    let service =
+        server.peer(&msp, "rmm-backend", "roles/core.backend_service", pb::PeerKind::Integration, &[&contoso]).await;
+    assert_eq!(service.client.ask(&emily.name, "users.view", &contoso).await.unwrap().decision(), pb::Decision::Allow);
     let status = service.client.ask(&emily.name, "users.view", &fabrikam).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
 
@@ -195,10 +198,10 @@ async fn a_batch_answers_in_order_and_one_wrong_item_spoils_no_other() {
         default_subject: Some(pb::batch_authorize_request::DefaultSubject::DefaultPeer(emily.name.clone())),
         default_account: contoso.clone(),
         default_permission: "users.view".to_owned(),
-        items: vec![pb::BatchAuthorizeItem::default(), pb::BatchAuthorizeItem {
-            permission: "billing.manage".to_owned(),
-            ..Default::default()
-        }],
+        items: vec![
+            pb::BatchAuthorizeItem::default(),
+            pb::BatchAuthorizeItem { permission: "billing.manage".to_owned(), ..Default::default() },
+        ],
         ..Default::default()
     };
     let batch = server.operator().access().batch_authorize(request).await.unwrap().into_inner();
@@ -242,8 +245,7 @@ async fn a_write_is_known_to_the_next_decision_and_to_who_asks_for_its_revision(
             }),
             ..Default::default()
         };
-        let answer =
-            server.operator().access().authorize(request(gone.update_revision)).await.unwrap().into_inner();
+        let answer = server.operator().access().authorize(request(gone.update_revision)).await.unwrap().into_inner();
         assert!(answer.revision >= gone.update_revision);
     }
     server.stop().await;
@@ -252,19 +254,37 @@ async fn a_write_is_known_to_the_next_decision_and_to_who_asks_for_its_revision(
 #[tokio::test]
 async fn a_revision_that_does_not_come_and_a_deadline_end_the_call() {
     let server = Server::start().await;
-    let mut request = Request::new(pb::AuthorizeRequest {
+    let message = pb::AuthorizeRequest {
         permission: "users.view".to_owned(),
         account: "accounts/platform".to_owned(),
         consistency: Some(pb::Consistency {
             requirement: Some(pb::consistency::Requirement::AtLeastRevision(1_000_000)),
         }),
         ..Default::default()
-    });
-    // Only the header: a client that also counts by itself would not show what the server does.
-    request.metadata_mut().insert("grpc-timeout", "300m".parse().unwrap());
+    };
+    // Bare HTTP/2: a gRPC client counts by itself too, and would not show what the server does.
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post(format!("http://{}/peerage.v1.AccountAccessService/Authorize", server.address()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {}", server.operator_key()))
+        .header("grpc-timeout", "300m")
+        .body(())
+        .unwrap();
     let begin = Instant::now();
-    let status = server.operator().access().authorize(request).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    let message = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    body.send_data(frame.into(), true).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.headers().get("grpc-status").unwrap(), "4", "{response:?}");
+    assert!(response.headers().get("grpc-message").unwrap().to_str().unwrap().contains("deadline"));
+    assert!((Duration::from_millis(290)..Duration::from_secs(5)).contains(&begin.elapsed()));
+    drop(client);
+    connection.abort();
     server.stop().await;
 }

@@ -50,7 +50,10 @@ fn methods() -> BTreeMap<String, MethodDescriptor> {
     let pool = DescriptorPool::decode(pb::DESCRIPTOR).unwrap();
     let services = pool.services().filter(|service| service.package_name() == "peerage.v1").collect::<Vec<_>>();
     let methods = services.iter().flat_map(|service| {
-        service.methods().map(|method| (format!("/{}/{}", service.full_name(), method.name()), method)).collect::<Vec<_>>()
+        service
+            .methods()
+            .map(|method| (format!("/{}/{}", service.full_name(), method.name()), method))
+            .collect::<Vec<_>>()
     });
     methods.collect()
 }

@@ -21,8 +21,16 @@ const ROOMS: &[Room] = &[
         may: &["application", "crypto", "decision", "domain", "storage"],
         never: &["tonic", "prost", "casbin"],
     },
-    Room { path: "transport/grpc/service", may: &["application", "decision", "domain", "transport"], never: &["sea_orm", "casbin"] },
-    Room { path: "transport/grpc/convert", may: &["application", "decision", "domain", "transport"], never: &["sea_orm", "casbin", "tokio"] },
+    Room {
+        path: "transport/grpc/service",
+        may: &["application", "decision", "domain", "transport"],
+        never: &["sea_orm", "casbin"],
+    },
+    Room {
+        path: "transport/grpc/convert",
+        may: &["application", "decision", "domain", "transport"],
+        never: &["sea_orm", "casbin", "tokio"],
+    },
     Room { path: "transport/grpc/layer", may: &["application", "crypto", "transport"], never: &["sea_orm", "casbin"] },
     Room { path: "worker", may: &["application", "decision", "domain", "storage"], never: &["tonic", "prost"] },
 ];
@@ -44,7 +52,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 fn names_after(text: &str, prefix: &str) -> BTreeSet<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     code.match_indices(prefix)
-        .filter(|(at, _)| !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':'))
+        .filter(|(at, _)| {
+            !code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+        })
         .map(|(at, _)| {
             let rest = &code[at + prefix.len()..];
             rest.chars().take_while(|one| one.is_alphanumeric() || *one == '_').collect()

@@ -47,7 +47,11 @@ pub(crate) async fn unbind(client: &Client, name: &str) -> Result<i64, Status> {
     client.roles().delete_role_binding(request).await.map(|response| response.into_inner().update_revision)
 }
 
-pub(crate) async fn rebind(client: &Client, binding: pb::RoleBinding, paths: &[&str]) -> Result<pb::RoleBinding, Status> {
+pub(crate) async fn rebind(
+    client: &Client,
+    binding: pb::RoleBinding,
+    paths: &[&str],
+) -> Result<pb::RoleBinding, Status> {
     let request =
         pb::UpdateRoleBindingRequest { role_binding: Some(binding), update_mask: mask(paths), ..Default::default() };
     client.roles().update_role_binding(request).await.map(Response::into_inner)

@@ -53,6 +53,7 @@ fn comments() -> BTreeMap<String, String> {
 
 /// Reads "at most 1,000 items of at most 72 characters" and the like.
 fn bound(comment: &str) -> Bound {
+    let comment = comment.to_lowercase();
     let mut bound = Bound::default();
     for part in comment.split("at most ").skip(1) {
         let number: String = part.chars().take_while(|one| one.is_ascii_digit() || *one == ',').collect();
@@ -94,7 +95,12 @@ impl Target {
     }
 }
 
-fn targets(message: &MessageDescriptor, way: &[FieldDescriptor], comments: &BTreeMap<String, String>, found: &mut Vec<Target>) {
+fn targets(
+    message: &MessageDescriptor,
+    way: &[FieldDescriptor],
+    comments: &BTreeMap<String, String>,
+    found: &mut Vec<Target>,
+) {
     for field in message.fields() {
         let comment = comments.get(field.full_name()).map(String::as_str).unwrap_or_default();
         let is_well_known = matches!(field.kind(), Kind::Message(kind) if kind.package_name() == "google.protobuf");

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use peerage::transport::grpc::pb;
-
 use crate::support::Server;
 
-/// Runs the program as a client of a server, with the operator's key in a file.
+/// Runs the program as the operator's client of a server.
 async fn run(server: &Server, folder: &Path, arguments: &[&str]) -> Output {
-    let key = folder.join("operator.key");
-    std::fs::write(&key, server.operator_key()).unwrap();
+    run_as(server, folder, server.operator_key(), arguments).await
+}
+
+/// Runs the program as a client of a server, with a key in a file.
+async fn run_as(server: &Server, folder: &Path, key_text: &str, arguments: &[&str]) -> Output {
+    let key = folder.join("api.key");
+    std::fs::write(&key, key_text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEERAGE_")) {
         command.env_remove(name);
@@ -86,30 +89,28 @@ async fn a_wrong_file_names_every_bad_line_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_in_the_middle_stops_and_a_rerun_goes_on() {
     let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
-    // The second peer's user name is taken by somebody homed elsewhere, which only the server can know
-    // to be a deleted one's.
-    let msp = server.partner("other-msp", &["mspcontrol"]).await;
-    let taken = server.person(&msp, "taken", "roles/mspcontrol.help_desk").await;
-    let delete = pb::DeletePeerRequest { name: taken.name.clone(), ..Default::default() };
-    server.operator().peers().delete_peer(delete).await.unwrap();
+    // The caller is an administrator of one partner. The second peer's user name is that of somebody
+    // homed at another, whom the caller cannot see: only the server knows that it is taken.
+    let other = server.partner("other-msp", &["mspcontrol"]).await;
+    server.person(&other, "taken", "roles/mspcontrol.help_desk").await;
+    let own = server.partner("new-msp", &["mspcontrol"]).await;
+    let admin = server.person(&own, "admin", "roles/mspcontrol.administrator").await;
     let file = |name: &str| {
         format!(
-            "accounts:\n\
-             - {{ id: new-msp, kind: PARTNER, parent: platform, title: New, settings: {{ role_packs: [mspcontrol] }} }}\n\
-             peers:\n\
+            "peers:\n\
              - {{ user_name: first, home: new-msp, role: mspcontrol.help_desk, access: all }}\n\
              - {{ user_name: {name}, home: new-msp, role: mspcontrol.help_desk, access: all }}\n\
              - {{ user_name: third, home: new-msp, role: mspcontrol.help_desk, access: all }}\n"
         )
     };
     std::fs::write(folder.path().join("world.yaml"), file("taken")).unwrap();
-    let stopped = run(&server, folder.path(), &["apply", "-f", "world.yaml"]).await;
+    let stopped = run_as(&server, folder.path(), &admin.key, &["apply", "-f", "world.yaml"]).await;
     assert_eq!(stopped.status.code(), Some(1), "{}{}", told(&stopped), said(&stopped));
     assert!(said(&stopped).contains("USER_NAME_TAKEN"), "{}", said(&stopped));
     assert!(server.may("peers/@first", "peers.unlock", "accounts/new-msp").await, "what came before is done");
 
     std::fs::write(folder.path().join("world.yaml"), file("second")).unwrap();
-    let on = run(&server, folder.path(), &["apply", "-f", "world.yaml"]).await;
+    let on = run_as(&server, folder.path(), &admin.key, &["apply", "-f", "world.yaml"]).await;
     assert!(on.status.success(), "{}", said(&on));
     for name in ["peers/@first", "peers/@second", "peers/@third"] {
         assert!(server.may(name, "peers.unlock", "accounts/new-msp").await, "{name}");
@@ -134,7 +135,9 @@ async fn authorize_tells_scripts_by_its_exit_code() {
         let output = run(&server, folder.path(), &arguments).await;
         assert_eq!(output.status.code(), Some(code), "{permission} {account}: {}{}", told(&output), said(&output));
     }
-    let json = run(&server, folder.path(), &["authorize", "emily@contosomsp.com", "users.view", "contoso", "-o", "json"]).await;
+    let json =
+        run(&server, folder.path(), &["authorize", "emily@contosomsp.com", "users.view", "contoso", "-o", "json"])
+            .await;
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(value["decision"], "DECISION_ALLOW");
     server.stop().await;

@@ -54,7 +54,6 @@ pub(crate) async fn join(client: &Client, group: &str, peer: &str) -> Result<pb:
 }
 
 pub(crate) async fn leave(client: &Client, group: &str, peer: &str) -> Result<i64, Status> {
-    let request =
-        pb::RemoveGroupMemberRequest { group: group.to_owned(), peer: peer.to_owned(), ..Default::default() };
+    let request = pb::RemoveGroupMemberRequest { group: group.to_owned(), peer: peer.to_owned(), ..Default::default() };
     client.roles().remove_group_member(request).await.map(|response| response.into_inner().update_revision)
 }

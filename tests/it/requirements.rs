@@ -69,7 +69,9 @@ fn every_id_has_a_test_or_says_what_it_waits_for() {
             assert!(tests.contains(test), "{id} names `{test}`, which is not there");
         }
     }
-    let expected: Vec<String> =
-        IDS.iter().flat_map(|(product, count)| (1..=*count).map(move |number| format!("{product}-{number:02}"))).collect();
+    let expected: Vec<String> = IDS
+        .iter()
+        .flat_map(|(product, count)| (1..=*count).map(move |number| format!("{product}-{number:02}")))
+        .collect();
     assert_eq!(seen, expected);
 }

@@ -187,10 +187,10 @@ async fn tls_is_spoken_when_it_is_configured() {
 
 #[tokio::test]
 async fn reflection_shows_the_contract_to_whoever_has_a_credential() {
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    use tonic_reflection::pb::v1::ServerReflectionRequest;
 
     let server = Server::start().await;
     let request = ServerReflectionRequest {

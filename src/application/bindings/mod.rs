@@ -325,11 +325,8 @@ pub(super) fn act(
         .enumerate()
         .filter_map(|(place, (field, _))| {
             let value = |binding: &Binding| shown(binding).into_iter().nth(place).and_then(|(_, value)| value);
-            let change = Change {
-                field: (*field).to_owned(),
-                before: before.and_then(value),
-                after: after.and_then(value),
-            };
+            let change =
+                Change { field: (*field).to_owned(), before: before.and_then(value), after: after.and_then(value) };
             (change.before != change.after).then_some(change)
         })
         .collect();

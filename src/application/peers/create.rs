@@ -138,7 +138,11 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenP
     };
     // A peer comes with a role at its home; giving it one elsewhere is to assign a role there.
     let admit = |account: &AccountId| {
-        if *account == request.home { Ok(permit.clone()) } else { write.view()?.admit_at("role_bindings.create", account) }
+        if *account == request.home {
+            Ok(permit.clone())
+        } else {
+            write.view()?.admit_at("role_bindings.create", account)
+        }
     };
     let permits = places.iter().map(admit).collect::<Result<Vec<Permit>>>()?;
     let person = match &request.person {

@@ -139,15 +139,14 @@ impl<'a> Onlooker<'a> {
     }
 
     fn may_stop(&self, index: PeerIndex, record: &PeerView<'_>) -> bool {
-        let is_stronger = index != self.view.actor && self.holdings.may_become(index).is_err();
         let is_protected = holds_unassignable(self.view.snapshot, record) && !self.view.is_operator();
         let is_last = administrators::is_last_full_administrator(self.view.snapshot, index, self.view.now);
-        !is_stronger && !is_protected && !is_last
+        !is_protected && !is_last
     }
 }
 
 /// Whether a peer holds a role that only ownership gives.
-pub(super) fn holds_unassignable(snapshot: &Snapshot, peer: &PeerView<'_>) -> bool {
+fn holds_unassignable(snapshot: &Snapshot, peer: &PeerView<'_>) -> bool {
     let mut roles = peer.bindings().iter().filter_map(|binding| snapshot.role(binding.role));
     roles.any(|role| !role.fact.rules.assignable)
 }

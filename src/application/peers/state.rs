@@ -3,15 +3,12 @@
 //! INVARIANT: a peer that is disabled or deleted has no live key: they die in the same write, so that
 //! enabling it again brings none of them back.
 
-use super::sight::holds_unassignable;
 use super::{SeenPeer, changes, check_etag, is_over, seen_after, target};
 use crate::application::api_keys;
-use crate::application::ceiling::escalation;
 use crate::application::context::{Call, Ctx};
-use crate::application::error::{Error, Forbidden, Precondition, Result};
-use crate::application::guard::{Permit, View, peer_name};
+use crate::application::error::{Error, Precondition, Result};
+use crate::application::guard::{Permit, peer_name};
 use crate::application::write::Write;
-use crate::decision::PeerIndex;
 use crate::domain::fact::Fact;
 use crate::domain::peer::{Peer, PeerRef, PeerStatus};
 use crate::storage::{self, facts};
@@ -84,26 +81,11 @@ pub async fn change_state(ctx: &Ctx, call: &Call, what: StateChange, request: Ch
     let before = before.filter(|peer| !is_over(peer, write.now())).ok_or_else(missing)?;
     check_etag(request.etag, &before)?;
     what.check(&before)?;
-    if matches!(what, StateChange::Delete | StateChange::Disable) {
-        check_may_stop(&write.view()?, index)?;
-    }
     let after = apply(&mut write, &permit, &before, what.target()).await?;
     let draft = write.act(permit.account(), what.permission(), target(&after))?;
     draft.changes = changes(Some(&before), &after);
     let seen = seen_after(&write, after)?;
     write.commit(seen).await
-}
-
-/// Nobody stops a peer that holds more than they do, and only the operator stops an owner.
-fn check_may_stop(view: &View<'_>, index: PeerIndex) -> Result<()> {
-    let Some(peer) = view.snapshot.peer(index) else { return Ok(()) };
-    if holds_unassignable(view.snapshot, &peer) && !view.is_operator() {
-        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{}", peer.id()) });
-    }
-    if index == view.actor {
-        return Ok(());
-    }
-    view.holdings(view.snapshot).may_become(index).map_err(|excess| escalation(view.snapshot, excess))
 }
 
 async fn apply(write: &mut Write<'_>, permit: &Permit, before: &Peer, status: PeerStatus) -> Result<Peer> {

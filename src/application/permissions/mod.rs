@@ -19,9 +19,7 @@ use crate::domain::audit::{Change, Target, Text};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
-use crate::domain::permission::{
-    CATALOGUE_MAX, Pattern, Permission, PermissionFlags, PermissionName, PermissionOwner,
-};
+use crate::domain::permission::{CATALOGUE_MAX, Pattern, Permission, PermissionFlags, PermissionName, PermissionOwner};
 use crate::domain::role::{Condition, Effect, GRANTS_MAX, Grant, Requirements, Role};
 use crate::storage::{self, facts};
 

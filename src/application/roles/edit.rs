@@ -362,11 +362,8 @@ fn act(write: &mut Write<'_>, account: AccountIndex, action: &str, before: Optio
     draft.changes = fields
         .filter_map(|(place, (field, new))| {
             let old = old.as_ref().and_then(|old| old.get(place)).map(|(_, old)| old.clone());
-            let change = Change {
-                field: field.to_owned(),
-                before: old.map(Text::public),
-                after: Some(Text::public(new)),
-            };
+            let change =
+                Change { field: field.to_owned(), before: old.map(Text::public), after: Some(Text::public(new)) };
             (change.before != change.after).then_some(change)
         })
         .collect();

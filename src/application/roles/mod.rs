@@ -62,7 +62,8 @@ pub(super) fn admit_anywhere(view: &View<'_>, permission: &'static str) -> Resul
         return Ok(());
     }
     // A grant under a condition on labels may hold further down only.
-    let is_below = |account: &AccountIndex| view.snapshot.subtree(*account).iter().any(|one| view.may(permission, *one));
+    let is_below =
+        |account: &AccountIndex| view.snapshot.subtree(*account).iter().any(|one| view.may(permission, *one));
     if bound.iter().any(is_below) {
         return Ok(());
     }

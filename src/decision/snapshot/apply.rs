@@ -273,8 +273,8 @@ impl Snapshot {
     fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         if self.find_group(fact.id).is_none() {
-            let index = GroupIndex(self.next_group);
-            self.next_group = self.next_group.checked_add(1).ok_or(SnapshotError::TooMany)?;
+            let index = GroupIndex::of(self.next_group)?;
+            self.next_group += 1;
             self.group_places.insert(fact.id, index);
             self.groups.insert(index, Arc::new(GroupRecord::new(fact.id, account)));
         }
@@ -283,7 +283,8 @@ impl Snapshot {
 
     fn drop_group(&mut self, id: GroupId) -> Result<(), SnapshotError> {
         let index = self.known_group(id)?;
-        let is_used = self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings.is_empty());
+        let is_used =
+            self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings.is_empty());
         if is_used {
             return Err(out_of_step(FactKey::Group(id)));
         }
@@ -399,9 +400,7 @@ impl PeerEdits {
     }
 
     fn chunk(&mut self, snapshot: &Snapshot, chunk: usize) -> &mut Vec<LoosePeer> {
-        self.chunks
-            .entry(chunk)
-            .or_insert_with(|| snapshot.peers.get(chunk).map_or_else(Vec::new, PeerChunk::unpack))
+        self.chunks.entry(chunk).or_insert_with(|| snapshot.peers.get(chunk).map_or_else(Vec::new, PeerChunk::unpack))
     }
 
     fn flush(self, snapshot: &mut Snapshot) {

@@ -134,7 +134,7 @@ pub struct Snapshot {
     role_places: Arc<HashMap<RoleId, RoleIndex, foldhash::quality::RandomState>>,
     groups: OrdMap<GroupIndex, Arc<GroupRecord>>,
     group_places: ShardMap<GroupId, GroupIndex>,
-    next_group: u32,
+    next_group: usize,
     peers: Tree<PeerChunk>,
     peer_count: usize,
     peer_places: ShardMap<Uuid, PeerIndex>,
@@ -216,9 +216,7 @@ impl Snapshot {
 
     /// The accounts directly below one.
     pub fn children(&self, account: AccountIndex) -> impl Iterator<Item = AccountIndex> {
-        self.children
-            .range((account, AccountIndex(0))..=(account, AccountIndex(u32::MAX)))
-            .map(|(_, child)| *child)
+        self.children.range((account, AccountIndex(0))..=(account, AccountIndex(u32::MAX))).map(|(_, child)| *child)
     }
 
     /// An account and everything below it, parents before children.

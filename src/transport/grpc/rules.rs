@@ -166,7 +166,11 @@ pub const RULES: &[Rule] = &[
         "nobody_leaves_a_group_to_lift_its_deny",
     ),
     read("/peerage.v1.RoleService/ListGroupMembers", &["groups.view"]),
-    mutation("/peerage.v1.AccountService/CreateAccount", CREATE_ACCOUNT, "nobody_creates_a_first_peer_above_themselves"),
+    mutation(
+        "/peerage.v1.AccountService/CreateAccount",
+        CREATE_ACCOUNT,
+        "nobody_creates_a_first_peer_above_themselves",
+    ),
     read("/peerage.v1.AccountService/GetAccount", &["accounts.view"]),
     read("/peerage.v1.AccountService/ListAccounts", &["accounts.view"]),
     mutation("/peerage.v1.AccountService/UpdateAccount", UPDATE_ACCOUNT, "nobody_relabels_an_account_into_more_rights"),

@@ -41,10 +41,7 @@ pub async fn report(health: &HealthReporter, status: ServingStatus) {
 ///
 /// # Errors
 /// Where the descriptor cannot be reflected, which the build would have to have broken.
-pub fn routes(
-    ctx: &Arc<Ctx>,
-    health: HealthService,
-) -> Result<Routes, tonic_reflection::server::Error> {
+pub fn routes(ctx: &Arc<Ctx>, health: HealthService) -> Result<Routes, tonic_reflection::server::Error> {
     let services = Services::new(Arc::clone(ctx));
     let reflection = || {
         tonic_reflection::server::Builder::configure()

@@ -41,10 +41,7 @@ async fn a_binding_comes_back_as_it_was_made() {
 
     let event = &events(&scene.server, &scene.tenant, "role_bindings.create").await[0];
     let fields: Vec<&str> = event.changes.iter().map(|change| change.field.as_str()).collect();
-    assert_eq!(
-        fields,
-        ["principal", "role", "account", "reach", "mode", "start_time", "expire_time", "justification"]
-    );
+    assert_eq!(fields, ["principal", "role", "account", "reach", "mode", "start_time", "expire_time", "justification"]);
     assert_eq!(event.justification.as_ref().unwrap().value, wish.justification);
     // The same act, in the log of who did it.
     let named = |event: &pb::AuditEvent| event.target.as_ref().unwrap().target_name.clone();
@@ -66,7 +63,8 @@ async fn a_role_is_used_as_its_rules_say() {
         create(admin, pb::Role { rules: Some(rules), ..role(&scene.msp, &[allow("ftp.view")]) }).await.unwrap().name
     };
     let device = with(pb::RoleRules { peer_kinds: vec![pb::PeerKind::Device.into()], ..Default::default() }).await;
-    let partner = with(pb::RoleRules { account_kinds: vec![pb::AccountKind::Partner.into()], ..Default::default() }).await;
+    let partner =
+        with(pb::RoleRules { account_kinds: vec![pb::AccountKind::Partner.into()], ..Default::default() }).await;
     let here = with(pb::RoleRules { reaches: vec![pb::Reach::AccountOnly.into()], ..Default::default() }).await;
     let stated = with(pb::RoleRules { requires_justification: true, ..Default::default() }).await;
     for (role, why) in [
@@ -87,7 +85,8 @@ async fn a_role_is_used_as_its_rules_say() {
     let silenced = pb::RoleBinding { name: made.name, ..Default::default() };
     refused(rebind(admin, silenced, &["justification"]).await, Code::FailedPrecondition, "JUSTIFICATION_REQUIRED");
 
-    let only_here = pb::RoleBinding { reach: pb::Reach::AccountOnly.into(), ..binding(&person.name, &here, &scene.tenant) };
+    let only_here =
+        pb::RoleBinding { reach: pb::Reach::AccountOnly.into(), ..binding(&person.name, &here, &scene.tenant) };
     let made = bind(admin, only_here).await.unwrap();
     let wider = pb::RoleBinding { name: made.name, reach: pb::Reach::Subtree.into(), ..Default::default() };
     refused(rebind(admin, wider, &[]).await, Code::FailedPrecondition, "REACH_NOT_ALLOWED");
@@ -95,7 +94,11 @@ async fn a_role_is_used_as_its_rules_say() {
     // A group's members count, each for itself.
     let group = groups::make(admin, &scene.msp).await;
     groups::join(admin, &group, &person.name).await.unwrap();
-    refused(bind(admin, of_group(&group, &device, &scene.tenant)).await, Code::FailedPrecondition, "PEER_KIND_NOT_ALLOWED");
+    refused(
+        bind(admin, of_group(&group, &device, &scene.tenant)).await,
+        Code::FailedPrecondition,
+        "PEER_KIND_NOT_ALLOWED",
+    );
 }
 
 #[tokio::test]
@@ -112,7 +115,9 @@ async fn holders_are_bounded_members_of_groups_included() {
     // One person, though by two ways.
     bind(admin, binding(&peers[0], &name, &scene.tenant)).await.unwrap();
     bind(admin, eligible(binding(&peers[1], &name, &scene.tenant))).await.unwrap();
-    let full = |result: Result<pb::RoleBinding, tonic::Status>| refused(result, Code::FailedPrecondition, "MAX_HOLDERS_REACHED");
+    let full = |result: Result<pb::RoleBinding, tonic::Status>| {
+        refused(result, Code::FailedPrecondition, "MAX_HOLDERS_REACHED")
+    };
     full(bind(admin, binding(&peers[2], &name, &scene.tenant)).await);
     refused(groups::join(admin, &group, &peers[2]).await, Code::FailedPrecondition, "MAX_HOLDERS_REACHED");
     // Another account counts for itself.
@@ -128,16 +133,19 @@ async fn the_same_binding_is_made_once() {
     let holder = scene.nobody().await;
     let wish = until(binding(&holder.name, &name, &scene.tenant), scene.server.time(600));
     let made = bind(admin, wish.clone()).await.unwrap();
-    let again = |result: Result<pb::RoleBinding, tonic::Status>| refused(result, Code::AlreadyExists, "ROLE_BINDING_EXISTS");
+    let again =
+        |result: Result<pb::RoleBinding, tonic::Status>| refused(result, Code::AlreadyExists, "ROLE_BINDING_EXISTS");
     again(bind(admin, wish.clone()).await);
     again(bind(admin, binding(&holder.name, &name, &scene.tenant)).await);
-    let later = |start: i64| pb::RoleBinding { start_time: Some(scene.server.time(start)), expire_time: None, ..wish.clone() };
+    let later =
+        |start: i64| pb::RoleBinding { start_time: Some(scene.server.time(start)), expire_time: None, ..wish.clone() };
     again(bind(admin, later(599)).await);
     // One that begins where the other ends is another, and so is one of another mode or reach.
     let next = bind(admin, later(600)).await.unwrap();
     bind(admin, eligible(wish.clone())).await.unwrap();
     bind(admin, pb::RoleBinding { reach: pb::Reach::AccountOnly.into(), ..wish }).await.unwrap();
-    let overlapping = pb::RoleBinding { name: made.name, expire_time: Some(scene.server.time(601)), ..Default::default() };
+    let overlapping =
+        pb::RoleBinding { name: made.name, expire_time: Some(scene.server.time(601)), ..Default::default() };
     again(rebind(admin, overlapping, &["expire_time"]).await);
     let earlier = pb::RoleBinding { name: next.name, ..Default::default() };
     again(rebind(admin, earlier, &["start_time"]).await);
@@ -202,7 +210,11 @@ async fn missing_and_hidden_parts_of_a_binding_look_the_same() {
     let auditor = scene.server.person(&scene.msp, &fresh("auditor"), "roles/mspcontrol.read_only").await.client;
     assert_eq!(get(&auditor, &made.name).await.unwrap(), made);
     refused(unbind(&auditor, &made.name).await, Code::PermissionDenied, "PERMISSION_DENIED");
-    refused(bind(&auditor, binding(&holder.name, &name, &scene.msp)).await, Code::PermissionDenied, "PERMISSION_DENIED");
+    refused(
+        bind(&auditor, binding(&holder.name, &name, &scene.msp)).await,
+        Code::PermissionDenied,
+        "PERMISSION_DENIED",
+    );
 }
 
 #[tokio::test]
@@ -240,7 +252,10 @@ async fn repeats_and_rehearsals_bind_nothing_twice() {
         request_id: Uuid::now_v7().to_string(),
         validate_only: true,
     };
-    roles.create_role_binding(pb::CreateRoleBindingRequest { request_id: String::new(), ..request.clone() }).await.unwrap();
+    roles
+        .create_role_binding(pb::CreateRoleBindingRequest { request_id: String::new(), ..request.clone() })
+        .await
+        .unwrap();
     assert!(!scene.server.may(&holder.name, "ftp.view", &scene.tenant).await);
     let request = pb::CreateRoleBindingRequest { validate_only: false, ..request };
     let made = roles.create_role_binding(request.clone()).await.unwrap().into_inner();

@@ -86,10 +86,7 @@ async fn a_group_gives_while_membership_and_binding_both_last() {
     let name = scene.role(&[allow("ftp.view")]).await;
     let holder = scene.nobody().await;
     let group = groups::make(admin, &scene.msp).await;
-    let binding = pb::RoleBinding {
-        start_time: Some(scene.server.time(60)),
-        ..of_group(&group, &name, &scene.tenant)
-    };
+    let binding = pb::RoleBinding { start_time: Some(scene.server.time(60)), ..of_group(&group, &name, &scene.tenant) };
     bind(admin, binding).await.unwrap();
     let member = pb::GroupMember { expire_time: Some(scene.server.time(120)), ..groups::member(&holder.name) };
     groups::add(admin, &group, member).await.unwrap();

@@ -96,7 +96,9 @@ async fn groups_of_others_are_not_there() {
     let name = make(&scene.admin.client, &scene.msp).await;
     is_missing(get(stranger, &name).await);
     is_missing(delete(stranger, &name).await);
-    is_missing(update(stranger, pb::Group { name: name.clone(), title: "x".to_owned(), ..Default::default() }, &[]).await);
+    is_missing(
+        update(stranger, pb::Group { name: name.clone(), title: "x".to_owned(), ..Default::default() }, &[]).await,
+    );
     is_missing(join(stranger, &name, "peers/me").await);
     is_missing(super::leave(stranger, &name, "peers/me").await);
     is_missing(create(stranger, group(&scene.msp)).await);
@@ -161,11 +163,11 @@ async fn repeats_and_rehearsals_make_no_second_group() {
     let request = pb::CreateGroupRequest { group: Some(group(&scene.msp)), validate_only: true, ..Default::default() };
     let rehearsed = roles.create_group(request.clone()).await.unwrap().into_inner();
     is_missing(get(&scene.admin.client, &rehearsed.name).await);
-    let request =
-        pb::CreateGroupRequest { validate_only: false, request_id: Uuid::now_v7().to_string(), ..request };
+    let request = pb::CreateGroupRequest { validate_only: false, request_id: Uuid::now_v7().to_string(), ..request };
     let made = roles.create_group(request.clone()).await.unwrap().into_inner();
     assert_eq!(roles.create_group(request).await.unwrap().into_inner(), made);
-    let delete = pb::DeleteGroupRequest { name: made.name, request_id: Uuid::now_v7().to_string(), ..Default::default() };
+    let delete =
+        pb::DeleteGroupRequest { name: made.name, request_id: Uuid::now_v7().to_string(), ..Default::default() };
     let first = roles.delete_group(delete.clone()).await.unwrap().into_inner();
     assert_eq!(roles.delete_group(delete).await.unwrap().into_inner(), first);
 }

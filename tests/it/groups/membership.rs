@@ -54,7 +54,8 @@ async fn a_peer_is_a_member_once_and_leaves_once() {
     for action in ["groups.add_member", "groups.remove_member"] {
         let events = events(&scene.server, &scene.msp, action).await;
         let changed = events[0].changes.iter().any(|change| {
-            change.field == "member" && [&change.before, &change.after].into_iter().flatten().any(|text| text.value == peer.name)
+            change.field == "member"
+                && [&change.before, &change.after].into_iter().flatten().any(|text| text.value == peer.name)
         });
         assert!(changed, "{action}");
     }
@@ -74,7 +75,8 @@ async fn the_etag_of_a_group_changes_with_its_members() {
         ..Default::default()
     };
     let mut roles = admin.roles();
-    let request = pb::AddGroupMemberRequest { request_id: Uuid::now_v7().to_string(), ..wish(&first.name, &before.etag) };
+    let request =
+        pb::AddGroupMemberRequest { request_id: Uuid::now_v7().to_string(), ..wish(&first.name, &before.etag) };
     let rehearsal = pb::AddGroupMemberRequest { validate_only: true, request_id: String::new(), ..request.clone() };
     roles.add_group_member(rehearsal).await.unwrap();
     let made = roles.add_group_member(request.clone()).await.unwrap().into_inner();

@@ -149,7 +149,7 @@ async fn kp_11_accounts_then_account_then_users_then_action() {
     let request = pb::ListPeersRequest { account: customer, page_size: 1000, ..Default::default() };
     let peers = partner.client.peers().list_peers(request).await.unwrap().into_inner().peers;
     let listed = peers.iter().find(|peer| peer.name == user.name).unwrap();
-    assert!(listed.allowed_actions.iter().any(|action| action == "update"), "{:?}", listed.allowed_actions);
+    assert!(listed.allowed_actions.iter().any(|action| action == "UpdatePeer"), "{:?}", listed.allowed_actions);
 }
 
 #[tokio::test]

@@ -100,12 +100,8 @@ async fn create_peer(client: &Client, request: pb::CreatePeerRequest) -> Result<
 
 async fn create_account(client: &Client, parent: &str, kind: pb::AccountKind) -> Result<pb::Account, Status> {
     let id = fresh("account");
-    let account = pb::Account {
-        parent_account: parent.to_owned(),
-        kind: kind.into(),
-        title: id.clone(),
-        ..Default::default()
-    };
+    let account =
+        pb::Account { parent_account: parent.to_owned(), kind: kind.into(), title: id.clone(), ..Default::default() };
     let request = pb::CreateAccountRequest { account_id: id, account: Some(account), ..Default::default() };
     client.accounts().create_account(request).await.map(tonic::Response::into_inner)
 }

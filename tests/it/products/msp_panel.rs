@@ -27,7 +27,8 @@ async fn mp_02_two_users_see_different_clients_and_features() {
     let (left, right) = (customer(&server, PACK).await, customer(&server, PACK).await);
     let user = staff(&server, PACK, "msp_user", &[&left]).await;
     let client = staff(&server, PACK, "end_client", &[&right]).await;
-    assert_rights(&server, &user.name, &left, &["devices.update", "accounts.create_department"], &["billing.view"]).await;
+    assert_rights(&server, &user.name, &left, &["devices.update", "accounts.create_department"], &["billing.view"])
+        .await;
     assert_rights(&server, &user.name, &right, &[], &["devices.view"]).await;
     assert_rights(&server, &client.name, &right, &["devices.view"], &["devices.update"]).await;
     assert_rights(&server, &client.name, &left, &[], &["devices.view"]).await;
@@ -46,11 +47,8 @@ async fn mp_03_users_are_added_at_any_time() {
 #[tokio::test]
 async fn mp_04_creation_requires_a_role_and_clients() {
     let server = world().await;
-    let request = pb::CreatePeerRequest {
-        role: String::new(),
-        access: None,
-        ..peer_request(HOME, &fresh("user"), "", &[])
-    };
+    let request =
+        pb::CreatePeerRequest { role: String::new(), access: None, ..peer_request(HOME, &fresh("user"), "", &[]) };
     let status = create_peer(&server.operator(), request).await.unwrap_err();
     assert_eq!(crate::support::bad_fields(&status), ["role", "access"]);
 }
@@ -89,10 +87,7 @@ async fn mp_07_a_department_alone_cannot_be_assigned() {
     for role in ["roles/msp-panel.msp_user", "roles/msp-panel.end_client"] {
         let request = peer_request(HOME, &fresh("user"), role, &[&department]);
         let status = create_peer(&server.operator(), request).await.unwrap_err();
-        assert_eq!(
-            (status.code(), reason(&status).as_str()),
-            (Code::FailedPrecondition, "ACCOUNT_KIND_NOT_ALLOWED")
-        );
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_KIND_NOT_ALLOWED"));
     }
 }
 
@@ -184,7 +179,8 @@ async fn mp_11_the_owner_changes_only_through_support() {
 async fn mp_12_the_admin_has_all_features() {
     let server = world().await;
     let admin = staff(&server, PACK, "msp_admin", &[]).await;
-    let may = ["devices.delete", "billing.manage", "peers.create", "accounts.create_customer", "accounts.update_settings"];
+    let may =
+        ["devices.delete", "billing.manage", "peers.create", "accounts.create_customer", "accounts.update_settings"];
     assert_rights(&server, &admin.name, HOME, &may, &[]).await;
 }
 

@@ -24,7 +24,8 @@ async fn mc_02_help_desk_and_others_never_get_root() {
     let desk = tenant_peer(&server, &tenant, "help_desk").await;
     let partner = staff(&server, PACK, "help_desk", &[&tenant]).await;
     for peer in [&desk, &partner] {
-        assert_rights(&server, &peer.name, &tenant, &[], &["accounts.administer", "roles.create", "peers.create"]).await;
+        assert_rights(&server, &peer.name, &tenant, &[], &["accounts.administer", "roles.create", "peers.create"])
+            .await;
         for role in ["roles/mspcontrol.administrator", "roles/mspcontrol.customer_admin_peer", "roles/core.operator"] {
             let status = bind(&peer.client, &peer.name, role, &tenant).await.unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{role}");
@@ -124,8 +125,10 @@ async fn mc_27_administrator_and_help_desk_exist_with_their_limits() {
     let admin = tenant_peer(&server, &tenant, "administrator").await;
     let desk = tenant_peer(&server, &tenant, "help_desk").await;
     let ownership = ["accounts.transfer_ownership", "accounts.request_ownership_transfer"];
-    assert_rights(&server, &admin.name, &tenant, &["roles.update", "peers.delete", "websites.update"], &ownership).await;
-    let support = ["peers.view", "websites.view", "peers.reset_password", "peers.reset_factors", "peers.invite", "peers.unlock"];
+    assert_rights(&server, &admin.name, &tenant, &["roles.update", "peers.delete", "websites.update"], &ownership)
+        .await;
+    let support =
+        ["peers.view", "websites.view", "peers.reset_password", "peers.reset_factors", "peers.invite", "peers.unlock"];
     let beyond = ["roles.create", "roles.update", "accounts.update_settings", "peers.create", "websites.update"];
     assert_rights(&server, &desk.name, &tenant, &support, &beyond).await;
 }
@@ -210,8 +213,7 @@ async fn mc_43_a_group_adds_access_scopes_to_the_peer() {
     assert_rights(&server, &peer.name, &tenant, &[], &["databases.update"]).await;
     server.operator().roles().add_group_member(member(&group.name, &peer.name, None)).await.unwrap();
     assert_rights(&server, &peer.name, &tenant, &["databases.update", "websites.update"], &[]).await;
-    let request =
-        pb::RemoveGroupMemberRequest { group: group.name, peer: peer.name.clone(), ..Default::default() };
+    let request = pb::RemoveGroupMemberRequest { group: group.name, peer: peer.name.clone(), ..Default::default() };
     server.operator().roles().remove_group_member(request).await.unwrap();
     assert_rights(&server, &peer.name, &tenant, &["websites.update"], &["databases.update"]).await;
 }
@@ -240,10 +242,8 @@ async fn mc_52_customer_admin_demands_a_recorded_need_and_its_holders_are_listed
     let server = world().await;
     let tenant = customer(&server, PACK).await;
     let role = "roles/mspcontrol.customer_admin_peer";
-    let request = pb::CreatePeerRequest {
-        justification: String::new(),
-        ..peer_request(&tenant, &fresh("admin"), role, &[])
-    };
+    let request =
+        pb::CreatePeerRequest { justification: String::new(), ..peer_request(&tenant, &fresh("admin"), role, &[]) };
     let status = create_peer(&server.operator(), request).await.unwrap_err();
     assert_eq!(reason(&status), "JUSTIFICATION_REQUIRED");
     let peer = create_peer(&server.operator(), peer_request(&tenant, &fresh("admin"), role, &[])).await.unwrap();

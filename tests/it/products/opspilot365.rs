@@ -14,7 +14,8 @@ async fn op_01_platform_users_are_not_the_end_users_of_tenants() {
     let tenant = customer(&server, PACK).await;
     let technician = staff(&server, PACK, "technician", &[&tenant]).await;
     let end_users = ["users.view", "users.create", "users.update", "users.delete"];
-    assert_rights(&server, &technician.name, &tenant, &end_users, &["peers.view", "peers.create", "peers.update"]).await;
+    assert_rights(&server, &technician.name, &tenant, &end_users, &["peers.view", "peers.create", "peers.update"])
+        .await;
     let peer = server.operator().peers();
     let request = pb::GetPeerRequest { name: technician.name.clone(), ..Default::default() };
     assert_eq!({ peer }.get_peer(request).await.unwrap().into_inner().home_account, HOME);
@@ -143,7 +144,8 @@ async fn reader(server: &crate::support::Server) -> (String, String) {
 async fn op_14_read_only_views_tenant_data() {
     let server = world().await;
     let (reader, tenant) = reader(&server).await;
-    assert_rights(&server, &reader, &tenant, &["accounts.view", "users.view", "devices.view", "licenses.view"], &[]).await;
+    assert_rights(&server, &reader, &tenant, &["accounts.view", "users.view", "devices.view", "licenses.view"], &[])
+        .await;
 }
 
 #[tokio::test]
@@ -360,9 +362,10 @@ async fn op_47_adding_a_user_names_who_and_which_role() {
         let page = admin.client.audit().list_audit_events(list.clone()).await.unwrap().into_inner();
         let is_it = |event: &pb::AuditEvent| {
             event.action == "peers.create"
-                && event.target.as_ref().is_some_and(|target| {
-                    target.target_name.as_ref().is_some_and(|name| name.value == peer.name)
-                })
+                && event
+                    .target
+                    .as_ref()
+                    .is_some_and(|target| target.target_name.as_ref().is_some_and(|name| name.value == peer.name))
         };
         found = found.or(page.audit_events.into_iter().find(is_it));
         if page.next_page_token.is_empty() {
@@ -371,9 +374,11 @@ async fn op_47_adding_a_user_names_who_and_which_role() {
         list.page_token = page.next_page_token;
     }
     let event = found.unwrap();
-    let told = event.changes.iter().filter_map(|change| change.after.as_ref()).any(|after| {
-        after.value == "roles/opspilot365.read_only"
-    });
+    let told = event
+        .changes
+        .iter()
+        .filter_map(|change| change.after.as_ref())
+        .any(|after| after.value == "roles/opspilot365.read_only");
     assert!(told, "{:?}", event.changes);
     let name = event.target.unwrap().display_name.unwrap().value;
     assert!(name.contains(&user_name), "{name}");

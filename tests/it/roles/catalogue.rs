@@ -55,7 +55,8 @@ async fn registering_a_permission_reports_who_gains_it() {
 
     let done = register(&operator, confirmed(wish)).await.unwrap();
     assert_eq!(done.permissions.iter().map(|one| one.owner.as_str()).collect::<Vec<_>>(), ["accounts/platform"; 2]);
-    let gain = pb::PermissionGain { role: robots, permission: "robots.wake".to_owned(), pattern: "robots.*".to_owned() };
+    let gain =
+        pb::PermissionGain { role: robots, permission: "robots.wake".to_owned(), pattern: "robots.*".to_owned() };
     assert!(done.gains.contains(&gain));
     assert_eq!(done.gain_count, i64::try_from(done.gains.len()).unwrap());
     // What it denies itself it does not gain.
@@ -66,7 +67,10 @@ async fn registering_a_permission_reports_who_gains_it() {
 
     let events = events(&scene.server, "accounts/platform", "permissions.register").await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["robots.wake", "robots.scrap"]);
+    assert_eq!(
+        events[0].changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(),
+        ["robots.wake", "robots.scrap"]
+    );
     scene.server.stop().await;
 }
 
@@ -118,10 +122,16 @@ async fn a_permission_belongs_to_who_registered_it_and_keeps_its_flags() {
     let flagged = pb::Permission { reserved: true, on_suspended: true, ..renamed };
     let status = register(&operator, for_msp(vec![flagged])).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["permissions[0].reserved", "permissions[0].on_suspended"]);
-    is_missing(register(&operator, pb::RegisterPermissionsRequest {
-        owner_account: "accounts/nowhere".to_owned(),
-        ..confirmed(vec![permission("robots.new")])
-    }).await);
+    is_missing(
+        register(
+            &operator,
+            pb::RegisterPermissionsRequest {
+                owner_account: "accounts/nowhere".to_owned(),
+                ..confirmed(vec![permission("robots.new")])
+            },
+        )
+        .await,
+    );
     // Whoever holds the reserved right nowhere is told nothing else.
     let result = register(&scene.admin.client, confirmed(vec![permission("robots.new")])).await;
     refused(result, Code::PermissionDenied, "PERMISSION_DENIED");
@@ -188,13 +198,16 @@ async fn four_thousand_and_ninety_six_permissions_work() {
     }
     assert!(found.is_sorted() && found.len() > 4096);
     assert!(names.iter().all(|name| found.binary_search(name).is_ok()));
-    let role = super::create(&operator, super::role(&msp, &[allow("resource_63.*"), allow("resource_0.act_7")])).await.unwrap();
+    let role = super::create(&operator, super::role(&msp, &[allow("resource_63.*"), allow("resource_0.act_7")]))
+        .await
+        .unwrap();
     let peer = server.person_on(&msp, "someone", &role.name, &[&tenant]).await;
     for (name, may) in [("resource_63.act_4095", true), ("resource_0.act_7", true), ("resource_0.act_8", false)] {
         assert_eq!(server.may(&peer.name, name, &tenant).await, may, "{name}");
     }
     // The catalogue has an end.
-    let more = |from: u32| confirmed((from..from + 1000).map(|number| permission(&format!("more.act_{number}"))).collect());
+    let more =
+        |from: u32| confirmed((from..from + 1000).map(|number| permission(&format!("more.act_{number}"))).collect());
     let mut from = 0;
     let status = loop {
         match register(&operator, more(from)).await {
@@ -213,7 +226,15 @@ async fn the_catalogue_is_listed_by_name_and_filtered() {
     let mut roles = scene.admin.client.roles();
     let mut names = async |filter: &str| -> Vec<String> {
         let request = pb::ListPermissionsRequest { page_size: 1000, filter: filter.to_owned(), ..Default::default() };
-        roles.list_permissions(request).await.unwrap().into_inner().permissions.into_iter().map(|one| one.name).collect()
+        roles
+            .list_permissions(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .permissions
+            .into_iter()
+            .map(|one| one.name)
+            .collect()
     };
     assert_eq!(names("resource = permissions").await, ["permissions.register"]);
     let reserved = names("reserved = true AND owner = \"packs/core\"").await;
@@ -222,7 +243,9 @@ async fn the_catalogue_is_listed_by_name_and_filtered() {
     assert!(names("owner = accounts/nowhere").await.is_empty());
 
     let mut roles = scene.admin.client.roles();
-    for (filter, why) in [("name = x", "FILTER_INVALID"), ("owner = packs/", "FILTER_INVALID"), ("reserved", "FILTER_INVALID")] {
+    for (filter, why) in
+        [("name = x", "FILTER_INVALID"), ("owner = packs/", "FILTER_INVALID"), ("reserved", "FILTER_INVALID")]
+    {
         let request = pb::ListPermissionsRequest { filter: filter.to_owned(), ..Default::default() };
         refused(roles.list_permissions(request).await, Code::InvalidArgument, why);
     }

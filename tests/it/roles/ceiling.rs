@@ -33,7 +33,9 @@ async fn nobody_makes_a_role_above_themselves() {
         where_label(allow("mailboxes.view"), "env", "test"),
         deny("accounts.delete"),
     ] {
-        create(&lead, role(&scene.msp, std::slice::from_ref(&fine))).await.unwrap_or_else(|why| panic!("{fine:?}: {why}"));
+        create(&lead, role(&scene.msp, std::slice::from_ref(&fine)))
+            .await
+            .unwrap_or_else(|why| panic!("{fine:?}: {why}"));
     }
     for above in [
         allow("websites.update"),
@@ -50,7 +52,9 @@ async fn nobody_makes_a_role_above_themselves() {
         escalates(create(&lead, role(&scene.msp, &[allow("websites.view"), above])).await);
     }
     // What the role itself denies again, it does not give.
-    create(&lead, role(&scene.msp, &[allow("websites.view"), allow("databases.update"), deny("databases.*")])).await.unwrap();
+    create(&lead, role(&scene.msp, &[allow("websites.view"), allow("databases.update"), deny("databases.*")]))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -99,7 +103,9 @@ async fn nobody_widens_a_role_beyond_themselves() {
         escalates(update(&lead, above, &["grants"]).await);
     }
     // What was in it already may stay, whoever edits; what one holds may be added.
-    update(&lead, wish(&[&view, &modify, &no_delete, &no_databases, &allow("websites.view")]), &["grants"]).await.unwrap();
+    update(&lead, wish(&[&view, &modify, &no_delete, &no_databases, &allow("websites.view")]), &["grants"])
+        .await
+        .unwrap();
     update(&lead, wish(&[&view, &no_delete, &no_databases]), &["grants"]).await.unwrap();
 }
 

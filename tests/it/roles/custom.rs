@@ -43,7 +43,8 @@ async fn a_custom_role_comes_back_as_it_was_made() {
 
     // What it was made of stands in the log.
     let events = events(&scene.server, &scene.msp, "roles.create").await;
-    let event = events.iter().find(|event| event.target.as_ref().unwrap().target_name.as_ref().unwrap().value == made.name);
+    let event =
+        events.iter().find(|event| event.target.as_ref().unwrap().target_name.as_ref().unwrap().value == made.name);
     let fields: Vec<&str> = event.unwrap().changes.iter().map(|change| change.field.as_str()).collect();
     assert_eq!(fields, ["title", "description", "inheritable", "grants", "rules"]);
 }
@@ -160,7 +161,10 @@ async fn stale_etags_are_refused_and_repeats_change_nothing() {
     };
     refused(roles.delete_role(delete.clone()).await, Code::Aborted, "ETAG_MISMATCH");
     let delete = pb::DeleteRoleRequest { etag: String::new(), ..delete };
-    roles.delete_role(pb::DeleteRoleRequest { validate_only: true, request_id: String::new(), ..delete.clone() }).await.unwrap();
+    roles
+        .delete_role(pb::DeleteRoleRequest { validate_only: true, request_id: String::new(), ..delete.clone() })
+        .await
+        .unwrap();
     let first = roles.delete_role(delete.clone()).await.map(Response::into_inner).unwrap();
     assert_eq!(roles.delete_role(delete).await.unwrap().into_inner(), first);
     is_missing(get(&scene.admin.client, &made.name).await);

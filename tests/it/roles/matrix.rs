@@ -6,7 +6,10 @@ use tonic::{Code, Response, Status};
 use super::{Scene, allow, deny, is_missing, refused, update, with_approval};
 use crate::support::{Client, bad_fields};
 
-async fn matrix(client: &Client, request: pb::GetPermissionMatrixRequest) -> Result<pb::GetPermissionMatrixResponse, Status> {
+async fn matrix(
+    client: &Client,
+    request: pb::GetPermissionMatrixRequest,
+) -> Result<pb::GetPermissionMatrixResponse, Status> {
     client.roles().get_permission_matrix(request).await.map(Response::into_inner)
 }
 
@@ -44,7 +47,10 @@ fn drawn(matrix: &pb::GetPermissionMatrixResponse) -> Vec<String> {
 async fn the_matrix_of_opspilot365_is_that_of_its_document() {
     let scene = Scene::new().await;
     let matrix = matrix(&scene.admin.client, pack("opspilot365")).await.unwrap();
-    assert_eq!(matrix.roles, ["administrator", "technician", "read_only"].map(|role| format!("roles/opspilot365.{role}")));
+    assert_eq!(
+        matrix.roles,
+        ["administrator", "technician", "read_only"].map(|role| format!("roles/opspilot365.{role}"))
+    );
     assert_eq!(
         drawn(&matrix),
         [
@@ -119,11 +125,17 @@ async fn wrong_matrices_are_refused_whole() {
     refused::<()>(Err(status), Code::InvalidArgument, "PERMISSION_UNKNOWN");
     for (wrong, fields) in [
         (of(&[], &[]), vec!["roles", "permissions"]),
-        (of(&["core.auditor", "roles/core.auditor", "roles/core.auditor"], &["ftp"]), vec!["roles[0]", "roles[2]", "permissions[0]"]),
+        (
+            of(&["core.auditor", "roles/core.auditor", "roles/core.auditor"], &["ftp"]),
+            vec!["roles[0]", "roles[2]", "permissions[0]"],
+        ),
         (pb::GetPermissionMatrixRequest { pack: "core".to_owned(), ..of(&["roles/core.auditor"], &[]) }, vec!["roles"]),
         (pack("Core"), vec!["pack"]),
     ] {
         let status = matrix(admin, wrong).await.unwrap_err();
-        assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, fields.into_iter().map(str::to_owned).collect()));
+        assert_eq!(
+            (status.code(), bad_fields(&status)),
+            (Code::InvalidArgument, fields.into_iter().map(str::to_owned).collect())
+        );
     }
 }

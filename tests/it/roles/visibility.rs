@@ -25,7 +25,9 @@ async fn custom_roles_of_other_providers_are_not_there() {
     let name = scene.role(&[allow("ftp.view")]).await;
     let stranger = &other.admin.client;
     is_missing(get(stranger, &name).await);
-    is_missing(update(stranger, pb::Role { name: name.clone(), title: "x".to_owned(), ..Default::default() }, &[]).await);
+    is_missing(
+        update(stranger, pb::Role { name: name.clone(), title: "x".to_owned(), ..Default::default() }, &[]).await,
+    );
     is_missing(delete(stranger, &name).await);
     is_missing(copy(stranger, &name, &other.msp).await);
     is_missing(bind(stranger, binding("peers/me", &name, &other.tenant)).await);
@@ -136,5 +138,9 @@ async fn whoever_views_roles_nowhere_sees_none() {
     let mut roles = nobody.roles();
     let pack = pb::GetPermissionMatrixRequest { pack: "mspcontrol".to_owned(), ..Default::default() };
     refused(roles.get_permission_matrix(pack).await, Code::PermissionDenied, "PERMISSION_DENIED");
-    refused(roles.list_permissions(pb::ListPermissionsRequest::default()).await, Code::PermissionDenied, "PERMISSION_DENIED");
+    refused(
+        roles.list_permissions(pb::ListPermissionsRequest::default()).await,
+        Code::PermissionDenied,
+        "PERMISSION_DENIED",
+    );
 }

@@ -212,10 +212,8 @@ impl Server {
 
     /// Makes a key for a peer, as the operator.
     pub async fn key_of(&self, peer: &str) -> String {
-        let api_key =
-            pb::ApiKey { peer: peer.to_owned(), title: "test".to_owned(), ..pb::ApiKey::default() };
-        let request =
-            pb::CreateApiKeyRequest { api_key: Some(api_key), ..pb::CreateApiKeyRequest::default() };
+        let api_key = pb::ApiKey { peer: peer.to_owned(), title: "test".to_owned(), ..pb::ApiKey::default() };
+        let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..pb::CreateApiKeyRequest::default() };
         self.operator().auth().create_api_key(request).await.expect("the key is made").into_inner().key
     }
 
@@ -383,12 +381,7 @@ impl Client {
     }
 
     /// Asks Authorize about a peer.
-    pub async fn ask(
-        &self,
-        peer: &str,
-        permission: &str,
-        account: &str,
-    ) -> Result<pb::AuthorizeResponse, Status> {
+    pub async fn ask(&self, peer: &str, permission: &str, account: &str) -> Result<pb::AuthorizeResponse, Status> {
         let request = pb::AuthorizeRequest {
             subject: Some(pb::authorize_request::Subject::Peer(peer.to_owned())),
             permission: permission.to_owned(),

@@ -71,7 +71,11 @@ pub fn batch(fields: &mut Fields, request: &pb::BatchAuthorizeRequest) -> Option
 }
 
 /// Reads one item of a batch over its defaults.
-pub fn item(fields: &mut Fields, item: &pb::BatchAuthorizeItem, defaults: &pb::BatchAuthorizeRequest) -> Option<OwnedCheck> {
+pub fn item(
+    fields: &mut Fields,
+    item: &pb::BatchAuthorizeItem,
+    defaults: &pb::BatchAuthorizeRequest,
+) -> Option<OwnedCheck> {
     let subject = match (&item.subject, &defaults.default_subject) {
         (Some(PbItemSubject::Peer(peer)), _) | (None, Some(DefaultSubject::DefaultPeer(peer))) => {
             fields.take("peer", peer_name(peer)).map(Subject::Peer)

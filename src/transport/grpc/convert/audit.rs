@@ -68,9 +68,7 @@ fn actor(actor: &Actor) -> pb::AuditActor {
             system_name: name.clone(),
             ..pb::AuditActor::default()
         },
-        Actor::Anonymous => {
-            pb::AuditActor { kind: pb::AuditActorKind::Anonymous.into(), ..pb::AuditActor::default() }
-        }
+        Actor::Anonymous => pb::AuditActor { kind: pb::AuditActorKind::Anonymous.into(), ..pb::AuditActor::default() },
     }
 }
 

@@ -31,8 +31,7 @@ pub fn create(fields: &mut Fields, request: &pb::CreateRoleBindingRequest, now: 
     let account = fields.required("role_binding.account", &binding.account, account_name);
     let reach = fields.take("role_binding.reach", words::reach(binding.reach));
     let mode = fields.take("role_binding.mode", words::mode(binding.mode));
-    let window =
-        window(fields, "role_binding", (binding.start_time.as_ref(), binding.expire_time.as_ref()), now);
+    let window = window(fields, "role_binding", (binding.start_time.as_ref(), binding.expire_time.as_ref()), now);
     let justification = fields.take("role_binding.justification", justification(&binding.justification));
     Some(CreateBinding {
         principal: principal?,
@@ -132,7 +131,8 @@ pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u
     let group = filter.read(fields, "group", group_name);
     let role = filter.read(fields, "role", role_name);
     let mode = filter.read(fields, "mode", |word| {
-        let mode = pb::BindingMode::from_str_name(word).or_else(|| pb::BindingMode::from_str_name(&format!("BINDING_MODE_{word}")));
+        let mode = pb::BindingMode::from_str_name(word)
+            .or_else(|| pb::BindingMode::from_str_name(&format!("BINDING_MODE_{word}")));
         words::stated_mode(mode.map_or(-1, i32::from))
     });
     let reach = filter.read(fields, "reach", |word| {

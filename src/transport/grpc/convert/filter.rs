@@ -74,6 +74,10 @@ fn parse(text: &str) -> Result<Filter, Invalid> {
         let (field, after) = rest.split_once('=').ok_or(FORM)?;
         let (value, after) = value(after.trim_start())?;
         let field = field.trim();
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+        if field.is_empty() || !field.bytes().all(is_name) {
+            return Err(FORM);
+        }
         if found.iter().any(|(known, _)| known == field) {
             return Err(Invalid::Duplicate { value: field.to_owned() });
         }
@@ -128,8 +132,18 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for text in [
-            "pack", "pack =", "pack = a b", "pack = a AND", "pack = a OR role = b", "pack = \"a", "pack != a",
-            "pack > a", "(pack = a)", "pack = aAND role = b", "pack = \"a\"AND role = b", "NOT pack = a AND",
+            "pack",
+            "pack =",
+            "pack = a b",
+            "pack = a AND",
+            "pack = a OR role = b",
+            "pack = \"a",
+            "pack != a",
+            "pack > a",
+            "(pack = a)",
+            "pack = aAND role = b",
+            "pack = \"a\"AND role = b",
+            "NOT pack = a AND",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

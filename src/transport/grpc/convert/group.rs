@@ -40,9 +40,8 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateGroupRequest) -> Option<U
         _ => false,
     })?;
     let new_title = if mask.has("title") { Some(fields.required("group.title", &group.title, title)) } else { None };
-    let new_description = mask
-        .has("description")
-        .then(|| fields.take("group.description", description(&group.description)));
+    let new_description =
+        mask.has("description").then(|| fields.take("group.description", description(&group.description)));
     Some(UpdateGroup {
         id: id?,
         etag: etag?,
@@ -88,8 +87,7 @@ pub fn add_member(fields: &mut Fields, request: &pb::AddGroupMemberRequest, now:
     };
     let peer = fields.required("member.peer", &member.peer, peer_name);
     let mode = fields.take("member.mode", words::mode(member.mode));
-    let window =
-        binding::window(fields, "member", (member.start_time.as_ref(), member.expire_time.as_ref()), now);
+    let window = binding::window(fields, "member", (member.start_time.as_ref(), member.expire_time.as_ref()), now);
     Some(AddMember { group: group?, peer: peer?, mode: mode?, window: window?, etag: etag? })
 }
 

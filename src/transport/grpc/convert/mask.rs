@@ -16,9 +16,7 @@ impl Mask {
     /// Whether the request changes a field, by its own path or that of the message around it.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
-        self.0.iter().any(|named| {
-            path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+        self.0.iter().any(|named| path.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
     }
 }
 

@@ -87,7 +87,8 @@ mod tests {
     fn tokens_belong_to_one_list() {
         let token = token("peers of contoso", "0193");
         assert_eq!(key("peers of contoso", &token).unwrap().as_deref(), Some("0193"));
-        for (query, text) in [("peers of fabrikam", token.as_str()), ("peers of contoso", "zz"), ("", "00"), ("", "é0")] {
+        for (query, text) in [("peers of fabrikam", token.as_str()), ("peers of contoso", "zz"), ("", "00"), ("", "é0")]
+        {
             assert!(matches!(key(query, text), Err(Error::PageToken)), "{query} {text}");
         }
         assert_eq!(key("", "").unwrap(), None);

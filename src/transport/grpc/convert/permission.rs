@@ -53,8 +53,7 @@ pub fn register(fields: &mut Fields, request: &pb::RegisterPermissionsRequest) -
 
 /// Reads which permissions are to be listed, but for where a page starts.
 pub fn list(fields: &mut Fields, request: &pb::ListPermissionsRequest, limit: u64) -> Option<ListPermissions> {
-    const FIELDS: &[&str] =
-        &["resource", "feature", "owner", "privileged", "reserved", "from_outside", "on_suspended"];
+    const FIELDS: &[&str] = &["resource", "feature", "owner", "privileged", "reserved", "from_outside", "on_suspended"];
     let filter = filter::filter(fields, &request.filter, FIELDS)?;
     let resource = filter.read(fields, "resource", |resource| {
         let form = Invalid::Form { form: "the first half of a permission" };
@@ -127,7 +126,8 @@ fn gain(gain: &Gain) -> pb::PermissionGain {
 /// Reads which matrix is asked for: that of a pack, or of roles and permissions.
 pub fn matrix(fields: &mut Fields, request: &pb::GetPermissionMatrixRequest) -> Option<MatrixRequest> {
     if !request.pack.is_empty() {
-        for (field, is_set) in [("roles", !request.roles.is_empty()), ("permissions", !request.permissions.is_empty())] {
+        for (field, is_set) in [("roles", !request.roles.is_empty()), ("permissions", !request.permissions.is_empty())]
+        {
             if is_set {
                 fields.refuse(field, Invalid::NotAllowed { why: "`pack` says which ones" });
             }

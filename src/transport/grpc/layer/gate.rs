@@ -92,7 +92,11 @@ where
 enum Refusal {
     Status(Box<Status>),
     /// The caller is known, and holds the method's permission nowhere: that is for the log.
-    Permission { caller: Caller, method: &'static str, permission: &'static str },
+    Permission {
+        caller: Caller,
+        method: &'static str,
+        permission: &'static str,
+    },
 }
 
 impl From<Status> for Refusal {

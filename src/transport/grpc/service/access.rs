@@ -22,8 +22,7 @@ impl Services {
     }
 
     fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
-        let asked =
-            Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
+        let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
         let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
         let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
         Ok(access::answer(snapshot, &answer, check, decision_id))

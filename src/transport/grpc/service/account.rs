@@ -3,13 +3,13 @@
 use tonic::{Request, Response, Status};
 
 use super::Services;
-use crate::domain::invalid::Invalid;
 use crate::application::accounts::delete::{Contents, DeleteAccount};
 use crate::application::accounts::ownership::{RequestTransfer, Transfer};
 use crate::application::accounts::place::MoveAccount;
 use crate::application::accounts::suspend::{Resume, Suspend};
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
 use crate::domain::account::REASON_MAX;
+use crate::domain::invalid::Invalid;
 use crate::domain::text;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, account, page};

@@ -55,10 +55,7 @@ impl AuthenticationService for Services {
         .await
     }
 
-    async fn revoke_api_key(
-        &self,
-        request: Request<pb::RevokeApiKeyRequest>,
-    ) -> Result<Response<pb::ApiKey>, Status> {
+    async fn revoke_api_key(&self, request: Request<pb::RevokeApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
         let (call, request) = call::mutation(request, "/peerage.v1.AuthenticationService/RevokeApiKey")?;
         let work = async {
             let id = checked(|fields| fields.required("name", &request.name, api_key::name))?;

@@ -4,8 +4,8 @@ mod access;
 mod account;
 mod audit;
 mod authentication;
-mod role;
 mod peer;
+mod role;
 
 use std::sync::Arc;
 

@@ -3,8 +3,8 @@
 use tonic::{Request, Response, Status};
 
 use super::Services;
-use crate::application::peers::{self, ChangeState, StateChange};
 use crate::application::Call;
+use crate::application::peers::{self, ChangeState, StateChange};
 use crate::domain::ids::PeerId;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, page, peer};

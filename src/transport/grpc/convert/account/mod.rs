@@ -94,6 +94,7 @@ fn first_peer(fields: &mut Fields, first: &pb::FirstPeer, account: &str, now: Ti
 
 /// Reads a wish to change an account.
 pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &Packs) -> Option<UpdateAccount> {
+    let justification = fields.take("justification", text::paragraph(&request.justification, REASON_MAX));
     let Some(account) = &request.account else {
         fields.refuse("account", Invalid::Missing);
         return None;
@@ -125,7 +126,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     let settings = settings(fields, account.settings.as_ref(), packs);
     let parent = fields.optional("account.parent_account", &account.parent_account, super::account_name);
     let kind = if account.kind == 0 { Some(None) } else { fields.take("account.kind", kind(account.kind)).map(Some) };
-    let justification = fields.take("justification", text::paragraph(&request.justification, REASON_MAX));
     let settings = settings?;
     // A mask that lists fields leaves the others out, also those that never change.
     let states_all = named.is_empty() || named == ["*"];

@@ -45,8 +45,7 @@ fn grant(fields: &mut Fields, field: &str, grant: &pb::Grant) -> Option<Grant> {
     let effect = fields.take(format!("{field}.effect"), words::effect(grant.effect));
     let requirements = requirements(fields, &format!("{field}.requirements"), grant.requirements.as_ref());
     let condition = condition(fields, &format!("{field}.condition"), grant.condition.as_ref());
-    let grant =
-        Grant { pattern: pattern?, effect: effect?, requirements: requirements?, condition: condition? };
+    let grant = Grant { pattern: pattern?, effect: effect?, requirements: requirements?, condition: condition? };
     fields.take(format!("{field}.requirements"), grant.check())?;
     Some(grant)
 }
@@ -142,7 +141,6 @@ pub fn to_pb(grant: &Grant) -> pb::Grant {
             step_up,
             approval: requirements.approval.then_some(pb::ApprovalRequirement {}),
         }),
-        condition: (!grant.condition.is_empty())
-            .then(|| pb::Condition { account_labels, ..pb::Condition::default() }),
+        condition: (!grant.condition.is_empty()).then(|| pb::Condition { account_labels, ..pb::Condition::default() }),
     }
 }

@@ -94,7 +94,8 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateRoleRequest) -> Option<Up
     } else {
         Some(RoleRules::default())
     };
-    let mut change = RoleChange { inheritable: mask.has("inheritable").then_some(role.inheritable), ..RoleChange::default() };
+    let mut change =
+        RoleChange { inheritable: mask.has("inheritable").then_some(role.inheritable), ..RoleChange::default() };
     if mask.has("title") {
         change.title = fields.required("role.title", &role.title, title);
     }
@@ -133,8 +134,7 @@ fn rules(fields: &mut Fields, field: &str, rules: &pb::RoleRules) -> Option<Role
             None
         }
     };
-    let peer_kinds =
-        words::distinct(fields, &format!("{field}.peer_kinds"), &rules.peer_kinds, 3, words::peer_kind);
+    let peer_kinds = words::distinct(fields, &format!("{field}.peer_kinds"), &rules.peer_kinds, 3, words::peer_kind);
     let account_kinds =
         words::distinct(fields, &format!("{field}.account_kinds"), &rules.account_kinds, 4, words::account_kind);
     let reaches = words::distinct(fields, &format!("{field}.reaches"), &rules.reaches, 2, words::reach);

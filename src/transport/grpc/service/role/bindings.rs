@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::bindings::{self, read};
 use crate::application::Ctx;
+use crate::application::bindings::{self, read};
 use crate::domain::ids::BindingId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -69,7 +69,10 @@ pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleBindin
     answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
 }
 
-pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> {
+pub(super) async fn delete(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::DeleteRoleBindingRequest>,
+) -> Answer<pb::DeleteRoleBindingResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteRoleBinding")?;
     let work = async {
         let (id, etag) = checked(|fields| {

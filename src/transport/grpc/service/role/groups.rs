@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::groups;
 use crate::application::Ctx;
+use crate::application::groups;
 use crate::domain::ids::GroupId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -65,7 +65,10 @@ pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateGroupReque
     answer(ctx, &call, work, |group| group::to_pb(&group)).await
 }
 
-pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteGroupRequest>) -> Answer<pb::DeleteGroupResponse> {
+pub(super) async fn delete(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::DeleteGroupRequest>,
+) -> Answer<pb::DeleteGroupResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteGroup")?;
     let work = async {
         let (id, etag) = checked(|fields| {

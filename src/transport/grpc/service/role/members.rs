@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::groups::members::{self, ListMembers};
 use crate::application::Ctx;
+use crate::application::groups::members::{self, ListMembers};
 use crate::domain::ids::PeerId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -50,7 +50,10 @@ pub(super) async fn add(ctx: &Arc<Ctx>, request: Request<pb::AddGroupMemberReque
     answer(ctx, &call, work, |member| group::member_to_pb(&member)).await
 }
 
-pub(super) async fn remove(ctx: &Arc<Ctx>, request: Request<pb::RemoveGroupMemberRequest>) -> Answer<pb::RemoveGroupMemberResponse> {
+pub(super) async fn remove(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::RemoveGroupMemberRequest>,
+) -> Answer<pb::RemoveGroupMemberResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RemoveGroupMember")?;
     let work = async {
         let remove = checked(|fields| group::remove_member(fields, &request))?;

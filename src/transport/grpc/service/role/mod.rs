@@ -44,15 +44,24 @@ impl RoleService for Services {
         roles::copy(&self.ctx, request).await
     }
 
-    async fn list_permissions(&self, request: Request<pb::ListPermissionsRequest>) -> Answer<pb::ListPermissionsResponse> {
+    async fn list_permissions(
+        &self,
+        request: Request<pb::ListPermissionsRequest>,
+    ) -> Answer<pb::ListPermissionsResponse> {
         permissions::list(&self.ctx, request).await
     }
 
-    async fn register_permissions(&self, request: Request<pb::RegisterPermissionsRequest>) -> Answer<pb::RegisterPermissionsResponse> {
+    async fn register_permissions(
+        &self,
+        request: Request<pb::RegisterPermissionsRequest>,
+    ) -> Answer<pb::RegisterPermissionsResponse> {
         permissions::register(&self.ctx, request).await
     }
 
-    async fn get_permission_matrix(&self, request: Request<pb::GetPermissionMatrixRequest>) -> Answer<pb::GetPermissionMatrixResponse> {
+    async fn get_permission_matrix(
+        &self,
+        request: Request<pb::GetPermissionMatrixRequest>,
+    ) -> Answer<pb::GetPermissionMatrixResponse> {
         permissions::matrix(&self.ctx, request).await
     }
 
@@ -64,7 +73,10 @@ impl RoleService for Services {
         bindings::get(&self.ctx, request).await
     }
 
-    async fn list_role_bindings(&self, request: Request<pb::ListRoleBindingsRequest>) -> Answer<pb::ListRoleBindingsResponse> {
+    async fn list_role_bindings(
+        &self,
+        request: Request<pb::ListRoleBindingsRequest>,
+    ) -> Answer<pb::ListRoleBindingsResponse> {
         bindings::list(&self.ctx, request).await
     }
 
@@ -72,11 +84,17 @@ impl RoleService for Services {
         bindings::update(&self.ctx, request).await
     }
 
-    async fn delete_role_binding(&self, request: Request<pb::DeleteRoleBindingRequest>) -> Answer<pb::DeleteRoleBindingResponse> {
+    async fn delete_role_binding(
+        &self,
+        request: Request<pb::DeleteRoleBindingRequest>,
+    ) -> Answer<pb::DeleteRoleBindingResponse> {
         bindings::delete(&self.ctx, request).await
     }
 
-    async fn batch_create_role_bindings(&self, _: Request<pb::BatchCreateRoleBindingsRequest>) -> Answer<pb::BatchCreateRoleBindingsResponse> {
+    async fn batch_create_role_bindings(
+        &self,
+        _: Request<pb::BatchCreateRoleBindingsRequest>,
+    ) -> Answer<pb::BatchCreateRoleBindingsResponse> {
         Err(not_built())
     }
 
@@ -114,7 +132,10 @@ impl RoleService for Services {
         groups::delete(&self.ctx, request).await
     }
 
-    async fn list_group_members(&self, request: Request<pb::ListGroupMembersRequest>) -> Answer<pb::ListGroupMembersResponse> {
+    async fn list_group_members(
+        &self,
+        request: Request<pb::ListGroupMembersRequest>,
+    ) -> Answer<pb::ListGroupMembersResponse> {
         members::list(&self.ctx, request).await
     }
 
@@ -122,7 +143,10 @@ impl RoleService for Services {
         members::add(&self.ctx, request).await
     }
 
-    async fn remove_group_member(&self, request: Request<pb::RemoveGroupMemberRequest>) -> Answer<pb::RemoveGroupMemberResponse> {
+    async fn remove_group_member(
+        &self,
+        request: Request<pb::RemoveGroupMemberRequest>,
+    ) -> Answer<pb::RemoveGroupMemberResponse> {
         members::remove(&self.ctx, request).await
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::permissions::{self, ListPermissions, matrix as matrices};
 use crate::application::Ctx;
+use crate::application::permissions::{self, ListPermissions, matrix as matrices};
 use crate::domain::page;
 use crate::domain::permission::PermissionName;
 use crate::transport::grpc::call::{self, answer, checked};
@@ -33,12 +33,18 @@ pub(super) async fn list(
     answer(ctx, &call, work, |(permissions, limit)| {
         let key = |permission: &crate::domain::permission::Permission| permission.name.to_string();
         let (permissions, next_page_token) = token::cut(&query, permissions, limit, key);
-        pb::ListPermissionsResponse { permissions: permissions.iter().map(permission::to_pb).collect(), next_page_token }
+        pb::ListPermissionsResponse {
+            permissions: permissions.iter().map(permission::to_pb).collect(),
+            next_page_token,
+        }
     })
     .await
 }
 
-pub(super) async fn register(ctx: &Arc<Ctx>, request: Request<pb::RegisterPermissionsRequest>) -> Answer<pb::RegisterPermissionsResponse> {
+pub(super) async fn register(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::RegisterPermissionsRequest>,
+) -> Answer<pb::RegisterPermissionsResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RegisterPermissions")?;
     let work = async {
         let register = checked(|fields| permission::register(fields, &request))?;
@@ -47,7 +53,10 @@ pub(super) async fn register(ctx: &Arc<Ctx>, request: Request<pb::RegisterPermis
     answer(ctx, &call, work, |registered| permission::registered(&registered)).await
 }
 
-pub(super) async fn matrix(ctx: &Arc<Ctx>, request: Request<pb::GetPermissionMatrixRequest>) -> Answer<pb::GetPermissionMatrixResponse> {
+pub(super) async fn matrix(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::GetPermissionMatrixRequest>,
+) -> Answer<pb::GetPermissionMatrixResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetPermissionMatrix")?;
     let work = async {
         let wanted = checked(|fields| permission::matrix(fields, &request))?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tonic::Request;
 
 use super::Answer;
-use crate::application::roles::{self, ListRoles, edit};
 use crate::application::Ctx;
+use crate::application::roles::{self, ListRoles, edit};
 use crate::domain::ids::RoleId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
