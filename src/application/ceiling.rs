@@ -50,10 +50,7 @@ impl Judge<'_> {
     fn change(&self, change: &Change) -> Verdict {
         match (&change.before, &change.after) {
             (before, Some(Fact::Binding(after))) => {
-                let before = before.as_ref().and_then(|fact| match fact {
-                    Fact::Binding(before) => Some(before),
-                    _ => None,
-                });
+                let before = before.as_ref().and_then(Fact::as_binding);
                 self.binding(before, Some(after))
             }
             (Some(Fact::Binding(before)), None) => self.binding(Some(before), None),

@@ -47,11 +47,11 @@ pub fn check(
                 let is_first = before_fact.is_none();
                 binding(after, fact, ownership, is_first)?;
             }
-            (Some(Fact::Binding(fact)), None) if ownership == Ownership::Fixed => {
-                // Those of a deleted account go with it.
-                if after.find_account(fact.account.as_str()).is_some() {
-                    assignable(before, fact)?;
-                }
+            // Those of a deleted account go with it.
+            (Some(Fact::Binding(fact)), None)
+                if ownership == Ownership::Fixed && after.find_account(fact.account.as_str()).is_some() =>
+            {
+                assignable(before, fact)?;
             }
             (_, Some(Fact::Member(fact))) => member(after, fact, ownership)?,
             (Some(Fact::Member(fact)), None) if ownership == Ownership::Fixed => member_assignable(before, fact)?,

@@ -3,6 +3,8 @@
 //! INVARIANT: no lock, no wait, no I/O, no allocation on the way to ALLOW or DENY. What cannot be
 //! found is denied.
 
+use std::cmp::Ordering;
+
 use super::compile::Class;
 use super::snapshot::{
     AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, Snapshot,
@@ -11,8 +13,8 @@ use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
-use crate::domain::permission::PermissionFlags;
-use crate::domain::role::{Condition, Effect, Requirements};
+use crate::domain::permission::Permission;
+use crate::domain::role::{Condition, Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 /// A peer with more bindings than this is searched in halves instead of from end to end.
@@ -93,7 +95,7 @@ struct Candidate<'a> {
     group: Option<GroupIndex>,
     role: RoleIndex,
     class: &'a Class,
-    grant: u16,
+    grants: &'a [Grant],
 }
 
 /// What the walk has seen so far.
@@ -101,7 +103,7 @@ struct Walk<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     path: Path,
-    flags: PermissionFlags,
+    permission: &'a Permission,
     access: PartnerAccess,
     denied: Option<Candidate<'a>>,
     allowed: Option<Candidate<'a>>,
@@ -133,7 +135,7 @@ pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
         snapshot,
         query,
         path,
-        flags: permission.flags,
+        permission,
         access,
         denied: None,
         allowed: None,
@@ -215,8 +217,8 @@ impl<'a> Walk<'a> {
             if class.condition.as_ref().is_some_and(|condition| !self.holds(condition)) {
                 continue;
             }
-            let Some(grant) = self.first_grant(class, &role.fact.grants) else { continue };
-            let candidate = Candidate { binding: binding.id, group, role: binding.role, class, grant };
+            let grants = &role.fact.grants;
+            let candidate = Candidate { binding: binding.id, group, role: binding.role, class, grants };
             self.candidate(candidate, is_active);
         }
     }
@@ -224,28 +226,16 @@ impl<'a> Walk<'a> {
     fn candidate(&mut self, candidate: Candidate<'a>, is_active: bool) {
         let is_kept_out = match self.access {
             PartnerAccess::Allowed => false,
-            PartnerAccess::SessionOnly | PartnerAccess::ByApproval => !self.flags.from_outside,
+            PartnerAccess::SessionOnly | PartnerAccess::ByApproval => !self.permission.flags.from_outside,
             PartnerAccess::Blocked => true,
         };
         match (candidate.class.effect, is_active) {
             // An eligible DENY takes nothing away until it is raised.
             (Effect::Deny, false) => {}
-            (Effect::Deny, true) => keep_least(&mut self.denied, candidate),
+            (Effect::Deny, true) => keep_least(&mut self.denied, candidate, self.permission),
             (Effect::Allow, _) if is_kept_out => self.kept_out = true,
-            (Effect::Allow, true) => keep_least(&mut self.allowed, candidate),
-            (Effect::Allow, false) => keep_least(&mut self.eligible, candidate),
-        }
-    }
-
-    /// The first grant of a class that names the permission.
-    fn first_grant(&self, class: &Class, grants: &[crate::domain::role::Grant]) -> Option<u16> {
-        let permission = self.snapshot.permission(self.query.permission)?;
-        match class.grants.as_slice() {
-            [only] => Some(*only),
-            several => several
-                .iter()
-                .copied()
-                .find(|place| grants.get(usize::from(*place)).is_some_and(|grant| grant.pattern.matches(permission))),
+            (Effect::Allow, true) => keep_least(&mut self.allowed, candidate, self.permission),
+            (Effect::Allow, false) => keep_least(&mut self.eligible, candidate, self.permission),
         }
     }
 
@@ -257,7 +247,7 @@ impl<'a> Walk<'a> {
 
     fn decide(&self) -> Decision {
         let deny = |reason, candidate: Option<Candidate<'_>>| Decision {
-            deciding: candidate.map(|candidate| candidate.deciding()),
+            deciding: candidate.map(|candidate| candidate.deciding(self.permission)),
             ..Decision::deny(reason)
         };
         if let Some(denied) = self.denied {
@@ -277,7 +267,7 @@ impl<'a> Walk<'a> {
             (Some(_), false) => (Outcome::RequiresStepUp, Reason::StepUpRequired),
             (_, true) => (Outcome::RequiresApproval, Reason::ApprovalRequired),
         };
-        Decision { outcome, reason, deciding: Some(allowed.deciding()), unmet }
+        Decision { outcome, reason, deciding: Some(allowed.deciding(self.permission)), unmet }
     }
 }
 
@@ -287,18 +277,34 @@ impl Candidate<'_> {
     ///
     /// Nothing here can meet a requirement yet: only a session can have stepped up, and an approval
     /// is spent by RPCs of its own. Unmet and stated are therefore the same.
-    const fn rank(&self) -> (u8, u32, BindingId, u16) {
-        let stated = self.class.requirements;
-        (stated.rank(), stated.rank().count_ones(), self.binding, self.grant)
+    fn is_before(&self, other: &Self, permission: &Permission) -> bool {
+        let rank = |one: &Self| {
+            let stated = one.class.requirements.rank();
+            (stated, stated.count_ones(), one.binding)
+        };
+        match rank(self).cmp(&rank(other)) {
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            // Only within one binding does the place of the grant tell, and finding it costs most.
+            Ordering::Equal => self.grant(permission) < other.grant(permission),
+        }
     }
 
-    const fn deciding(&self) -> Deciding {
-        Deciding { binding: self.binding, group: self.group, role: self.role, grant: self.grant }
+    /// The place of the first grant of the class that names the permission.
+    fn grant(&self, permission: &Permission) -> u16 {
+        let names =
+            |place: &&u16| self.grants.get(usize::from(**place)).is_some_and(|grant| grant.pattern.matches(permission));
+        // INVARIANT: the class is a candidate because casbin found one of its grants to match.
+        self.class.grants.iter().find(names).copied().unwrap_or_default()
+    }
+
+    fn deciding(&self, permission: &Permission) -> Deciding {
+        Deciding { binding: self.binding, group: self.group, role: self.role, grant: self.grant(permission) }
     }
 }
 
-fn keep_least<'a>(kept: &mut Option<Candidate<'a>>, candidate: Candidate<'a>) {
-    if kept.is_none_or(|kept| candidate.rank() < kept.rank()) {
+fn keep_least<'a>(kept: &mut Option<Candidate<'a>>, candidate: Candidate<'a>, permission: &Permission) {
+    if kept.is_none_or(|kept| candidate.is_before(&kept, permission)) {
         *kept = Some(candidate);
     }
 }

@@ -1,6 +1,6 @@
 //! May this peer do this, on this account, now?
 //!
-//! [`snapshot`] holds every fact that a decision reads, interned and immutable; [`evaluate`] answers
+//! [`snapshot`] holds every fact that a decision reads, interned and immutable; [`evaluate()`] answers
 //! from it without a lock, a wait or I/O. casbin says what a role's grants mean ([`compile`]); its
 //! verdicts are kept as bitsets, so that the hot path only tests bits. [`holdings`] and
 //! [`administrators`] judge changes before they are made, on the same snapshot.

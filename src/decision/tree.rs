@@ -1,7 +1,7 @@
 //! An immutable sequence of chunks, two levels deep, that shares all but the changed path.
 //!
 //! Copying a sequence copies one pointer; replacing a chunk copies the root (one pointer for each
-//! [`BRANCH`] chunks) and one branch. That keeps the cost of a change by its own size.
+//! 64 chunks) and one branch. That keeps the cost of a change by its own size.
 
 use std::sync::Arc;
 

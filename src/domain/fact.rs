@@ -124,6 +124,12 @@ pub enum FactKey {
 }
 
 impl Fact {
+    /// The binding, where it is one.
+    #[must_use]
+    pub fn as_binding(&self) -> Option<&BindingFact> {
+        if let Self::Binding(fact) = self { Some(fact) } else { None }
+    }
+
     #[must_use]
     pub fn key(&self) -> FactKey {
         match self {

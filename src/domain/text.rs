@@ -16,7 +16,7 @@ pub fn line(text: &str, max: usize) -> Result<String, Invalid> {
     if text.is_empty() { Err(Invalid::Empty) } else { Ok(text) }
 }
 
-/// As [`line`], and may be empty.
+/// As [`line()`], and may be empty.
 ///
 /// # Errors
 /// [`Invalid`] naming the first thing that is wrong.

@@ -1,12 +1,6 @@
 //! Generated messages, clients and servers, alone in here with the lints that generated code breaks.
 
-#![expect(
-    clippy::all,
-    clippy::indexing_slicing,
-    clippy::allow_attributes_without_reason,
-    clippy::wildcard_enum_match_arm,
-    reason = "the code generator writes as it does"
-)]
+#![expect(clippy::all, clippy::allow_attributes_without_reason, reason = "the code generator writes as it does")]
 
 tonic::include_proto!("peerage.v1");
 

@@ -2,7 +2,6 @@
 
 use peerage::transport::grpc::pb;
 use tonic::{Code, Response};
-use uuid::Uuid;
 
 use super::{bind, binding, eligible, get, of_group, rebind, unbind, until};
 use crate::groups;
@@ -249,7 +248,7 @@ async fn repeats_and_rehearsals_bind_nothing_twice() {
     let holder = scene.nobody().await;
     let request = pb::CreateRoleBindingRequest {
         role_binding: Some(binding(&holder.name, &name, &scene.tenant)),
-        request_id: Uuid::now_v7().to_string(),
+        request_id: crate::support::request_id(),
         validate_only: true,
     };
     roles
@@ -266,7 +265,7 @@ async fn repeats_and_rehearsals_bind_nothing_twice() {
     let update = pb::UpdateRoleBindingRequest {
         role_binding: Some(pb::RoleBinding { justification: "better".to_owned(), ..made.clone() }),
         update_mask: mask(&["justification"]),
-        request_id: Uuid::now_v7().to_string(),
+        request_id: crate::support::request_id(),
         validate_only: false,
     };
     let updated = roles.update_role_binding(update.clone()).await.unwrap().into_inner();
@@ -274,7 +273,7 @@ async fn repeats_and_rehearsals_bind_nothing_twice() {
     let delete = pb::DeleteRoleBindingRequest {
         name: made.name,
         etag: updated.etag,
-        request_id: Uuid::now_v7().to_string(),
+        request_id: crate::support::request_id(),
         validate_only: false,
     };
     let stale = pb::DeleteRoleBindingRequest { etag: made.etag, request_id: String::new(), ..delete.clone() };

@@ -2,7 +2,6 @@
 
 use peerage::transport::grpc::pb;
 use tonic::{Code, Response, Status};
-use uuid::Uuid;
 
 use super::{create, delete, get, group, join, make, update};
 use crate::bindings::{bind, of_group, unbind};
@@ -163,11 +162,11 @@ async fn repeats_and_rehearsals_make_no_second_group() {
     let request = pb::CreateGroupRequest { group: Some(group(&scene.msp)), validate_only: true, ..Default::default() };
     let rehearsed = roles.create_group(request.clone()).await.unwrap().into_inner();
     is_missing(get(&scene.admin.client, &rehearsed.name).await);
-    let request = pb::CreateGroupRequest { validate_only: false, request_id: Uuid::now_v7().to_string(), ..request };
+    let request = pb::CreateGroupRequest { validate_only: false, request_id: crate::support::request_id(), ..request };
     let made = roles.create_group(request.clone()).await.unwrap().into_inner();
     assert_eq!(roles.create_group(request).await.unwrap().into_inner(), made);
     let delete =
-        pb::DeleteGroupRequest { name: made.name, request_id: Uuid::now_v7().to_string(), ..Default::default() };
+        pb::DeleteGroupRequest { name: made.name, request_id: crate::support::request_id(), ..Default::default() };
     let first = roles.delete_group(delete.clone()).await.unwrap().into_inner();
     assert_eq!(roles.delete_group(delete).await.unwrap().into_inner(), first);
 }

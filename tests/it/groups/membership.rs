@@ -2,7 +2,6 @@
 
 use peerage::transport::grpc::pb;
 use tonic::{Code, Response, Status};
-use uuid::Uuid;
 
 use super::{add, get, join, leave, make, member};
 use crate::roles::{ADMINISTRATOR, Scene, events, fresh, is_missing, refused};
@@ -76,7 +75,7 @@ async fn the_etag_of_a_group_changes_with_its_members() {
     };
     let mut roles = admin.roles();
     let request =
-        pb::AddGroupMemberRequest { request_id: Uuid::now_v7().to_string(), ..wish(&first.name, &before.etag) };
+        pb::AddGroupMemberRequest { request_id: crate::support::request_id(), ..wish(&first.name, &before.etag) };
     let rehearsal = pb::AddGroupMemberRequest { validate_only: true, request_id: String::new(), ..request.clone() };
     roles.add_group_member(rehearsal).await.unwrap();
     let made = roles.add_group_member(request.clone()).await.unwrap().into_inner();
@@ -92,7 +91,7 @@ async fn the_etag_of_a_group_changes_with_its_members() {
         ..Default::default()
     };
     refused(roles.remove_group_member(remove.clone()).await, Code::Aborted, "ETAG_MISMATCH");
-    let remove = pb::RemoveGroupMemberRequest { etag: after.etag, request_id: Uuid::now_v7().to_string(), ..remove };
+    let remove = pb::RemoveGroupMemberRequest { etag: after.etag, request_id: crate::support::request_id(), ..remove };
     let removed = roles.remove_group_member(remove.clone()).await.unwrap().into_inner();
     assert_eq!(roles.remove_group_member(remove).await.unwrap().into_inner(), removed);
 }

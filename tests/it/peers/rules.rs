@@ -253,7 +253,7 @@ async fn peers_of_the_partner_show_their_name_kind_and_home_to_a_customer() {
         admin.client.peers().list_peers(request).await.unwrap().into_inner().peers
     };
     let names = |peers: &[pb::Peer]| peers.iter().map(|peer| peer.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&list(pb::PeerListView::HomeSubtree, "", false).await), [admin.name.clone()]);
+    assert_eq!(names(&list(pb::PeerListView::HomeSubtree, "", false).await), std::slice::from_ref(&admin.name));
     let with_access = list(pb::PeerListView::WithAccess, "", false).await;
     assert!(with_access.contains(&expected));
     assert!(
@@ -261,7 +261,10 @@ async fn peers_of_the_partner_show_their_name_kind_and_home_to_a_customer() {
     );
     assert!(!names(&with_access).contains(&far.name));
     // A filter on what is not shown tells nothing.
-    assert_eq!(names(&list(pb::PeerListView::WithAccess, "state = ENABLED", false).await), [admin.name.clone()]);
+    assert_eq!(
+        names(&list(pb::PeerListView::WithAccess, "state = ENABLED", false).await),
+        std::slice::from_ref(&admin.name)
+    );
     assert!(names(&list(pb::PeerListView::WithAccess, "kind = PERSON", false).await).contains(&first.name));
     disable(&operator, &keeper.name).await.unwrap();
     assert!(list(pb::PeerListView::WithAccess, "state = DISABLED", true).await.is_empty());

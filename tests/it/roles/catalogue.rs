@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use peerage::transport::grpc::pb;
 use tonic::{Code, Response, Status};
-use uuid::Uuid;
 
 use super::{Scene, allow, deny, events, get, is_missing, refused};
 use crate::bindings::{bind, binding};
@@ -179,7 +178,7 @@ async fn four_thousand_and_ninety_six_permissions_work() {
     let names: Vec<String> = (0..4096).map(|number| format!("resource_{}.act_{number}", number / 64)).collect();
     for names in names.chunks(1000) {
         let mut request = confirmed(names.iter().map(|name| permission(name)).collect());
-        request.request_id = Uuid::now_v7().to_string();
+        request.request_id = crate::support::request_id();
         let done = register(&operator, request.clone()).await.unwrap();
         assert_eq!(done.permissions.len(), names.len());
         assert_eq!(register(&operator, request).await.unwrap(), done);

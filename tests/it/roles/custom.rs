@@ -125,7 +125,7 @@ async fn stale_etags_are_refused_and_repeats_change_nothing() {
     let mut roles = scene.admin.client.roles();
     let request = pb::CreateRoleRequest {
         role: Some(role(&scene.msp, &[allow("ftp.view")])),
-        request_id: Uuid::now_v7().to_string(),
+        request_id: crate::support::request_id(),
         ..Default::default()
     };
     // A rehearsal leaves nothing behind.
@@ -156,7 +156,7 @@ async fn stale_etags_are_refused_and_repeats_change_nothing() {
     let delete = pb::DeleteRoleRequest {
         name: made.name.clone(),
         etag: made.etag.clone(),
-        request_id: Uuid::now_v7().to_string(),
+        request_id: crate::support::request_id(),
         ..Default::default()
     };
     refused(roles.delete_role(delete.clone()).await, Code::Aborted, "ETAG_MISMATCH");

@@ -253,6 +253,13 @@ pub struct TestPeer {
     pub client: Client,
 }
 
+/// An id for a request.
+pub fn request_id() -> String {
+    use peerage::application::Entropy;
+    use peerage::domain::time::Timestamp;
+    Entropy.uuid(Timestamp::from_micros(BEGIN_MICROS)).expect("randomness").to_string()
+}
+
 /// The services of the contract.
 pub fn services() -> Vec<String> {
     peerage::transport::grpc::server::HEALTH_NAMES

@@ -48,7 +48,6 @@ impl Fields {
     }
 
     /// A field that may be empty: `Some(None)` where it is, `None` where it is wrong.
-    #[expect(clippy::option_option, reason = "the outer one says whether the field could be read")]
     pub fn optional<T>(
         &mut self,
         field: impl Into<String>,
@@ -62,7 +61,6 @@ impl Fields {
     }
 
     /// An optional time.
-    #[expect(clippy::option_option, reason = "the outer one says whether the field could be read")]
     pub fn time(
         &mut self,
         field: impl Into<String>,

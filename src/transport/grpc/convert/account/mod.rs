@@ -179,7 +179,6 @@ fn settings(fields: &mut Fields, settings: Option<&pb::AccountSettings>, packs: 
     Some(Settings { partner_access: partner_access?, role_packs: role_packs? })
 }
 
-#[expect(clippy::option_option, reason = "the outer one says whether the field could be read")]
 fn role_packs(fields: &mut Fields, at: &str, listed: &[String], packs: &Packs) -> Option<Option<Vec<String>>> {
     if listed.len() > PACKS_MAX {
         fields.refuse(at, Invalid::TooMany { max: PACKS_MAX });

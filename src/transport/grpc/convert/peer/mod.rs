@@ -1,4 +1,4 @@
-//! Peers on the wire: what requests say of them. What is answered: [`show`].
+//! Peers on the wire: what requests say of them. What is answered: `show`.
 
 mod show;
 
