@@ -8,7 +8,7 @@ use crate::crypto::api_key::ApiKeyText;
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{Personal, Target, Text};
 use crate::domain::binding::{Binding, Mode, Principal, Reach};
-use crate::domain::fact::{BindingFact, Fact, PeerFact};
+use crate::domain::fact::Fact;
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, PeerId, RoleId};
 use crate::domain::peer::{Peer, PeerKind, PeerStatus, Profile, UserName};
 use crate::domain::time::Window;
@@ -67,8 +67,8 @@ pub async fn bootstrap(ctx: &Ctx, user_name: UserName, key: OperatorKey) -> Resu
     let mut binding = Binding {
         id: BindingId::from(ctx.entropy.uuid(now)?),
         principal: Principal::Peer(id),
-        role: role.clone(),
-        account: platform.clone(),
+        role,
+        account: platform,
         reach: Reach::Subtree,
         mode: Mode::Active,
         window: Window::ALWAYS,
@@ -100,24 +100,8 @@ pub async fn bootstrap(ctx: &Ctx, user_name: UserName, key: OperatorKey) -> Resu
         update_revision: 0,
     };
     for fact in [
-        Fact::Peer(PeerFact {
-            id,
-            user_name_hash: super::guard::user_name_hash(&peer.user_name.key()),
-            kind: peer.kind,
-            home: platform.clone(),
-            status: peer.status,
-            expire_time: None,
-            person: None,
-        }),
-        Fact::Binding(BindingFact {
-            id: binding.id,
-            principal: binding.principal,
-            role,
-            account: platform,
-            reach: binding.reach,
-            mode: binding.mode,
-            window: binding.window,
-        }),
+        Fact::Peer(storage::facts::peer(&peer)),
+        Fact::Binding(storage::facts::binding(&binding)),
         api_keys::fact(&api_key),
     ] {
         write.change_as_system(None, Some(fact))?;

@@ -12,6 +12,7 @@ use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::PeerRef;
 use crate::domain::role::Requirements;
 use crate::domain::time::Timestamp;
+use crate::storage::facts::user_name_hash;
 
 /// Proof that the caller may do what `permission` names on `account`.
 #[derive(Debug, Clone)]
@@ -192,12 +193,4 @@ pub fn peer_name(peer: &PeerRef) -> String {
         PeerRef::Me => "peers/me".to_owned(),
         PeerRef::UserName(name) => format!("peers/@{}", name.as_str()),
     }
-}
-
-/// The hash by which snapshots know a folded user name.
-#[must_use]
-pub fn user_name_hash(key: &str) -> u128 {
-    use sha2::{Digest as _, Sha256};
-    let hash = Sha256::digest(key.as_bytes());
-    hash.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
 }

@@ -24,9 +24,10 @@ fn attempts() -> usize {
 const LANES: usize = 8;
 
 /// Whether the servers lock the revision row.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Lock {
     Held,
+    #[cfg(feature = "fault-injection")]
     TakenOut,
 }
 
@@ -58,8 +59,12 @@ impl Cluster {
                 .args(["serve", "--database", &database.url, "--listen", &listen])
                 .env("PEERAGE_LOG__FILTER", "error")
                 .stdout(Stdio::null());
-            if lock == Lock::TakenOut {
-                command.env("PEERAGE_FAULT__WITHOUT_REVISION_LOCK", "true");
+            match lock {
+                Lock::Held => {}
+                #[cfg(feature = "fault-injection")]
+                Lock::TakenOut => {
+                    command.env("PEERAGE_FAULT__WITHOUT_REVISION_LOCK", "true");
+                }
             }
             processes.push(command.spawn().unwrap());
             channels.push(Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy());
@@ -283,14 +288,12 @@ async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
 }
 
 /// Runs every race in lanes; returns how often each rule was broken.
-async fn race(cluster: &Cluster, attempts: usize, lock: Lock) -> [usize; 3] {
+async fn race(cluster: &Cluster, attempts: usize) -> [usize; 3] {
     partner(&cluster.operators[0]).await;
     let rounds = attempts / 2 / LANES;
     let administrators = (0..LANES).map(|lane| last_administrator(cluster, lane, rounds));
     let administrators = futures_util::future::join_all(administrators).await.into_iter().sum();
-    // Without the lock a cycle really closes, and from then on both servers rightly refuse to serve.
-    let lanes = if lock == Lock::Held { LANES } else { 0 };
-    let cycles = futures_util::future::join_all((0..lanes).map(|lane| cycles(cluster, lane, rounds)));
+    let cycles = futures_util::future::join_all((0..LANES).map(|lane| cycles(cluster, lane, rounds)));
     let cycles = cycles.await.into_iter().sum();
     let escalations = futures_util::future::join_all((0..LANES).map(|lane| escalation(cluster, lane, rounds)));
     let escalations = escalations.await.into_iter().sum();
@@ -306,7 +309,7 @@ async fn number(connection: &DatabaseConnection, query: &str) -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_break_no_rule_and_leave_no_gap() {
     let cluster = Cluster::start(Lock::Held).await;
-    assert_eq!(race(&cluster, attempts(), Lock::Held).await, [0, 0, 0]);
+    assert_eq!(race(&cluster, attempts()).await, [0, 0, 0]);
 
     let connection = sea_orm::Database::connect(&cluster.database.url).await.unwrap();
     let revision = number(&connection, "SELECT revision FROM policy_revision").await;
@@ -322,11 +325,38 @@ async fn two_processes_break_no_rule_and_leave_no_gap() {
     cluster.stop().await;
 }
 
+/// The race for the last administrator without the lock: whether it was won by both sides within so
+/// many rounds. The servers follow a feed that two wrote at once, so that anything else may fail too.
+#[cfg(feature = "fault-injection")]
+async fn is_broken_within(cluster: &Cluster, rounds: usize) -> bool {
+    let [one, other] = &cluster.operators;
+    partner(one).await;
+    let home = account(one, "admins", "accounts/racers", pb::AccountKind::Customer).await;
+    let role = "roles/mspcontrol.administrator";
+    let first = person(one, &home, "first", role).await;
+    let second = person(one, &home, "second", role).await;
+    until(|| async { other.ask(&second, "accounts.administer", &home).await.is_ok() }).await;
+    let disable = |client: &Client, name: &str| {
+        let (mut peers, name) = (client.peers(), name.to_owned());
+        async move { peers.disable_peer(pb::DisablePeerRequest { name, ..Default::default() }).await }
+    };
+    for _ in 0..rounds {
+        let (left, right) = tokio::join!(disable(one, &first), disable(other, &second));
+        if left.is_ok() && right.is_ok() {
+            return true;
+        }
+        for name in [&first, &second] {
+            let enable = pb::EnablePeerRequest { name: name.clone(), ..Default::default() };
+            let _ = one.peers().enable_peer(enable).await;
+        }
+    }
+    false
+}
+
 #[cfg(feature = "fault-injection")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_revision_lock_the_races_break_rules() {
     let cluster = Cluster::start(Lock::TakenOut).await;
-    let broken = race(&cluster, attempts().min(800), Lock::TakenOut).await;
-    assert!(broken.iter().sum::<usize>() > 0, "the races prove nothing: {broken:?}");
+    assert!(is_broken_within(&cluster, 400).await, "the races prove nothing");
     cluster.stop().await;
 }

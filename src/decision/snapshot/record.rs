@@ -4,6 +4,8 @@
 //! and each peer's bindings in order of account, so that one with thousands is searched in halves.
 //! Windows are rare and stand aside.
 
+use std::collections::HashMap;
+
 use super::{AccountIndex, GroupIndex, PeerIndex, RoleIndex};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::ids::{BindingId, PeerId};
@@ -85,15 +87,23 @@ pub(in crate::decision) struct PeerChunk {
     windows: Box<[Window]>,
 }
 
-fn intern(windows: &mut Vec<Window>, window: Window) -> u32 {
-    if window == Window::ALWAYS {
-        return 0;
+/// The windows of a chunk while it is packed, each kept once.
+#[derive(Default)]
+struct Windows {
+    list: Vec<Window>,
+    places: HashMap<Window, u32>,
+}
+
+impl Windows {
+    fn place(&mut self, window: Window) -> u32 {
+        if window == Window::ALWAYS {
+            return 0;
+        }
+        *self.places.entry(window).or_insert_with(|| {
+            self.list.push(window);
+            u32::try_from(self.list.len()).unwrap_or(u32::MAX)
+        })
     }
-    let place = windows.iter().position(|known| *known == window).unwrap_or_else(|| {
-        windows.push(window);
-        windows.len() - 1
-    });
-    u32::try_from(place + 1).unwrap_or(0)
 }
 
 #[inline]
@@ -111,14 +121,14 @@ impl PeerChunk {
         let mut records = Vec::with_capacity(peers.len());
         let mut bindings = Vec::with_capacity(peers.iter().map(|peer| peer.bindings.len()).sum());
         let mut memberships = Vec::with_capacity(peers.iter().map(|peer| peer.memberships.len()).sum());
-        let mut windows = Vec::new();
+        let mut windows = Windows::default();
         for peer in peers {
             peer.bindings.sort_unstable_by_key(|binding| (binding.record.account, binding.record.id));
             for binding in &peer.bindings {
-                bindings.push(BindingRecord { window: intern(&mut windows, binding.window), ..binding.record });
+                bindings.push(BindingRecord { window: windows.place(binding.window), ..binding.record });
             }
             for (group, mode, window) in &peer.memberships {
-                memberships.push(Membership { group: *group, mode: *mode, window: intern(&mut windows, *window) });
+                memberships.push(Membership { group: *group, mode: *mode, window: windows.place(*window) });
             }
             records.push(PeerRecord {
                 id: peer.id,
@@ -134,7 +144,7 @@ impl PeerChunk {
             peers: records.into(),
             bindings: bindings.into(),
             memberships: memberships.into(),
-            windows: windows.into(),
+            windows: windows.list.into(),
         }
     }
 
@@ -270,11 +280,12 @@ impl GroupRecord {
             .collect();
         kept.extend(binding);
         kept.sort_unstable_by_key(|binding| (binding.record.account, binding.record.id));
-        self.windows.clear();
+        let mut windows = Windows::default();
         self.bindings = kept
             .iter()
-            .map(|binding| BindingRecord { window: intern(&mut self.windows, binding.window), ..binding.record })
+            .map(|binding| BindingRecord { window: windows.place(binding.window), ..binding.record })
             .collect();
+        self.windows = windows.list;
     }
 }
 
