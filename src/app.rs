@@ -51,6 +51,12 @@ pub struct Running {
 /// # Errors
 /// Where it cannot be reached or its URL cannot be used.
 pub async fn connect(config: &Config) -> anyhow::Result<Store> {
+    if let Some(file) = sqlite_file(&config.database.url)
+        && !config.database.url.contains("mode=")
+        && !file.exists()
+    {
+        anyhow::bail!("there is no database `{}`; run `peerage migrate` first", file.display());
+    }
     let options = StoreOptions {
         max_connections: config.database.max_connections,
         #[cfg(feature = "fault-injection")]
@@ -74,7 +80,7 @@ pub fn context(store: Store, clock: Clock) -> anyhow::Result<Ctx> {
 /// # Errors
 /// Where a migration fails, or a pack's matrix is not what the engine answers.
 pub async fn migrate(config: &Config, clock: Clock) -> anyhow::Result<()> {
-    let store = connect(&creating(config)).await?;
+    let store = connect(&creating(config)?).await?;
     store.migrate().await.context("the schema could not be migrated")?;
     let ctx = context(store, clock)?;
     load(&ctx).await?;
@@ -85,12 +91,26 @@ pub async fn migrate(config: &Config, clock: Clock) -> anyhow::Result<()> {
 
 /// The same settings, but an SQLite file that is not there is made. Only migrating makes one: a server
 /// that starts on an empty file by mistake would look like one that lost everything.
-fn creating(config: &Config) -> Config {
+fn creating(config: &Config) -> anyhow::Result<Config> {
     let mut config = config.clone();
+    if let Some(file) = sqlite_file(&config.database.url).filter(|file| !file.exists()) {
+        // Names, addresses and hashes of keys are for nobody else on the machine. What SQLite keeps
+        // beside the file gets the same mode.
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
+        made.with_context(|| format!("cannot create `{}`", file.display()))?;
+    }
     if config.database.url.starts_with("sqlite:") && !config.database.url.contains("mode=") {
         config.database.url.push_str(if config.database.url.contains('?') { "&mode=rwc" } else { "?mode=rwc" });
     }
-    config
+    Ok(config)
+}
+
+/// The file of an SQLite URL.
+fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    path.split('?').next().map(PathBuf::from)
 }
 
 /// Loads the facts of a migrated database and publishes them.

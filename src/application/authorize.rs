@@ -105,10 +105,15 @@ pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>)
         }
         _ => return Err(missing()),
     };
-    let decision = if is_self && !is_bound_on_path(&view, account) {
-        no_match()
-    } else {
-        evaluate(snapshot, &Query { peer: subject, permission, account, now })
+    let is_bound = subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
+    let decision = match (is_self, is_bound) {
+        (true, false) => no_match(),
+        // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
+        (false, false) => {
+            let peer = subject.filter(|subject| is_visible(&view, *subject));
+            evaluate(snapshot, &Query { peer, permission, account, now })
+        }
+        (_, true) => evaluate(snapshot, &Query { peer: subject, permission, account, now }),
     };
     Ok(Answer { decision, revision: snapshot.revision() })
 }
@@ -130,12 +135,18 @@ fn may_check_everywhere(view: &View<'_>) -> bool {
     root.is_some_and(|root| view.may(CHECK, root))
 }
 
-/// Whether the caller holds any binding on the way from the account to the root. One who holds none
+/// Whether the caller may know of a peer at all: by viewing it, or by checking access at its home.
+fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
+    let home = view.snapshot.peer(peer).map(|peer| peer.home());
+    home.is_some_and(|home| view.may("peers.view", home) || view.may(CHECK, home))
+}
+
+/// Whether a peer holds any binding on the way from the account to the root. A caller who holds none
 /// learns nothing about the account, not even that it is suspended.
-fn is_bound_on_path(view: &View<'_>, account: AccountIndex) -> bool {
-    let Some(peer) = view.snapshot.peer(view.actor) else { return false };
-    let path = view.snapshot.path(account);
-    let by_group = peer.memberships().iter().filter_map(|membership| view.snapshot.group(membership.group));
+fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
+    let Some(peer) = snapshot.peer(peer) else { return false };
+    let path = snapshot.path(account);
+    let by_group = peer.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
     peer.bindings().iter().any(|binding| path.contains(binding.account))
         || by_group.flat_map(|group| &group.bindings).any(|binding| path.contains(binding.account))
 }

@@ -115,9 +115,9 @@ pub enum Error {
     Denied { permission: &'static str, account: AccountId, unmet: Requirements },
     #[error("this would give `{pattern}` on `accounts/{account}`, which the caller does not hold there")]
     Escalation { pattern: Pattern, account: AccountId },
-    #[error("a rule forbids this on `{subject}`: {rule:?}")]
+    #[error("a rule forbids this on `{subject}`: {}", words(rule))]
     Forbidden { rule: Forbidden, subject: String },
-    #[error("{what:?} `{name}` is taken")]
+    #[error("{} `{name}` is taken", words(what))]
     AlreadyExists { what: Taken, name: String },
     #[error("`request_id` was used for a different request")]
     RequestIdReused,
@@ -127,7 +127,7 @@ pub enum Error {
     PermissionUnknown { field: String, name: String },
     #[error("at most {most} {of} are allowed")]
     LimitReached { of: &'static str, most: usize },
-    #[error("the state does not allow this: {reason:?} of `{subject}`")]
+    #[error("`{subject}` does not allow this: {}", words(reason))]
     Precondition { reason: Precondition, subject: String },
     #[error("`{name}` was changed by someone else: the etag is stale")]
     EtagMismatch { name: String },
@@ -163,6 +163,18 @@ impl Error {
     pub fn precondition(reason: Precondition, subject: impl Into<String>) -> Self {
         Self::Precondition { reason, subject: subject.into() }
     }
+}
+
+/// The name of a reason as words: `LastAdministrator` is "last administrator".
+fn words(reason: &impl std::fmt::Debug) -> String {
+    let mut words = String::new();
+    for character in format!("{reason:?}").chars() {
+        if character.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(character.to_ascii_lowercase());
+    }
+    words
 }
 
 /// What use cases return.

@@ -3,7 +3,7 @@
 
 use super::ceiling::holder;
 use super::error::{Error, Forbidden, Precondition, Result};
-use crate::decision::administrators::{account_left_alone, holders};
+use crate::decision::administrators::{account_left_alone, holders, owner_newly_denied};
 use crate::decision::snapshot::{RoleRecord, Snapshot};
 use crate::decision::{AccountIndex, SnapshotError};
 use crate::domain::account::AccountKind;
@@ -58,6 +58,12 @@ pub fn check(
             (Some(Fact::Peer(old)), after_fact) => peer((before, after), old, after_fact.as_ref(), standing)?,
             _ => {}
         }
+    }
+    if standing == Standing::Other
+        && let Some(owner) = owner_newly_denied(before, after, changes)
+    {
+        let subject = before.peer_id(owner).map_or_else(|| "peers/?".to_owned(), |id| format!("peers/{id}"));
+        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject });
     }
     if let Some(account) = account_left_alone(before, after, changes, now) {
         return Err(Error::precondition(Precondition::LastAdministrator, account_name(after, account)));

@@ -11,6 +11,7 @@ use crate::domain::binding::{Mode, Reach};
 use crate::domain::fact::{Change, Fact};
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::permission::Pattern;
 use crate::domain::role::{Condition, Effect};
 use crate::domain::time::{Timestamp, Window};
 
@@ -79,13 +80,15 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
             && (binding.reach == Reach::Subtree || binding.account == view.home())
             && binding.mode == Mode::Active
             && membership == Mode::Active
-            && window.contains(now);
+            && !window.is_over(now);
         let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return };
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
             match class.effect {
+                // One that begins later takes the right away without another change: an end as well.
                 Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
                 Effect::Allow => {
-                    allowed |= class.requirements.rank() == 0 && class.condition.is_none() && window.expire().is_none();
+                    let lasts = window.contains(now) && window.expire().is_none();
+                    allowed |= lasts && class.requirements.rank() == 0 && class.condition.is_none();
                 }
             }
         }
@@ -109,6 +112,35 @@ fn holds(snapshot: &Snapshot, path: &super::snapshot::Path, condition: &Conditio
         .account_labels
         .iter()
         .all(|(key, values)| snapshot.label(path, key).is_some_and(|value| values.iter().any(|one| one == value)))
+}
+
+/// A holder of an unassignable role whom the changes would deny something new. That would do to an
+/// owner what disabling does, so it takes the same standing (rule 11).
+#[must_use]
+pub fn owner_newly_denied(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> Option<PeerIndex> {
+    let mut owners = touched_peers(before, after, changes);
+    owners.retain(|peer| holds_unassignable(before, *peer));
+    owners.into_iter().find(|peer| !denials(after, *peer).is_subset(&denials(before, *peer)))
+}
+
+/// Whether a peer holds a role that only creation, deletion and transfer give.
+#[must_use]
+pub fn holds_unassignable(snapshot: &Snapshot, peer: PeerIndex) -> bool {
+    let bindings = snapshot.peer(peer).map(|view| view.bindings()).unwrap_or_default();
+    bindings.iter().filter_map(|binding| snapshot.role(binding.role)).any(|role| !role.fact.rules.assignable)
+}
+
+/// Every DENY of a peer, its own and its groups', whenever and under whatever condition it counts.
+fn denials(snapshot: &Snapshot, peer: PeerIndex) -> BTreeSet<(AccountIndex, Pattern)> {
+    let Some(view) = snapshot.peer(peer) else { return BTreeSet::new() };
+    let groups = view.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
+    let bindings = view.bindings().iter().chain(groups.flat_map(|group| &group.bindings));
+    let of_role = |binding: &BindingRecord| {
+        let grants = snapshot.role(binding.role).map(|role| role.fact.grants.as_slice()).unwrap_or_default();
+        let denials = grants.iter().filter(|grant| grant.effect == Effect::Deny);
+        denials.map(|grant| (binding.account, grant.pattern.clone())).collect::<Vec<_>>()
+    };
+    bindings.flat_map(of_role).collect()
 }
 
 /// The peers whose rights at home the changes can touch.

@@ -26,5 +26,6 @@ mod races;
 mod requirements;
 mod roles;
 mod server;
+mod sidesteps;
 mod storage;
 mod support;

@@ -126,7 +126,9 @@ async fn check_takeover(write: &Write<'_>, index: PeerIndex, (before, after): (&
     let (old, new) = (&before.profile, &after.profile);
     let is_mail = old.email != new.email || old.secondary_email != new.secondary_email;
     let is_factor = old.two_factor != new.two_factor || old.require_external_login != new.require_external_login;
-    if !is_mail && !is_factor {
+    // Services ask about peers by user name: one that is freed, or given, carries its rights along.
+    let is_name = before.user_name.key() != after.user_name.key();
+    if !is_mail && !is_factor && !is_name {
         return Ok(());
     }
     let excess = match view.holdings(view.snapshot).may_become(index) {
@@ -135,7 +137,7 @@ async fn check_takeover(write: &Write<'_>, index: PeerIndex, (before, after): (&
     };
     let home = view.snapshot.peer(index).map(|peer| peer.home());
     let may_invite = home.is_some_and(|home| view.may("peers.invite", home));
-    if !is_factor && may_invite && is_unused(write, before).await? {
+    if !is_factor && !is_name && may_invite && is_unused(write, before).await? {
         return Ok(());
     }
     Err(escalation(write.before(), excess))

@@ -15,6 +15,9 @@ use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::invalid::Invalid;
 use crate::storage::StoreError;
 
+/// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
+/// most clients. `count` in the metadata tells how many there are.
+const VIOLATIONS_MAX: usize = 50;
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "peerage";
 /// How soon a conflict or a shortage is worth another try.
@@ -135,7 +138,7 @@ fn invalid(violations: &[Violation]) -> Status {
     let reason = invalid_reason(violations);
     let count = violations.len().to_string();
     let mut details = info(reason, [("count", &count)]);
-    for violation in violations {
+    for violation in violations.iter().take(VIOLATIONS_MAX) {
         details.add_bad_request_violation(&violation.field, violation.why.to_string());
     }
     let first = violations.first().map_or_else(String::new, |first| format!(": `{}` {}", first.field, first.why));

@@ -1,0 +1,146 @@
+//! Ways round the rules that lead over later times, denials and names.
+
+use peerage::transport::grpc::pb;
+use tonic::{Code, Status};
+
+use crate::support::{Client, Server, reason};
+
+async fn role(server: &Server, owner: &str, title: &str, grants: &[(&str, pb::GrantEffect)]) -> String {
+    let grants = grants.iter().map(|(permission, effect)| pb::Grant {
+        permission: (*permission).to_owned(),
+        effect: (*effect).into(),
+        ..Default::default()
+    });
+    let role = pb::Role {
+        title: title.to_owned(),
+        owner_account: owner.to_owned(),
+        inheritable: true,
+        grants: grants.collect(),
+        ..Default::default()
+    };
+    let request = pb::CreateRoleRequest { role: Some(role), ..Default::default() };
+    server.operator().roles().create_role(request).await.unwrap().into_inner().name
+}
+
+async fn bind(
+    client: &Client,
+    peer: &str,
+    role: &str,
+    account: &str,
+    start_time: Option<prost_types::Timestamp>,
+) -> Result<pb::RoleBinding, Status> {
+    let role_binding = pb::RoleBinding {
+        principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
+        role: role.to_owned(),
+        account: account.to_owned(),
+        reach: pb::Reach::Subtree.into(),
+        mode: pb::BindingMode::Active.into(),
+        start_time,
+        ..Default::default()
+    };
+    let request = pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() };
+    client.roles().create_role_binding(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn the_last_administrator_is_not_denied_later_either() {
+    let server = Server::start().await;
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let admin = server.person(&customer, "admin", "roles/mspcontrol.administrator").await;
+    let denial = role(&server, &msp, "Denial", &[("accounts.administer", pb::GrantEffect::Deny)]).await;
+    for start_time in [None, Some(server.time(3))] {
+        let status = bind(&server.operator(), &admin.name, &denial, &customer, start_time).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "LAST_ADMINISTRATOR"));
+    }
+    // A harmless role that begins later must not turn into a denial either.
+    let harmless = role(&server, &msp, "Harmless", &[("devices.view", pb::GrantEffect::Allow)]).await;
+    bind(&server.operator(), &admin.name, &harmless, &customer, Some(server.time(3))).await.unwrap();
+    let grant = pb::Grant {
+        permission: "accounts.administer".to_owned(),
+        effect: pb::GrantEffect::Deny.into(),
+        ..Default::default()
+    };
+    let request = pb::UpdateRoleRequest {
+        role: Some(pb::Role { name: harmless, grants: vec![grant], ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["grants".to_owned()] }),
+        ..Default::default()
+    };
+    let status = server.operator().roles().update_role(request).await.unwrap_err();
+    assert_eq!(reason(&status), "LAST_ADMINISTRATOR");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_is_not_locked_out_by_a_denial() {
+    let server = Server::start().await;
+    let first_peer = pb::FirstPeer {
+        peer: Some(pb::Peer {
+            user_name: "owner".to_owned(),
+            display_name: "Owner".to_owned(),
+            kind: pb::PeerKind::Person.into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let account = pb::Account {
+        parent_account: "accounts/platform".to_owned(),
+        kind: pb::AccountKind::Partner.into(),
+        title: "Owned".to_owned(),
+        settings: Some(pb::AccountSettings { role_packs: vec!["msp-panel".to_owned()], ..Default::default() }),
+        ..Default::default()
+    };
+    let request = pb::CreateAccountRequest {
+        account_id: "owned-msp".to_owned(),
+        account: Some(account),
+        first_peer: Some(first_peer),
+        ..Default::default()
+    };
+    let account = server.operator().accounts().create_account(request).await.unwrap().into_inner();
+    let admin = server.person(&account.name, "admin", "roles/msp-panel.msp_admin").await;
+    let denial = role(&server, &account.name, "Denial", &[("*.*", pb::GrantEffect::Deny)]).await;
+    for start_time in [None, Some(server.time(3))] {
+        let bound = bind(&admin.client, &account.first_peer, &denial, &account.name, start_time).await;
+        let status = bound.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
+    }
+    assert!(server.may(&account.first_peer, "devices.view", &account.name).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_the_user_name_of_a_stronger_peer() {
+    let server = Server::start().await;
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let root = server.person(&msp, "root", "roles/mspcontrol.administrator").await;
+    let allow = pb::GrantEffect::Allow;
+    let keeper = role(&server, &msp, "Keeper", &[("peers.view", allow), ("peers.update", allow)]).await;
+    let keeper = server.person(&msp, "keeper", &keeper).await;
+    let rename = |name: &str, user_name: &str| pb::UpdatePeerRequest {
+        peer: Some(pb::Peer { name: name.to_owned(), user_name: user_name.to_owned(), ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["user_name".to_owned()] }),
+        ..Default::default()
+    };
+    keeper.client.peers().update_peer(rename("peers/me", "keeper-2")).await.unwrap();
+    let status = keeper.client.peers().update_peer(rename(&root.name, "keeper")).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    server.operator().peers().update_peer(rename(&root.name, "root-2")).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_checks_access_learns_nothing_of_foreign_peers() {
+    let server = Server::start().await;
+    let (own, other) =
+        (server.partner("own-msp", &["mspcontrol"]).await, server.partner("other-msp", &["mspcontrol"]).await);
+    let admin = server.person(&own, "admin", "roles/mspcontrol.administrator").await;
+    let enabled = server.person(&other, "enabled", "roles/mspcontrol.help_desk").await;
+    let disabled = server.person(&other, "disabled", "roles/mspcontrol.help_desk").await;
+    let request = pb::DisablePeerRequest { name: disabled.name.clone(), ..Default::default() };
+    server.operator().peers().disable_peer(request).await.unwrap();
+    for peer in [&enabled.name, &disabled.name, "peers/@enabled", "peers/@nobody"] {
+        let told = admin.client.ask(peer, "devices.view", &own).await.unwrap();
+        assert_eq!(told.reason(), pb::DecisionReason::SubjectUnknown, "{peer}");
+    }
+    server.stop().await;
+}
