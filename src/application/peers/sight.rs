@@ -124,7 +124,7 @@ impl<'a> Onlooker<'a> {
             actions.push(Action::Update);
         }
         let (may_delete, may_disable) = (may("peers.delete"), may("peers.disable"));
-        let may_stop = (may_delete || may_disable) && self.may_stop(index, &record);
+        let may_stop = (may_delete || may_disable) && self.may_stop(index);
         if may_delete && may_stop {
             actions.push(Action::Delete);
         }
@@ -138,17 +138,11 @@ impl<'a> Onlooker<'a> {
         actions
     }
 
-    fn may_stop(&self, index: PeerIndex, record: &PeerView<'_>) -> bool {
-        let is_protected = holds_unassignable(self.view.snapshot, record) && !self.view.is_operator();
+    fn may_stop(&self, index: PeerIndex) -> bool {
+        let is_protected = administrators::holds_unassignable(self.view.snapshot, index) && !self.view.is_operator();
         let is_last = administrators::is_last_full_administrator(self.view.snapshot, index, self.view.now);
         !is_protected && !is_last
     }
-}
-
-/// Whether a peer holds a role that only ownership gives.
-fn holds_unassignable(snapshot: &Snapshot, peer: &PeerView<'_>) -> bool {
-    let mut roles = peer.bindings().iter().filter_map(|binding| snapshot.role(binding.role));
-    roles.any(|role| !role.fact.rules.assignable)
 }
 
 fn tenant_access(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> TenantAccess {
