@@ -12,7 +12,7 @@ use crate::domain::fact::{Change, Fact};
 use crate::domain::ids::{GroupId, PeerId};
 use crate::domain::peer::{PeerKind, PeerStatus};
 use crate::domain::permission::Pattern;
-use crate::domain::role::{Condition, Effect};
+use crate::domain::role::Effect;
 use crate::domain::time::{Timestamp, Window};
 
 /// The permission that marks full administration.
@@ -85,7 +85,7 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
             match class.effect {
                 // One that begins later takes the right away without another change: an end as well.
-                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
+                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| snapshot.holds(&path, known)),
                 Effect::Allow => {
                     let lasts = window.contains(now) && window.expire().is_none();
                     allowed |= lasts && class.requirements.rank() == 0 && class.condition.is_none();
@@ -105,13 +105,6 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
         }
     }
     allowed && !denied
-}
-
-fn holds(snapshot: &Snapshot, path: &super::snapshot::Path, condition: &Condition) -> bool {
-    condition
-        .account_labels
-        .iter()
-        .all(|(key, values)| snapshot.label(path, key).is_some_and(|value| values.iter().any(|one| one == value)))
 }
 
 /// A holder of an unassignable role whom the changes would deny something new. That would do to an

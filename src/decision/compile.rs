@@ -1,8 +1,10 @@
 //! What a role's grants mean, asked of casbin once and kept as bitsets.
 //!
-//! A small casbin enforcer over one role's lines is put each permission of the catalogue. Grants
-//! that share effect, requirements and condition form a [`Class`]; casbin is asked class by class, so
-//! that its verdicts also say under which requirement and condition a permission is granted.
+//! Grants that share effect, requirements and condition form a [`Class`], so that casbin's verdicts
+//! also say under which requirement and condition a permission is granted. casbin is asked grant by
+//! grant, and only about permissions whose name the pattern can be read as: an enforcer over all lines
+//! of a role, put to the whole catalogue, costs the product of the two, and a change of policy waits
+//! for it (docs/adr/0004).
 //!
 //! INVARIANT: casbin sees only effects `allow` and `deny` and validated patterns; any other effect
 //! string would make it panic.
@@ -121,17 +123,23 @@ impl Compiler {
         permissions: impl IntoIterator<Item = (usize, &'a Permission)>,
     ) -> Result<(), CompileError> {
         let permissions: Vec<(usize, &Permission)> = permissions.into_iter().collect();
-        // Only the lines of the class that is asked about are there: with those of all, the cost of a role
-        // of many conditions would grow with their square.
         for (number, class) in role.classes.iter_mut().enumerate() {
             let name = number.to_string();
-            let model = self.enforcer.get_mut_model();
-            model.clear_policy();
-            for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
-                model.add_policy("p", "p", line(&name, grant));
+            for (place, _) in &permissions {
+                class.bits.put(*place, false);
             }
-            for (place, permission) in &permissions {
-                class.bits.put(*place, names(&self.enforcer, &name, class.effect, permission)?);
+            for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
+                let mut nameable =
+                    permissions.iter().filter(|(_, permission)| grant.pattern.can_name(&permission.name));
+                let Some(first) = nameable.next() else { continue };
+                let model = self.enforcer.get_mut_model();
+                model.clear_policy();
+                model.add_policy("p", "p", line(&name, grant));
+                for (place, permission) in std::iter::once(first).chain(nameable) {
+                    if names(&self.enforcer, &name, class.effect, permission)? {
+                        class.bits.put(*place, true);
+                    }
+                }
             }
         }
         for (place, _) in &permissions {
@@ -142,7 +150,7 @@ impl Compiler {
     }
 }
 
-/// Whether some line of a class names a permission.
+/// Whether the line that the enforcer holds names a permission.
 fn names(enforcer: &Enforcer, class: &str, effect: Effect, permission: &Permission) -> Result<bool, CompileError> {
     let reserved = if permission.flags.reserved { "yes" } else { "no" };
     let request = (class, permission.name.resource(), permission.name.action(), reserved);
@@ -265,6 +273,18 @@ mod tests {
                 assert_eq!(class.bits.contains(place), expected, "{class:?} {permission:?}");
             }
         }
+    }
+
+    #[test]
+    fn asking_again_takes_back_what_no_longer_holds() {
+        let grants = [grant("*.view", Effect::Allow, false), grant("devices.*", Effect::Allow, false)];
+        let before = permission("devices.view", false);
+        let mut compiler = Compiler::new().unwrap();
+        let mut role = compiler.compile(&grants, &RoleRules::default(), [(3, &before)]).unwrap();
+        assert!(role.any.contains(3));
+        let reserved = permission("devices.view", true);
+        compiler.extend(&mut role, &grants, [(3, &reserved)]).unwrap();
+        assert!(!role.any.contains(3) && !role.classes[0].bits.contains(3));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::domain::binding::{Mode, Reach};
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
-use crate::domain::role::{Condition, Effect, Grant, Requirements};
+use crate::domain::role::{Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 /// A peer with more bindings than this is searched in halves instead of from end to end.
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
         }
         let is_active = binding.mode == Mode::Active && membership == Mode::Active;
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(bit)) {
-            if class.condition.as_ref().is_some_and(|condition| !self.holds(condition)) {
+            if class.condition.as_ref().is_some_and(|condition| !self.snapshot.holds(&self.path, condition)) {
                 continue;
             }
             let grants = &role.fact.grants;
@@ -237,12 +237,6 @@ impl<'a> Walk<'a> {
             (Effect::Allow, true) => keep_least(&mut self.allowed, candidate, self.permission),
             (Effect::Allow, false) => keep_least(&mut self.eligible, candidate, self.permission),
         }
-    }
-
-    fn holds(&self, condition: &Condition) -> bool {
-        condition.account_labels.iter().all(|(key, values)| {
-            self.snapshot.label(&self.path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
-        })
     }
 
     fn decide(&self) -> Decision {

@@ -10,6 +10,8 @@
 //! [`Change`]: crate::domain::fact::Change
 
 mod apply;
+mod edits;
+mod index;
 mod load;
 mod record;
 
@@ -21,50 +23,17 @@ use uuid::Uuid;
 
 use super::compile::{CompileError, CompiledRole};
 use super::shard_map::ShardMap;
-use super::tree::Tree;
+use super::tree::{Table, Tree};
 use crate::domain::account::{DEPTH_MAX, PartnerAccess, SuspensionScope};
 use crate::domain::fact::{AccountFact, FactKey, RoleFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use crate::domain::permission::{Permission, PermissionName};
-use crate::domain::role::RoleOrigin;
+use crate::domain::role::{Condition, RoleOrigin};
 use crate::domain::time::Timestamp;
 
+pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
-
-macro_rules! index {
-    ($(#[$doc:meta] $name:ident;)*) => {$(
-        #[$doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u32);
-
-        impl $name {
-            /// Its place among its kind.
-            #[inline]
-            #[must_use]
-            pub const fn place(self) -> usize {
-                self.0 as usize
-            }
-
-            fn of(place: usize) -> Result<Self, SnapshotError> {
-                u32::try_from(place).map(Self).map_err(|_| SnapshotError::TooMany)
-            }
-        }
-    )*};
-}
-
-index! {
-    /// The number of an account in a snapshot and all that follow it.
-    AccountIndex;
-    /// The number of a peer.
-    PeerIndex;
-    /// The number of a role.
-    RoleIndex;
-    /// The number of a group.
-    GroupIndex;
-    /// The number of a permission.
-    PermissionIndex;
-}
 
 /// Facts that do not fit together: a corrupt database, or a change applied to the wrong revision.
 #[derive(Debug, thiserror::Error)]
@@ -121,20 +90,18 @@ struct Catalogue {
     places: HashMap<PermissionName, PermissionIndex, foldhash::quality::RandomState>,
 }
 
-const ACCOUNTS_PER_CHUNK: usize = 64;
-
 /// All facts at one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     revision: i64,
     catalogue: Arc<Catalogue>,
-    accounts: Tree<Vec<AccountRecord>>,
+    accounts: Table<AccountRecord>,
     account_places: ShardMap<AccountId, AccountIndex>,
     roles: Arc<Vec<Arc<RoleRecord>>>,
     role_places: Arc<HashMap<RoleId, RoleIndex, foldhash::quality::RandomState>>,
-    groups: OrdMap<GroupIndex, Arc<GroupRecord>>,
+    /// Those that are gone leave their place empty.
+    groups: Table<Option<Arc<GroupRecord>>>,
     group_places: ShardMap<GroupId, GroupIndex>,
-    next_group: usize,
     peers: Tree<PeerChunk>,
     peer_count: usize,
     peer_places: ShardMap<Uuid, PeerIndex>,
@@ -206,7 +173,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn account(&self, index: AccountIndex) -> Option<&AccountRecord> {
-        self.accounts.get(index.place() / ACCOUNTS_PER_CHUNK)?.get(index.place() % ACCOUNTS_PER_CHUNK)
+        self.accounts.get(index.place())
     }
 
     #[must_use]
@@ -291,6 +258,16 @@ impl Snapshot {
         path.as_slice().iter().find_map(|account| self.account(*account)?.fact.labels.get(key).map(String::as_str))
     }
 
+    /// Whether a condition holds at the account that the path begins with.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, path: &Path, condition: &Condition) -> bool {
+        condition
+            .account_labels
+            .iter()
+            .all(|(key, values)| self.label(path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value)))
+    }
+
     /// The packs whose roles can be assigned at an account: what the nearest partner says, or all.
     #[must_use]
     pub fn role_packs(&self, path: &Path) -> Option<&[String]> {
@@ -338,7 +315,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> Option<&GroupRecord> {
-        self.groups.get(&index).map(Arc::as_ref)
+        self.groups.get(index.place())?.as_deref()
     }
 
     /// The members of a group, standing and eligible.
