@@ -7,11 +7,11 @@ use super::write::Write;
 use crate::crypto::api_key::ApiKeyText;
 use crate::domain::api_key::{ApiKey, KEYS_PER_PEER_MAX};
 use crate::domain::audit::{Target, Text};
-use crate::domain::fact::{ApiKeyFact, Fact};
+use crate::domain::fact::Fact;
 use crate::domain::ids::ApiKeyId;
 use crate::domain::peer::{PeerRef, PeerStatus};
 use crate::domain::time::Timestamp;
-use crate::storage;
+use crate::storage::{self, facts};
 
 /// What a new key is to be.
 #[derive(Debug, Clone)]
@@ -26,12 +26,6 @@ pub struct CreateApiKey {
 pub struct CreatedApiKey {
     pub api_key: ApiKey,
     pub text: Option<ApiKeyText>,
-}
-
-/// What decisions know of a key.
-#[must_use]
-pub fn fact(key: &ApiKey) -> Fact {
-    Fact::ApiKey(ApiKeyFact { id: key.id, peer: key.peer, hash: key.hash, expire_time: key.expire_time })
 }
 
 /// Makes a key. For another peer the caller must hold all that the peer holds.
@@ -68,7 +62,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateApiKey) -> Result<Cre
         revoke_time: None,
         update_revision: 0,
     };
-    write.change(&permit, None, Some(fact(&api_key)));
+    write.change(&permit, None, Some(Fact::ApiKey(facts::api_key(&api_key))));
     api_key.update_revision = write.revision();
     storage::api_keys::insert(write.connection(), &api_key).await?;
     let target = Target::new("api_key", Text::public(format!("apiKeys/{key_id}")));
@@ -116,7 +110,7 @@ pub async fn revoke(ctx: &Ctx, call: &Call, id: ApiKeyId) -> Result<ApiKey> {
         return Err(Error::precondition(Precondition::ApiKeyRevoked, name));
     }
     // One that has expired is no fact any more, and dropping it again does no harm.
-    write.change(&permit, Some(fact(&api_key)), None);
+    write.change(&permit, Some(Fact::ApiKey(facts::api_key(&api_key))), None);
     api_key.revoke_time = Some(write.now());
     api_key.update_revision = write.revision();
     storage::api_keys::revoke(write.connection(), id, write.now(), api_key.update_revision).await?;

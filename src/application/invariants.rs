@@ -3,7 +3,7 @@
 
 use super::ceiling::holder;
 use super::error::{Error, Forbidden, Precondition, Result};
-use crate::decision::administrators::{account_left_alone, holders, owner_newly_denied};
+use crate::decision::administrators::{account_left_alone, holders, holds_unassignable, owner_newly_denied};
 use crate::decision::snapshot::{RoleRecord, Snapshot};
 use crate::decision::{AccountIndex, SnapshotError};
 use crate::domain::account::AccountKind;
@@ -215,15 +215,12 @@ fn peer((before, after): (&Snapshot, &Snapshot), old: &PeerFact, new: Option<&Fa
     if standing == Standing::Operator || is_enabled_after || old.status != PeerStatus::Enabled {
         return Ok(());
     }
-    let Some(view) = before.find_peer(old.id).and_then(|peer| before.peer(peer)) else { return Ok(()) };
     // Who goes with a deleted account loses that account's ownership alone: bindings elsewhere are
     // judged for themselves.
     if new.is_none() && after.find_account(old.home.as_str()).is_none() {
         return Ok(());
     }
-    let is_owner =
-        view.bindings().iter().filter_map(|binding| before.role(binding.role)).any(|role| !role.fact.rules.assignable);
-    if is_owner {
+    if before.find_peer(old.id).is_some_and(|peer| holds_unassignable(before, peer)) {
         return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{}", old.id) });
     }
     Ok(())

@@ -13,7 +13,6 @@ use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, GroupFact, Membe
 use crate::domain::group::{Group, Member};
 use crate::domain::peer::Peer;
 use crate::domain::role::Role;
-use crate::domain::time::Timestamp;
 
 #[must_use]
 pub fn account(account: &Account) -> AccountFact {
@@ -81,14 +80,7 @@ pub fn member(member: &Member) -> MemberFact {
     MemberFact { group: member.group, peer: member.peer, mode: member.mode, window: member.window }
 }
 
-/// The fact that a key is at a time, or `None` of a key that is revoked or over.
 #[must_use]
-pub fn api_key(key: &ApiKey, now: Timestamp) -> Option<ApiKeyFact> {
-    let over = key.expire_time.is_some_and(|expire| expire <= now);
-    (key.revoke_time.is_none() && !over).then_some(ApiKeyFact {
-        id: key.id,
-        peer: key.peer,
-        hash: key.hash,
-        expire_time: key.expire_time,
-    })
+pub fn api_key(key: &ApiKey) -> ApiKeyFact {
+    ApiKeyFact { id: key.id, peer: key.peer, hash: key.hash, expire_time: key.expire_time }
 }

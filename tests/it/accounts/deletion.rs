@@ -15,10 +15,13 @@ async fn only_what_is_empty_goes_without_a_cascade() {
     let department = server.department("sales", &customer).await;
     let status = delete(&operator, &customer, false).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_EMPTY"));
-    // Others' bindings on an account are no contents of it.
-    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
     delete(&operator, &department, false).await.unwrap();
-    delete(&operator, &customer, false).await.unwrap();
+    // What others hold there would go too, so it has to be said.
+    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    let status = delete(&operator, &customer, false).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_EMPTY"));
+    assert!(server.may(&user.name, "devices.view", &customer).await);
+    delete(&operator, &customer, true).await.unwrap();
     assert_eq!(user.client.ask(&user.name, "devices.view", &customer).await.unwrap().decision(), pb::Decision::Deny);
     let status = delete(&operator, &msp, false).await.unwrap_err();
     assert_eq!(reason(&status), "ACCOUNT_NOT_EMPTY");

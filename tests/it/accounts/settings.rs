@@ -101,6 +101,30 @@ async fn a_pack_in_use_cannot_be_switched_off() {
 }
 
 #[tokio::test]
+async fn whoever_is_above_chooses_which_packs_a_partner_has() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["mspcontrol", "msp-panel"]).await;
+    let admin = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    let paths: &[&str] = &["settings.role_packs"];
+    // It may do without one, and is not given it back by itself, nor another, nor all of them.
+    update(&admin.client, packs(&msp, &["mspcontrol"]), paths).await.unwrap();
+    for wanted in [&["mspcontrol", "msp-panel"][..], &["mspcontrol", "keepit"], &[]] {
+        let status = update(&admin.client, packs(&msp, wanted), paths).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::PermissionDenied, "PERMISSION_DENIED"),
+            "{wanted:?}"
+        );
+    }
+    update(&operator, packs(&msp, &["mspcontrol", "keepit"]), paths).await.unwrap();
+    // Below its own partner it is the one who chooses.
+    let reseller = create(&operator, "reseller", account(&msp, Partner)).await.unwrap().name;
+    update(&admin.client, packs(&reseller, &["mspcontrol"]), paths).await.unwrap();
+    update(&admin.client, packs(&reseller, &["mspcontrol", "keepit"]), paths).await.unwrap();
+}
+
+#[tokio::test]
 async fn rule_8_10_partner_access_belongs_to_those_homed_there() {
     let server = Server::start().await;
     let operator = server.operator();
