@@ -1,6 +1,4 @@
 //! Errors for people: one block on stderr with the code, the reason, every bad field and what to do.
-//!
-//! A closed pipe is no error: whoever reads our output has seen enough.
 
 use std::io::{self, Write as _};
 
@@ -8,13 +6,6 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::output::clean;
-
-/// Whether an error only says that nobody reads any more.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe))
-}
 
 /// Writes an error to stderr. There is nobody to tell where that fails.
 pub(crate) fn report(error: &anyhow::Error) {
@@ -140,6 +131,5 @@ mod tests {
     fn other_errors_say_their_causes() {
         let error = anyhow::anyhow!("refused").context("cannot reach the server");
         assert_eq!(block(&error), "error: cannot reach the server: refused\n");
-        assert!(is_broken_pipe(&anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("x")));
     }
 }

@@ -85,10 +85,13 @@ async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, f
     let answer = connection.authentication().create_api_key(request).await;
     let Some((path, mut file)) = file else {
         let answer = answer?.into_inner();
-        return match format {
-            Format::Table => output::write(&format!("{}\n", answer.key)),
-            Format::Json => output::one(format, &answer),
+        let text = match format {
+            Format::Table => answer.key.clone(),
+            Format::Json => output::json_text(&answer)?,
         };
+        let name = answer.api_key.map(|key| key.name).unwrap_or_default();
+        return output::deliver(&format!("{text}\n"))
+            .with_context(|| format!("nobody read the new key, so it is lost: revoke {name}"));
     };
     let answer = match answer {
         Ok(answer) => answer.into_inner(),

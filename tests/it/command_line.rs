@@ -1,7 +1,7 @@
 //! The commands that are clients, as a person at a terminal or a script runs them.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::support::Server;
 
@@ -170,5 +170,48 @@ async fn lists_are_tables_for_people_and_json_for_scripts() {
     let unknown = run(&server, folder.path(), &["accounts", "get", "nowhere"]).await;
     assert_eq!(unknown.status.code(), Some(2));
     assert!(said(&unknown).contains("RESOURCE_NOT_FOUND"), "{}", said(&unknown));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_connection_is_no_answer() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    // Whoever listens here hangs up at once, sometimes while the client still writes.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let hang_up = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_zero_linger().unwrap();
+        }
+    });
+    for _ in 0..10 {
+        for arguments in [&["authorize", "emily", "users.view", "contoso"][..], &["accounts", "list"]] {
+            let arguments = [arguments, &["--address", &address]].concat();
+            let output = run(&server, folder.path(), &arguments).await;
+            assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+            assert!(said(&output).starts_with("error: "), "{}", said(&output));
+        }
+    }
+    hang_up.abort();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_reading_still_learns_the_answer() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let key = folder.path().join("api.key");
+    std::fs::write(&key, server.operator_key()).unwrap();
+    let unread = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
+        command.args(arguments).env("PEERAGE_ADDRESS", server.address()).env("PEERAGE_API_KEY_FILE", &key);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        tokio::task::spawn_blocking(move || child.wait().unwrap().code())
+    };
+    let denied = ["authorize", "peers/@nobody", "accounts.view", "platform"];
+    assert_eq!(unread(&denied).await.unwrap(), Some(1));
+    assert_eq!(unread(&["accounts", "list"]).await.unwrap(), Some(0));
+    // A key that nobody read is lost, and that is an error.
+    assert_eq!(unread(&["keys", "create", "me"]).await.unwrap(), Some(2));
     server.stop().await;
 }
