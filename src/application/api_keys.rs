@@ -1,12 +1,14 @@
 //! API keys: made for oneself or for peers one may become, listed and revoked.
 
 use super::context::{Call, Ctx};
-use super::error::{Error, Precondition, Result};
+use super::error::{Error, Forbidden, Precondition, Result};
 use super::guard::{View, peer_name};
 use super::write::Write;
 use crate::crypto::api_key::ApiKeyText;
+use crate::decision::AccountIndex;
+use crate::decision::administrators::holds_unassignable;
 use crate::domain::api_key::{ApiKey, KEYS_PER_PEER_MAX};
-use crate::domain::audit::{Target, Text};
+use crate::domain::audit::{Change, Personal, Target, Text};
 use crate::domain::fact::Fact;
 use crate::domain::ids::ApiKeyId;
 use crate::domain::peer::{PeerRef, PeerStatus};
@@ -65,8 +67,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateApiKey) -> Result<Cre
     write.change(&permit, None, Some(Fact::ApiKey(facts::api_key(&api_key))));
     api_key.update_revision = write.revision();
     storage::api_keys::insert(write.connection(), &api_key).await?;
-    let target = Target::new("api_key", Text::public(format!("apiKeys/{key_id}")));
-    write.act(home, "api_keys.create", target)?;
+    act(&mut write, home, "api_keys.create", &api_key)?;
     let api_key = write.commit(api_key).await?;
     Ok(CreatedApiKey { api_key, text: Some(text) })
 }
@@ -106,6 +107,12 @@ pub async fn revoke(ctx: &Ctx, call: &Call, id: ApiKeyId) -> Result<ApiKey> {
     let home = peer.ok_or_else(missing)?.home();
     let name = format!("apiKeys/{id}");
     let permit = write.view()?.admit("api_keys.view", "api_keys.revoke", home, ("API key", &name))?;
+    let owner = write.before().find_peer(api_key.peer).filter(|peer| holds_unassignable(write.before(), *peer));
+    let view = write.view()?;
+    if owner.is_some_and(|owner| owner != view.actor) && !view.is_operator() {
+        let subject = format!("peers/{}", api_key.peer);
+        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject });
+    }
     if api_key.revoke_time.is_some() {
         return Err(Error::precondition(Precondition::ApiKeyRevoked, name));
     }
@@ -114,6 +121,20 @@ pub async fn revoke(ctx: &Ctx, call: &Call, id: ApiKeyId) -> Result<ApiKey> {
     api_key.revoke_time = Some(write.now());
     api_key.update_revision = write.revision();
     storage::api_keys::revoke(write.connection(), id, write.now(), api_key.update_revision).await?;
-    write.act(home, "api_keys.revoke", Target::new("api_key", Text::public(name)))?;
+    act(&mut write, home, "api_keys.revoke", &api_key)?;
     write.commit(api_key).await
+}
+
+/// Records an act on a key, with whose it is and how long it lasts.
+fn act(write: &mut Write<'_>, home: AccountIndex, action: &str, key: &ApiKey) -> Result<()> {
+    let draft = write.act(home, action, Target::new("api_key", Text::public(format!("apiKeys/{}", key.id))))?;
+    draft.target.display_name = (!key.title.is_empty()).then(|| Personal::new(key.title.clone()));
+    let told = |field: &str, after: Option<String>| {
+        Some(Change { field: field.to_owned(), before: None, after: Some(Text::public(after?)) })
+    };
+    let peer = told("peer", Some(format!("peers/{}", key.peer)));
+    let expire_time = told("expire_time", key.expire_time.map(Timestamp::to_rfc3339));
+    let revoke_time = told("revoke_time", key.revoke_time.map(Timestamp::to_rfc3339));
+    draft.changes = [peer, expire_time, revoke_time].into_iter().flatten().collect();
+    Ok(())
 }

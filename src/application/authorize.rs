@@ -144,11 +144,8 @@ fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
 /// Whether a peer holds any binding on the way from the account to the root. A caller who holds none
 /// learns nothing about the account, not even that it is suspended.
 fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
-    let Some(peer) = snapshot.peer(peer) else { return false };
     let path = snapshot.path(account);
-    let by_group = peer.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
-    peer.bindings().iter().any(|binding| path.contains(binding.account))
-        || by_group.flat_map(|group| &group.bindings).any(|binding| path.contains(binding.account))
+    snapshot.held(peer).any(|held| path.contains(held.binding.account))
 }
 
 const fn no_match() -> Decision {

@@ -74,6 +74,11 @@ pub enum Forbidden {
     OwnerProtected,
     /// Only peers homed there, or the operator with a reason, change partner access.
     PartnerAccessOfOthers,
+    /// Nobody loosens the link between their own peers: it says whose approvals are one's own.
+    OwnPersonLink,
+    /// A DENY falls on peers homed at its account or below; on others it is for those who bind roles
+    /// at their home.
+    DenialOfOthers,
 }
 
 /// Why a caller is not let in.

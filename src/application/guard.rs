@@ -98,12 +98,10 @@ impl<'a> View<'a> {
     /// It asks about the accounts where the caller holds bindings, which is where a right starts.
     #[must_use]
     pub fn may_anywhere(&self, permission: &str) -> bool {
-        let Some(peer) = self.snapshot.peer(self.actor) else { return false };
         let Some(index) = self.snapshot.find_permission(permission) else { return false };
-        let by_group = peer.memberships().iter().filter_map(|membership| self.snapshot.group(membership.group));
-        let bindings = peer.bindings().iter().chain(by_group.flat_map(|group| group.bindings.iter()));
-        bindings
-            .filter_map(|binding| self.snapshot.role(binding.role))
+        self.snapshot
+            .held(self.actor)
+            .filter_map(|held| self.snapshot.role(held.binding.role))
             .any(|role| role.compiled.any.contains(index.place()))
     }
 

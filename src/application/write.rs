@@ -301,7 +301,7 @@ impl<'a> Write<'a> {
         };
         invariants::check(&self.before, after, &self.changes, (self.ownership, standing), self.now)?;
         match self.author {
-            Author::Caller { .. } => ceiling::check(&self.view()?, after, &self.changes),
+            Author::Caller { .. } => ceiling::check(&self.view()?, after, &self.changes, self.ownership),
             Author::System(_) => Ok(()),
         }
     }

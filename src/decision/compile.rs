@@ -9,12 +9,14 @@
 //! INVARIANT: casbin sees only effects `allow` and `deny` and validated patterns; any other effect
 //! string would make it panic.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Pattern, Permission};
 use crate::domain::role::{AssuranceLevel, Condition, Effect, Grant, Requirements, RoleRules, StepUp};
 
 /// The casbin model, the meaning of every decision.
@@ -123,22 +125,19 @@ impl Compiler {
         permissions: impl IntoIterator<Item = (usize, &'a Permission)>,
     ) -> Result<(), CompileError> {
         let permissions: Vec<(usize, &Permission)> = permissions.into_iter().collect();
-        for (number, class) in role.classes.iter_mut().enumerate() {
-            let name = number.to_string();
+        // Grants that differ in requirement or condition alone name the same permissions.
+        let mut asked: BTreeMap<(Effect, &Pattern), Vec<usize>> = BTreeMap::new();
+        for class in &mut role.classes {
             for (place, _) in &permissions {
                 class.bits.put(*place, false);
             }
             for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
-                let mut nameable =
-                    permissions.iter().filter(|(_, permission)| grant.pattern.can_name(&permission.name));
-                let Some(first) = nameable.next() else { continue };
-                let model = self.enforcer.get_mut_model();
-                model.clear_policy();
-                model.add_policy("p", "p", line(&name, grant));
-                for (place, permission) in std::iter::once(first).chain(nameable) {
-                    if names(&self.enforcer, &name, class.effect, permission)? {
-                        class.bits.put(*place, true);
-                    }
+                let named = match asked.entry((grant.effect, &grant.pattern)) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(self.named(grant, &permissions)?),
+                };
+                for place in named {
+                    class.bits.put(*place, true);
                 }
             }
         }
@@ -148,12 +147,33 @@ impl Compiler {
         }
         Ok(())
     }
+
+    /// The places of the permissions that a grant names.
+    fn named(&mut self, grant: &Grant, permissions: &[(usize, &Permission)]) -> Result<Vec<usize>, CompileError> {
+        let can_name = |(_, permission): &&(usize, &Permission)| grant.pattern.can_name(&permission.name);
+        let mut nameable = permissions.iter().filter(can_name).peekable();
+        if nameable.peek().is_some() {
+            let model = self.enforcer.get_mut_model();
+            model.clear_policy();
+            model.add_policy("p", "p", line(ASKED, grant));
+        }
+        let mut named = Vec::new();
+        for (place, permission) in nameable {
+            if names(&self.enforcer, grant.effect, permission)? {
+                named.push(*place);
+            }
+        }
+        Ok(named)
+    }
 }
 
+/// The role that the enforcer knows while it is asked.
+const ASKED: &str = "asked";
+
 /// Whether the line that the enforcer holds names a permission.
-fn names(enforcer: &Enforcer, class: &str, effect: Effect, permission: &Permission) -> Result<bool, CompileError> {
+fn names(enforcer: &Enforcer, effect: Effect, permission: &Permission) -> Result<bool, CompileError> {
     let reserved = if permission.flags.reserved { "yes" } else { "no" };
-    let request = (class, permission.name.resource(), permission.name.action(), reserved);
+    let request = (ASKED, permission.name.resource(), permission.name.action(), reserved);
     Ok(match effect {
         Effect::Allow => enforcer.enforce(request)?,
         Effect::Deny => {
@@ -230,7 +250,7 @@ fn classes(grants: &[Grant], rules: &RoleRules) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::permission::{Pattern, PermissionFlags, PermissionName, PermissionOwner};
+    use crate::domain::permission::{PermissionFlags, PermissionName, PermissionOwner};
 
     fn permission(name: &str, reserved: bool) -> Permission {
         Permission {

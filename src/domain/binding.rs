@@ -1,5 +1,7 @@
 //! Role bindings: who holds which role, where, how far down and for how long.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
@@ -32,6 +34,15 @@ pub enum Mode {
 pub enum Principal {
     Peer(PeerId),
     Group(GroupId),
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(peer) => write!(formatter, "peers/{peer}"),
+            Self::Group(group) => write!(formatter, "groups/{group}"),
+        }
+    }
 }
 
 /// A role binding as its administrators see it.

@@ -121,6 +121,19 @@ pub async fn find(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Option<
     live().filter(is(id)).one(conn).await?.map(from_row).transpose()
 }
 
+/// The ids of the accounts that a deleted account stood below when it was deleted, the nearest first;
+/// `None` where no account of that id was deleted.
+///
+/// # Errors
+/// What the database reports.
+pub async fn ancestors_of_deleted(
+    conn: &impl ConnectionTrait,
+    id: &AccountId,
+) -> Result<Option<Vec<AccountId>>, StoreError> {
+    let deleted = Entity::find().filter(Column::DeleteTime.is_not_null()).filter(is(id)).one(conn).await?;
+    Ok(deleted.map(|row| row.path.rsplit('/').skip(1).filter_map(|id| AccountId::parse(id).ok()).collect()))
+}
+
 /// Gets a live account.
 ///
 /// # Errors

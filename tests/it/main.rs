@@ -18,6 +18,7 @@ mod architecture;
 mod bindings;
 mod bounds;
 mod command_line;
+mod denials;
 mod groups;
 mod oracle;
 mod peers;

@@ -71,9 +71,8 @@ async fn the_last_administrator_is_not_denied_later_either() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn an_owner_is_not_locked_out_by_a_denial() {
-    let server = Server::start().await;
+/// A partner with an owner.
+async fn owned(server: &Server) -> pb::Account {
     let first_peer = pb::FirstPeer {
         peer: Some(pb::Peer {
             user_name: "owner".to_owned(),
@@ -96,7 +95,13 @@ async fn an_owner_is_not_locked_out_by_a_denial() {
         first_peer: Some(first_peer),
         ..Default::default()
     };
-    let account = server.operator().accounts().create_account(request).await.unwrap().into_inner();
+    server.operator().accounts().create_account(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_owner_is_not_locked_out_by_a_denial() {
+    let server = Server::start().await;
+    let account = owned(&server).await;
     let admin = server.person(&account.name, "admin", "roles/msp-panel.msp_admin").await;
     let denial = role(&server, &account.name, "Denial", &[("*.*", pb::GrantEffect::Deny)]).await;
     for start_time in [None, Some(server.time(3))] {
@@ -105,6 +110,44 @@ async fn an_owner_is_not_locked_out_by_a_denial() {
         assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
     }
     assert!(server.may(&account.first_peer, "devices.view", &account.name).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_is_not_denied_by_what_was_harmless_before() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = owned(&server).await.name;
+    let heir = server.person(&msp, "heir", "roles/msp-panel.msp_admin").await;
+    let admin = server.person(&msp, "admin", "roles/msp-panel.msp_admin").await;
+    let denial = role(&server, &msp, "Denial", &[("*.*", pb::GrantEffect::Deny)]).await;
+    let ending = pb::RoleBinding {
+        principal: Some(pb::role_binding::Principal::Peer(heir.name.clone())),
+        role: denial.clone(),
+        account: msp.clone(),
+        reach: pb::Reach::AccountOnly.into(),
+        mode: pb::BindingMode::Active.into(),
+        expire_time: Some(server.time(60)),
+        ..Default::default()
+    };
+    let request = pb::CreateRoleBindingRequest { role_binding: Some(ending), ..Default::default() };
+    let binding = admin.client.roles().create_role_binding(request).await.unwrap().into_inner();
+    server.advance(std::time::Duration::from_secs(120));
+    let request = pb::TransferOwnershipRequest {
+        name: msp.clone(),
+        new_owner: heir.name.clone(),
+        reason: "sold".to_owned(),
+        ..Default::default()
+    };
+    operator.accounts().transfer_ownership(request).await.unwrap();
+    let prolonged = pb::UpdateRoleBindingRequest {
+        role_binding: Some(pb::RoleBinding { name: binding.name, expire_time: None, ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["expire_time".to_owned()] }),
+        ..Default::default()
+    };
+    let status = admin.client.roles().update_role_binding(prolonged).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
+    assert!(server.may(&heir.name, "devices.view", &msp).await);
     server.stop().await;
 }
 

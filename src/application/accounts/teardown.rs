@@ -112,6 +112,18 @@ impl Teardown {
             && self.bindings.values().all(|binding| is_inert(binding.principal))
     }
 
+    /// Bindings on accounts that stay.
+    pub(super) fn bindings_elsewhere(&self) -> impl Iterator<Item = &BindingFact> {
+        let gone: BTreeSet<&AccountId> = self.accounts.iter().map(|account| &account.id).collect();
+        self.bindings.values().filter(move |binding| !gone.contains(&binding.account))
+    }
+
+    /// Memberships in groups that stay.
+    pub(super) fn members_elsewhere(&self) -> impl Iterator<Item = &MemberFact> {
+        let gone: BTreeSet<GroupId> = self.groups.iter().map(|group| group.id).collect();
+        self.members.values().filter(move |member| !gone.contains(&member.group))
+    }
+
     /// Takes everything away.
     pub(super) async fn carry_out(&self, write: &mut Write<'_>, permit: &Permit) -> Result<()> {
         self.note(write, permit);

@@ -188,6 +188,12 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateBinding) -> Result<Bi
     }
     let (before, permit) = own(&write, request.id, "role_bindings.update", request.etag).await?;
     check_fixed(&write.view()?, &request, &before)?;
+    let role = write.before().find_role(&before.role).and_then(|index| write.before().role(index));
+    // Also where nothing changes that a decision reads, such as the reason given.
+    if role.is_some_and(|role| !role.fact.rules.assignable) {
+        return Err(Error::precondition(Precondition::RoleUnassignable, roles::name(&before.role)));
+    }
+    let requires_justification = role.is_some_and(|role| role.fact.rules.requires_justification);
     let change = request.change;
     let start = change.start_time.unwrap_or_else(|| before.window.start());
     let expire = change.expire_time.unwrap_or_else(|| before.window.expire());
@@ -201,8 +207,7 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateBinding) -> Result<Bi
         version: before.version + 1,
         ..before.clone()
     };
-    let role = write.before().find_role(&binding.role).and_then(|index| write.before().role(index));
-    if binding.justification.is_empty() && role.is_some_and(|role| role.fact.rules.requires_justification) {
+    if binding.justification.is_empty() && requires_justification {
         return Err(Error::precondition(Precondition::JustificationRequired, roles::name(&binding.role)));
     }
     check_distinct(&write, &binding).await?;
@@ -336,17 +341,13 @@ pub(super) fn act(
 /// The fields of a binding as an event shows them.
 fn shown(binding: &Binding) -> [(&'static str, Option<Text>); 8] {
     let public = |text: String| Some(Text::public(text));
-    let principal = match binding.principal {
-        Principal::Peer(peer) => format!("peers/{peer}"),
-        Principal::Group(group) => format!("groups/{group}"),
-    };
     let reach = match binding.reach {
         Reach::Subtree => "SUBTREE",
         Reach::AccountOnly => "ACCOUNT_ONLY",
     };
     let why = Some(&binding.justification).filter(|text| !text.is_empty());
     [
-        ("principal", public(principal)),
+        ("principal", public(binding.principal.to_string())),
         ("role", public(roles::name(&binding.role))),
         ("account", public(format!("accounts/{}", binding.account))),
         ("reach", public(reach.to_owned())),

@@ -6,7 +6,8 @@
 
 pub mod edit;
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
@@ -46,10 +47,7 @@ fn is_lent_to(view: &View<'_>, owner: AccountIndex) -> bool {
 
 /// The accounts where the caller's bindings stand, which is where every right starts.
 fn bound_accounts(view: &View<'_>) -> BTreeSet<AccountIndex> {
-    let Some(peer) = view.snapshot.peer(view.actor) else { return BTreeSet::new() };
-    let groups = peer.memberships().iter().filter_map(|membership| view.snapshot.group(membership.group));
-    let by_group = groups.flat_map(|group| &group.bindings);
-    peer.bindings().iter().chain(by_group).map(|binding| binding.account).collect()
+    view.snapshot.held(view.actor).map(|held| held.binding.account).collect()
 }
 
 /// Fails unless the caller may do this on some account, whichever it is.
@@ -137,7 +135,7 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<Lis
     let path = snapshot.path(account);
     let above = path.as_slice().iter().skip(1).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
     let filter = storage::roles::Filter::UsableOn { account: request.account.clone(), ancestors: above };
-    let mut counter = Counter::new(view);
+    let counter = Counter::new(view);
     let mut found = Vec::new();
     let mut after = request.after.clone();
     loop {
@@ -164,35 +162,54 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<Lis
 /// end of them is bounded.
 const STEP: u64 = 200;
 
-/// Counts the holders of roles, and remembers for each account whether the caller may look.
+/// The most holders that are counted.
+const HOLDERS_MAX: usize = 10_000;
+
+/// Counts the holders of roles on the accounts that the caller may view.
 pub(super) struct Counter<'a> {
     view: View<'a>,
-    may_look: HashMap<AccountIndex, bool>,
+    /// In order; found when the first role is counted.
+    viewed: OnceCell<Vec<AccountIndex>>,
 }
 
 impl<'a> Counter<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
-        Self { view, may_look: HashMap::new() }
+        Self { view, viewed: OnceCell::new() }
     }
 
-    pub(super) fn listed(&mut self, role: Role) -> ListedRole {
+    pub(super) fn listed(&self, role: Role) -> ListedRole {
         let holder_count = self.holders(&role.id);
         ListedRole { role, holder_count }
     }
 
-    fn holders(&mut self, role: &RoleId) -> usize {
+    /// Leaps from one account to the next that is both viewed and bound: either may be many, and most
+    /// of them of no concern to the other.
+    fn holders(&self, role: &RoleId) -> usize {
         let snapshot: &Snapshot = self.view.snapshot;
         let Some(index) = snapshot.find_role(role) else { return 0 };
         let mut peers = BTreeSet::new();
-        for (holder, id) in snapshot.bound_by_role(index) {
-            let Some(binding) = snapshot.binding(holder, id) else { continue };
-            let view = &self.view;
-            if *self.may_look.entry(binding.account).or_insert_with(|| view.may("accounts.view", binding.account)) {
-                peers.extend(snapshot.peers_of(holder));
+        let mut rest = self.viewed.get_or_init(|| viewed_accounts(&self.view)).as_slice();
+        while let Some(bound) = rest.first().and_then(|next| snapshot.next_bound_by_role(index, *next)) {
+            rest = rest.get(rest.partition_point(|account| *account < bound)..).unwrap_or_default();
+            if rest.first() != Some(&bound) {
+                continue;
             }
+            for (holder, _) in snapshot.bound_by_role_at(index, bound) {
+                peers.extend(snapshot.peers_of(holder));
+                if peers.len() >= HOLDERS_MAX {
+                    return HOLDERS_MAX;
+                }
+            }
+            rest = rest.get(1..).unwrap_or_default();
         }
         peers.len()
     }
+}
+
+/// The accounts that the caller may view, each at or below one where a binding of its stands.
+fn viewed_accounts(view: &View<'_>) -> Vec<AccountIndex> {
+    let below = bound_accounts(view).into_iter().flat_map(|account| view.snapshot.subtree(account));
+    below.collect::<BTreeSet<_>>().into_iter().filter(|account| view.may("accounts.view", *account)).collect()
 }
 
 /// Rules of use as a custom role can have them: what only built-in roles have falls away.

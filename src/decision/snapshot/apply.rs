@@ -166,6 +166,13 @@ impl Snapshot {
 
     fn drop_account(&mut self, id: &AccountId) -> Result<(), SnapshotError> {
         let index = self.known_account(id)?;
+        let is_used = self.children(index).next().is_some()
+            || self.homed_at(index).next().is_some()
+            || self.bound_at(index).next().is_some()
+            || self.groups_at(index).next().is_some();
+        if is_used {
+            return Err(out_of_step(FactKey::Account(id.clone())));
+        }
         let record = self.accounts.get_mut(index.place()).ok_or_else(|| unknown(id))?;
         record.gone = true;
         if let Some(parent) = record.parent {
@@ -257,7 +264,9 @@ impl Snapshot {
     fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         if self.find_group(fact.id).is_none() {
-            self.group_places.insert(fact.id, GroupIndex::of(self.groups.len())?);
+            let index = GroupIndex::of(self.groups.len())?;
+            self.group_places.insert(fact.id, index);
+            self.groups_at.insert((account, index));
             self.groups.push(Some(Arc::new(GroupRecord::new(fact.id, account))));
         }
         Ok(())
@@ -269,6 +278,9 @@ impl Snapshot {
             self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings.is_empty());
         if is_used {
             return Err(out_of_step(FactKey::Group(id)));
+        }
+        if let Some(record) = self.group(index) {
+            self.groups_at.remove(&(record.account, index));
         }
         self.group_places.remove(id);
         if let Some(slot) = self.groups.get_mut(index.place()) {
@@ -300,7 +312,7 @@ impl Snapshot {
         let binding = LooseBinding::new(fact.id, account, role, (fact.reach, fact.mode), fact.window);
         let holder = self.edit_bindings(fact.principal, fact.id, Some(binding), peers)?;
         self.bound_at.insert((account, holder, fact.id));
-        self.bound_by_role.insert((role, holder, fact.id));
+        self.bound_by_role.insert((role, account, holder, fact.id));
         Ok(())
     }
 
@@ -309,7 +321,7 @@ impl Snapshot {
         let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
         let holder = self.edit_bindings(fact.principal, fact.id, None, peers)?;
         self.bound_at.remove(&(account, holder, fact.id));
-        self.bound_by_role.remove(&(role, holder, fact.id));
+        self.bound_by_role.remove(&(role, account, holder, fact.id));
         Ok(())
     }
 

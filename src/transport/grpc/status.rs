@@ -65,6 +65,8 @@ pub fn from_error(error: &Error) -> Status {
             let reason = match rule {
                 Forbidden::OwnerProtected => ErrorReason::OwnerProtected,
                 Forbidden::PartnerAccessOfOthers => ErrorReason::PartnerAccessOfOthers,
+                Forbidden::OwnPersonLink => ErrorReason::OwnPersonLink,
+                Forbidden::DenialOfOthers => ErrorReason::DenialOfOthers,
             };
             status(Code::PermissionDenied, reason, &message, [("resource", subject.as_str())])
         }

@@ -136,3 +136,38 @@ async fn deleting_is_judged_on_the_parent() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
     assert!(delete(&owner.client, &customer, true).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_goes_is_told_where_it_is_missed_and_its_log_stays() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let other = server.partner("other", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &other).await;
+    let mike = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    let admin = server.person(&msp, "admin", ADMIN).await;
+    let inner = server.customer("inner", &msp).await;
+    let log = |account: &str| pb::ListAuditEventsRequest {
+        account: account.to_owned(),
+        page_size: 1000,
+        ..pb::ListAuditEventsRequest::default()
+    };
+    delete(&admin.client, &inner, true).await.unwrap();
+    // Who reads the log above reads that of what was below.
+    let events = admin.client.audit().list_audit_events(log(&inner)).await.unwrap().into_inner().audit_events;
+    assert_eq!(events.last().unwrap().action, "accounts.delete");
+    let foreign = server.person(&other, "foreign", ADMIN).await;
+    let status = foreign.client.audit().list_audit_events(log(&inner)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+
+    delete(&operator, &msp, true).await.unwrap();
+    for account in [&msp, &inner] {
+        operator.audit().list_audit_events(log(account)).await.unwrap();
+    }
+    let events = foreign.client.audit().list_audit_events(log(&customer)).await.unwrap().into_inner().audit_events;
+    let lost = events.last().unwrap();
+    assert_eq!(lost.action, "role_bindings.delete");
+    let told = |field: &str| lost.changes.iter().find(|change| change.field == field).unwrap().clone();
+    assert_eq!(told("principal").before.unwrap().value, mike.name);
+    assert_eq!(told("deleted_with").after.unwrap().value, msp);
+}

@@ -1,6 +1,8 @@
 //! PeerService over the wire.
 
 mod create;
+mod ends;
+mod links;
 mod lists;
 mod rules;
 mod states;

@@ -164,10 +164,30 @@ async fn only_the_operator_stops_an_owner() {
     let ending = pb::Peer { name: owner.name.clone(), expire_time: Some(server.time(1)), ..Default::default() };
     assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
     assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
+    // Nor are the keys taken from under it, or what its role rests on reworded.
+    let key = pb::ApiKey { peer: owner.name.clone(), ..pb::ApiKey::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(key), ..pb::CreateApiKeyRequest::default() };
+    let key = operator.auth().create_api_key(request).await.unwrap().into_inner().api_key.unwrap().name;
+    let revoke = pb::RevokeApiKeyRequest { name: key, ..pb::RevokeApiKeyRequest::default() };
+    assert_eq!(why(admin.client.auth().revoke_api_key(revoke.clone()).await), protected);
+    operator.auth().revoke_api_key(revoke).await.unwrap();
+    let request = pb::ListRoleBindingsRequest { account: partner.clone(), ..pb::ListRoleBindingsRequest::default() };
+    let bindings = operator.roles().list_role_bindings(request).await.unwrap().into_inner().role_bindings;
+    let owning = bindings.into_iter().find(|one| one.role == "roles/msp-panel.owner").unwrap();
+    let reworded = pb::RoleBinding { justification: "because".to_owned(), ..owning };
+    let request = pb::UpdateRoleBindingRequest {
+        role_binding: Some(reworded),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["justification".to_owned()] }),
+        ..pb::UpdateRoleBindingRequest::default()
+    };
+    assert_eq!(why(admin.client.roles().update_role_binding(request).await), state("ROLE_UNASSIGNABLE"));
     // Nor does the owner's role come with a new peer.
     let second = wish(&partner, "second", "roles/msp-panel.owner");
     assert_eq!(why(create(&operator, second).await), state("ROLE_UNASSIGNABLE"));
     disable(&operator, &owner.name).await.unwrap();
+    // Neither is one who was disabled already to be deleted by others.
+    assert_eq!(why(delete(&admin.client, &owner.name).await), protected);
+    delete(&operator, &owner.name).await.unwrap();
     server.stop().await;
 }
 

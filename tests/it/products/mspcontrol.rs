@@ -306,3 +306,38 @@ async fn mc_61_the_role_chosen_at_creation_defines_the_scope() {
         assert_eq!(told.role, format!("roles/mspcontrol.{role}"));
     }
 }
+
+#[tokio::test]
+async fn an_msp_administrator_makes_a_tenant_with_its_first_administrator() {
+    let server = world().await;
+    let admin = staff(&server, PACK, "administrator", &[]).await;
+    let weak = custom_role(&server, HOME, &["accounts.view", "accounts.create_customer", "peers.create"]).await;
+    let weak = server.person(HOME, &fresh("weak"), &weak).await;
+    let request = |id: &str| pb::CreateAccountRequest {
+        account_id: id.to_owned(),
+        account: Some(pb::Account {
+            parent_account: HOME.to_owned(),
+            kind: pb::AccountKind::Customer.into(),
+            title: "Tenant".to_owned(),
+            ..Default::default()
+        }),
+        template: PACK.to_owned(),
+        first_peer: Some(pb::FirstPeer {
+            peer: Some(pb::Peer { user_name: fresh("first"), kind: pb::PeerKind::Person.into(), ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let made = admin.client.accounts().create_account(request(&fresh("tenant"))).await.unwrap().into_inner();
+    assert!(server.may(&made.first_peer, "accounts.request_ownership_transfer", &made.name).await);
+    // That goes for what comes with an account alone: neither for who holds less, nor afterwards.
+    let status = weak.client.accounts().create_account(request(&fresh("tenant"))).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    let role = "roles/mspcontrol.customer_admin_peer";
+    let status = bind(&admin.client, &admin.name, role, &made.name).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    let key = pb::ApiKey { peer: made.first_peer.clone(), ..Default::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
+    let status = admin.client.auth().create_api_key(request).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+}
