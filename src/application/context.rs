@@ -163,6 +163,9 @@ pub struct Call {
     pub caller: Caller,
     /// The full gRPC method, such as `/peerage.v1.PeerService/CreatePeer`.
     pub method: &'static str,
+    /// The permission that the method needs, the first where several will do; none where callers need
+    /// none.
+    pub permission: Option<&'static str>,
     /// Makes a repeat of the same call harmless (AIP-155).
     pub request_id: Option<Uuid>,
     /// SHA-256 of the request's bytes, to tell a repeat from another request under the same id.

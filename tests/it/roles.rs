@@ -177,7 +177,7 @@ pub(crate) fn is_missing<T: std::fmt::Debug>(result: Result<T, Status>) {
     refused(result, Code::NotFound, "RESOURCE_NOT_FOUND");
 }
 
-/// The events of an account's log with this action, as the operator reads them.
+/// The events of an account's log with this action, refused calls aside, as the operator reads them.
 pub(crate) async fn events(server: &Server, account: &str, action: &str) -> Vec<pb::AuditEvent> {
     let mut found = Vec::new();
     let mut page_token = String::new();
@@ -189,7 +189,11 @@ pub(crate) async fn events(server: &Server, account: &str, action: &str) -> Vec<
             ..Default::default()
         };
         let page = server.operator().audit().list_audit_events(request).await.unwrap().into_inner();
-        found.extend(page.audit_events.into_iter().filter(|event| event.action == action));
+        found.extend(
+            page.audit_events
+                .into_iter()
+                .filter(|event| event.action == action && event.outcome() == pb::AuditOutcome::Success),
+        );
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return found;

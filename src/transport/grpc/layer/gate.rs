@@ -129,7 +129,7 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
-        let permission = permissions.first().copied().unwrap_or_default();
+        let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
     Ok(Some(caller))
