@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::refusals::Refusals;
+use super::uses::Uses;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::fact::Change;
@@ -72,6 +73,7 @@ pub struct Ctx {
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Refusals,
+    pub uses: Uses,
     is_ready: AtomicBool,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
@@ -93,6 +95,7 @@ impl Ctx {
             entropy: Entropy,
             packs,
             refusals: Refusals::default(),
+            uses: Uses::default(),
             is_ready: AtomicBool::new(false),
             snapshot,
             compiler: Mutex::new(compiler),

@@ -125,6 +125,7 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
     }
     let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
     let view = View::of(&snapshot, peer, now).map_err(|error| status::from_error(&error))?;
+    ctx.uses.note(record.id, now);
     let caller = Caller { peer, api_key: record.id };
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
