@@ -22,6 +22,8 @@ use crate::storage;
 const GATHER_MICROS: i64 = 60 * 1_000_000;
 /// How many keys are remembered as noted. Two that share a place only cost each other a lock.
 const PLACES: usize = 4096;
+/// What stands at a place where nothing was noted: no minute that comes.
+const NOTHING: u64 = u64::MAX;
 /// How many uses one transaction writes.
 const STEP: usize = 500;
 
@@ -35,7 +37,7 @@ pub struct Uses {
 
 impl Default for Uses {
     fn default() -> Self {
-        Self { noted: (0..PLACES).map(|_| AtomicU64::new(0)).collect(), pending: Mutex::default() }
+        Self { noted: (0..PLACES).map(|_| AtomicU64::new(NOTHING)).collect(), pending: Mutex::default() }
     }
 }
 
