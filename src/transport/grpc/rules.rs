@@ -110,7 +110,7 @@ pub const RULES: &[Rule] = &[
     later("/peerage.v1.AccountAccessService/CloseAccountSession", &["account_sessions.close"]),
     mutation("/peerage.v1.PeerService/CreatePeer", &["peers.create"], "nobody_creates_a_peer_above_themselves"),
     later("/peerage.v1.PeerService/BatchCreatePeers", &["peers.create"]),
-    read("/peerage.v1.PeerService/GetPeer", &["peers.view"]),
+    oneself("/peerage.v1.PeerService/GetPeer", "peers.view"),
     read("/peerage.v1.PeerService/ListPeers", &["peers.view"]),
     mutation("/peerage.v1.PeerService/UpdatePeer", &["peers.update"], "nobody_redirects_the_mail_of_a_stronger_peer"),
     harmless("/peerage.v1.PeerService/DeletePeer", &["peers.delete"], "it takes every right away"),
