@@ -168,20 +168,7 @@ async fn nobody_makes_a_key_of_a_stronger_peer() {
     assert_eq!(status.code(), Code::PermissionDenied);
 
     // One who may make keys, and holds less than the target, is refused by the ceiling.
-    let role = pb::Role {
-        title: "Key maker".to_owned(),
-        owner_account: partner.clone(),
-        grants: ["api_keys.create", "api_keys.view", "peers.view"]
-            .map(|pattern| pb::Grant {
-                permission: pattern.to_owned(),
-                effect: pb::GrantEffect::Allow.into(),
-                ..pb::Grant::default()
-            })
-            .to_vec(),
-        ..pb::Role::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..pb::CreateRoleRequest::default() };
-    let role = server.operator().roles().create_role(request).await.unwrap().into_inner().name;
+    let role = server.custom_role(&partner, &["api_keys.create", "api_keys.view", "peers.view"]).await;
     let maker = server.person(&partner, "maker", &role).await;
     let status = maker.client.auth().create_api_key(key_for(&admin.name, "mine")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status};
 
-use crate::roles;
+use crate::support::policy::{bind, binding};
 use crate::support::{Server, reason};
 
 /// The refused calls in an account's log, as the operator reads them.
@@ -21,17 +21,6 @@ fn said(event: &pb::AuditEvent) -> [&str; 4] {
     [&event.action, &event.reason, &target.kind, &target.target_name.as_ref().unwrap().value]
 }
 
-fn bind(peer: &str, role: &str, account: &str) -> pb::CreateRoleBindingRequest {
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
-        role: role.to_owned(),
-        account: account.to_owned(),
-        reach: pb::Reach::Subtree.into(),
-        ..Default::default()
-    };
-    pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() }
-}
-
 #[tokio::test]
 async fn an_event_of_a_refused_call_says_what_was_needed_and_the_reason_that_was_given() {
     let server = Server::start().await;
@@ -40,22 +29,19 @@ async fn an_event_of_a_refused_call_says_what_was_needed_and_the_reason_that_was
     let local = server.person(&tenant, "local", "roles/mspcontrol.administrator").await;
     let reader = server.person(&msp, "reader", "roles/opspilot365.read_only").await;
     let admin = server.person_on(&msp, "admin", "roles/mspcontrol.administrator", &[&tenant]).await;
-    let viewer = roles::role(&msp, &[roles::allow("accounts.view"), roles::allow("peers.view")]);
-    let viewer = roles::create(&server.operator(), viewer).await.unwrap();
-    server.bind(&admin.name, &viewer.name, &msp).await;
+    let viewer = server.custom_role(&msp, &["accounts.view", "peers.view"]).await;
+    server.bind(&admin.name, &viewer, &msp).await;
 
     let mut answers: Vec<Status> = Vec::new();
     // Held nowhere: the first gate refuses, whatever is named.
-    let create = bind(&local.name, "roles/mspcontrol.administrator", &tenant);
-    answers.push(reader.client.roles().create_role_binding(create).await.unwrap_err());
+    let wish = binding(&local.name, "roles/mspcontrol.administrator", &tenant);
+    answers.push(bind(&reader.client, wish).await.unwrap_err());
     // Held elsewhere, and the account may be viewed.
     let suspend = pb::DisablePeerRequest { name: reader.name.clone(), ..Default::default() };
     answers.push(admin.client.peers().disable_peer(suspend).await.unwrap_err());
     // More than the caller holds.
-    let partners = roles::role(&msp, &[roles::allow("accounts.create_partner")]);
-    let partners = roles::create(&server.operator(), partners).await.unwrap();
-    let more = bind(&local.name, &partners.name, &tenant);
-    answers.push(admin.client.roles().create_role_binding(more).await.unwrap_err());
+    let partners = server.custom_role(&msp, &["accounts.create_partner"]).await;
+    answers.push(bind(&admin.client, binding(&local.name, &partners, &tenant)).await.unwrap_err());
     // Not to be seen, or not there.
     let request = pb::GetPeerRequest { name: "peers/@ghost@example.com".to_owned(), read_mask: None };
     answers.push(local.client.peers().get_peer(request).await.unwrap_err());
