@@ -131,9 +131,12 @@ impl Config {
             ensure!(file.is_file(), "there is no configuration file `{}`", file.display());
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        // The client's settings share the prefix.
-        let environment =
-            config::Environment::with_prefix("PEERAGE").prefix_separator("_").separator("__").source(Some(
+        // The client's settings share the prefix, and a variable that is set to nothing counts as unset.
+        let environment = config::Environment::with_prefix("PEERAGE")
+            .prefix_separator("_")
+            .separator("__")
+            .ignore_empty(true)
+            .source(Some(
                 std::env::vars()
                     .filter(|(name, _)| {
                         !CLIENT_VARIABLES.contains(&name.as_str()) && !name.starts_with("PEERAGE_TEST_")

@@ -62,6 +62,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateApiKey) -> Result<Cre
         create_time: write.now(),
         expire_time: request.expire_time,
         revoke_time: None,
+        last_used_time: None,
         update_revision: 0,
     };
     write.change(&permit, None, Some(Fact::ApiKey(facts::api_key(&api_key))));

@@ -94,7 +94,7 @@ pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>)
         field: "permission".to_owned(),
         name: check.permission.to_owned(),
     })?;
-    let subject = find_subject(&view, check.subject);
+    let subject = find_subject(ctx, &view, check.subject);
     let account = snapshot.find_account(check.account.as_str());
     let missing = || Error::not_found("account", format!("accounts/{}", check.account));
     let is_self = subject == Some(view.actor);
@@ -119,13 +119,18 @@ pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>)
 }
 
 /// The peer that a subject names, whether or not it can act.
-fn find_subject(view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
+fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
     match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),
         Subject::Token(text) => {
             let record = view.snapshot.find_api_key(&hash_presented(text)?)?;
-            record.expire_time.is_none_or(|end| end > view.now).then_some(record.peer)
+            if record.expire_time.is_some_and(|end| end <= view.now) {
+                return None;
+            }
+            // Whoever holds the key presented it to the caller.
+            ctx.uses.note(record.id, view.now);
+            Some(record.peer)
         }
     }
 }

@@ -97,6 +97,7 @@ pub async fn bootstrap(ctx: &Ctx, user_name: UserName, key: OperatorKey) -> Resu
         create_time: now,
         expire_time: None,
         revoke_time: None,
+        last_used_time: None,
         update_revision: 0,
     };
     for fact in [

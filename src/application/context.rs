@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::refusals::Refusals;
+use super::uses::Uses;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::fact::Change;
@@ -72,6 +73,7 @@ pub struct Ctx {
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Refusals,
+    pub uses: Uses,
     is_ready: AtomicBool,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
@@ -93,6 +95,7 @@ impl Ctx {
             entropy: Entropy,
             packs,
             refusals: Refusals::default(),
+            uses: Uses::default(),
             is_ready: AtomicBool::new(false),
             snapshot,
             compiler: Mutex::new(compiler),
@@ -163,6 +166,9 @@ pub struct Call {
     pub caller: Caller,
     /// The full gRPC method, such as `/peerage.v1.PeerService/CreatePeer`.
     pub method: &'static str,
+    /// The permission that the method needs, the first where several will do; none where callers need
+    /// none.
+    pub permission: Option<&'static str>,
     /// Makes a repeat of the same call harmless (AIP-155).
     pub request_id: Option<Uuid>,
     /// SHA-256 of the request's bytes, to tell a repeat from another request under the same id.

@@ -1,7 +1,7 @@
 //! What a use case can fail with. Transport turns each into one status; nothing else does.
 
 use crate::decision::SnapshotError;
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::Pattern;
 use crate::domain::role::Requirements;
@@ -60,8 +60,6 @@ pub enum Precondition {
     ReachNotAllowed,
     MaxHoldersReached,
     JustificationRequired,
-    /// Wildcards that exist would match a new permission; confirm first.
-    GainsUnconfirmed,
     GroupInUse,
     MemberHomeNotRelated,
     ApiKeyRevoked,
@@ -134,6 +132,9 @@ pub enum Error {
     LimitReached { of: &'static str, most: usize },
     #[error("`{subject}` does not allow this: {}", words(reason))]
     Precondition { reason: Precondition, subject: String },
+    /// Wildcards that exist would match new permissions; the first of the roles that hold them.
+    #[error("{role_count} role(s) would gain permissions by their wildcards; set `confirm_gains` if they may")]
+    GainsUnconfirmed { roles: Vec<RoleId>, role_count: usize, gain_count: usize },
     #[error("`{name}` was changed by someone else: the etag is stale")]
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]

@@ -5,7 +5,7 @@
 //! unchecked path does not compile.
 
 use super::error::{Error, Result, Unauthenticated};
-use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, subject_fault};
+use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, evaluate_unsuspended, subject_fault};
 use crate::decision::holdings::Holdings;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::ids::{AccountId, PeerId};
@@ -85,6 +85,16 @@ impl<'a> View<'a> {
     pub fn decide(&self, permission: &str, account: AccountIndex) -> Option<Decision> {
         let permission = self.snapshot.find_permission(permission)?;
         Some(evaluate(self.snapshot, &Query { peer: Some(self.actor), permission, account, now: self.now }))
+    }
+
+    /// Whether the caller holds the permission here, with or without more to do, and only suspension
+    /// keeps it from use.
+    #[must_use]
+    pub fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
+        let Some(permission) = self.snapshot.find_permission(permission) else { return false };
+        let query = Query { peer: Some(self.actor), permission, account, now: self.now };
+        evaluate(self.snapshot, &query).reason == Reason::AccountSuspended
+            && evaluate_unsuspended(self.snapshot, &query).outcome != Outcome::Deny
     }
 
     /// Whether the caller may, without more.

@@ -23,6 +23,7 @@ pub mod permissions;
 pub mod refresh;
 pub mod refusals;
 pub mod roles;
+pub mod uses;
 pub mod write;
 
 pub use context::{Call, Caller, Clock, Ctx, Entropy};

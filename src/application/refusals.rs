@@ -1,6 +1,9 @@
 //! Administrative calls that were refused are audited: the first at once, repeats of the same one as
 //! one event a minute with their count, so that nobody can fill a log by knocking.
 //!
+//! What the events say is written down in docs/audit-format.md, section 4: the action is the
+//! permission that was needed, the reason the one that the caller was given.
+//!
 //! INVARIANT: what is remembered is bounded; a caller who varies the target makes events of its own.
 
 use std::collections::HashMap;
@@ -9,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::audit;
 use super::context::{Call, Caller, Ctx};
-use super::error::{Error, Result};
+use super::error::{Error, Forbidden, Result};
 use crate::domain::audit::{AuditDraft, Target, Text};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
@@ -20,12 +23,25 @@ const GATHER_MICROS: i64 = 60 * 1_000_000;
 /// The most refusals that are remembered at once.
 const REMEMBERED_MAX: usize = 10_000;
 
+/// The action of a refused call whose method needs no permission.
+const OWN: &str = "calls.own";
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     caller: Caller,
     method: &'static str,
+    action: &'static str,
     reason: &'static str,
     target: String,
+}
+
+/// What was refused, why, and on which account.
+#[derive(Debug)]
+struct Refusal {
+    action: &'static str,
+    reason: &'static str,
+    target: Target,
+    account: Option<AccountId>,
 }
 
 #[derive(Debug)]
@@ -48,75 +64,102 @@ pub struct Refusals {
 pub async fn watch<T>(ctx: &Ctx, call: &Call, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     let result = work.await;
     if let Err(error) = &result
-        && let Some((reason, target, account)) = refusal(error)
+        && let Some(refusal) = Refusal::of(error, call.permission.unwrap_or(OWN))
     {
-        note(ctx, call, (reason, target), account).await?;
+        note(ctx, call, refusal).await?;
     }
     result
 }
 
-/// Records that a caller asked for a method whose permission it holds nowhere.
+/// Records that a caller asked for a method whose permission it holds nowhere. What the request names
+/// was not read, so that the method is all there is to name.
 ///
 /// # Errors
 /// [`Error::Store`] where it could not be recorded.
 pub async fn note_at_gate(ctx: &Ctx, call: &Call, permission: &'static str) -> Result<()> {
-    note(ctx, call, (permission, call.method.to_owned()), None).await
+    let target = Target::new("method", Text::public(call.method.trim_start_matches('/')));
+    note(ctx, call, Refusal { action: permission, reason: "PERMISSION_DENIED", target, account: None }).await
 }
 
-/// What was refused, of what, and on which account, if the error is a refusal.
-fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> {
-    match error {
-        Error::Denied { permission, account, .. } => Some((permission, format!("accounts/{account}"), Some(account))),
-        Error::Escalation { account, .. } => Some(("ESCALATION", format!("accounts/{account}"), Some(account))),
-        Error::Forbidden { subject, .. } => Some(("FORBIDDEN", subject.clone(), None)),
-        Error::NotFound { name, .. } => Some(("RESOURCE_NOT_FOUND", name.clone(), None)),
-        Error::Invalid(_)
-        | Error::Unauthenticated(_)
-        | Error::AlreadyExists { .. }
-        | Error::Precondition { .. }
-        | Error::EtagMismatch { .. }
-        | Error::Bootstrapped
-        | Error::NotReady
-        | Error::RevisionNotReached
-        | Error::RequestIdReused
-        | Error::PageToken
-        | Error::PermissionUnknown { .. }
-        | Error::LimitReached { .. }
-        | Error::Unimplemented
-        | Error::Store(_)
-        | Error::Snapshot(_)
-        | Error::Internal(_) => None,
+impl Refusal {
+    /// What there is to record of an error, if it is a refusal. The reasons are those of
+    /// `error_reason.proto`.
+    fn of(error: &Error, action: &'static str) -> Option<Self> {
+        let on = |account: &AccountId| {
+            (Target::new("account", Text::public(format!("accounts/{account}"))), Some(account.clone()))
+        };
+        let (action, reason, (target, account)) = match error {
+            Error::Denied { permission, account, unmet } => {
+                let reason = match (unmet.step_up, unmet.approval) {
+                    (None, false) => "PERMISSION_DENIED",
+                    (Some(_), false) => "STEP_UP_REQUIRED",
+                    (_, true) => "APPROVAL_REQUIRED",
+                };
+                (*permission, reason, on(account))
+            }
+            Error::Escalation { account, .. } => (action, "ESCALATION", on(account)),
+            Error::Forbidden { rule, subject } => {
+                let (reason, kind) = match rule {
+                    Forbidden::OwnerProtected => ("OWNER_PROTECTED", "peer"),
+                    Forbidden::PartnerAccessOfOthers => ("PARTNER_ACCESS_OF_OTHERS", "account"),
+                    Forbidden::OwnPersonLink => ("OWN_PERSON_LINK", "peer"),
+                    Forbidden::DenialOfOthers => ("DENIAL_OF_OTHERS", "peer"),
+                };
+                (action, reason, (Target::new(kind, Text::public(subject.clone())), None))
+            }
+            // A name that leads nowhere may hold anything, a user name included.
+            Error::NotFound { kind, name } => {
+                let kind = kind.to_ascii_lowercase().replace(' ', "_");
+                (action, "RESOURCE_NOT_FOUND", (Target::new(kind, Text::personal(name.clone())), None))
+            }
+            Error::Invalid(_)
+            | Error::Unauthenticated(_)
+            | Error::AlreadyExists { .. }
+            | Error::Precondition { .. }
+            | Error::GainsUnconfirmed { .. }
+            | Error::EtagMismatch { .. }
+            | Error::Bootstrapped
+            | Error::NotReady
+            | Error::RevisionNotReached
+            | Error::RequestIdReused
+            | Error::PageToken
+            | Error::PermissionUnknown { .. }
+            | Error::LimitReached { .. }
+            | Error::Unimplemented
+            | Error::Store(_)
+            | Error::Snapshot(_)
+            | Error::Internal(_) => return None,
+        };
+        Some(Self { action, reason, target, account })
     }
 }
 
-async fn note(
-    ctx: &Ctx,
-    call: &Call,
-    (reason, target): (&'static str, String),
-    account: Option<&AccountId>,
-) -> Result<()> {
+async fn note(ctx: &Ctx, call: &Call, refusal: Refusal) -> Result<()> {
     let now = ctx.clock.now();
-    let key = Key { caller: call.caller, method: call.method, reason, target };
-    let Some(entry) = entry(ctx, call, &key, account, now) else { return Ok(()) };
+    let key = Key {
+        caller: call.caller,
+        method: call.method,
+        action: refusal.action,
+        reason: refusal.reason,
+        target: refusal.target.name.value().unwrap_or_default().to_owned(),
+    };
+    let Some(entry) = entry(ctx, call, refusal, now) else { return Ok(()) };
     let entries = ctx.refusals.gather(key, entry, now);
     record(ctx, &entries, now).await
 }
 
 /// The event of a refusal, in the log of the account and in that of the caller's home.
-fn entry(ctx: &Ctx, call: &Call, key: &Key, account: Option<&AccountId>, now: Timestamp) -> Option<Entry> {
+fn entry(ctx: &Ctx, call: &Call, refusal: Refusal, now: Timestamp) -> Option<Entry> {
     let snapshot = ctx.snapshot();
     let peer = snapshot.find_peer(call.caller.peer)?;
     let home = snapshot.peer(peer)?.home();
-    let at = account.and_then(|account| snapshot.find_account(account.as_str()));
+    let at = refusal.account.and_then(|account| snapshot.find_account(account.as_str()));
     let mut logs: Vec<AccountId> =
         [Some(home), at].into_iter().flatten().filter_map(|account| audit::log_of(&snapshot, account)).collect();
     logs.sort();
     logs.dedup();
-    let action = format!("calls.{}", snake_case(call.method.rsplit('/').next().unwrap_or("unknown")));
-    // A name that leads nowhere may hold anything, a user name included.
-    let name = Text::personal(key.target.clone());
-    let draft: AuditDraft = audit::draft(&snapshot, call, peer, now, &action, Target::new("resource", name));
-    Some(Entry { logs, draft: draft.denied(key.reason) })
+    let draft: AuditDraft = audit::draft(&snapshot, call, peer, now, refusal.action, refusal.target);
+    Some(Entry { logs, draft: draft.denied(refusal.reason) })
 }
 
 /// Writes the repeats whose minute is over. Called by a worker.
@@ -175,15 +218,4 @@ impl Gathered {
         let count = NonZeroU64::new(self.repeats)?;
         Some(Entry { draft: AuditDraft { count: Some(count), ..self.entry.draft }, logs: self.entry.logs })
     }
-}
-
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
 }

@@ -5,11 +5,17 @@ use std::io::{self, Write as _};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::names;
 use super::output::clean;
 
 /// Writes an error to stderr. There is nobody to tell where that fails.
 pub(crate) fn report(error: &anyhow::Error) {
     let _ = io::stderr().lock().write_all(block(error).as_bytes());
+}
+
+/// Writes to stderr what may help with an answer that is no failure.
+pub(crate) fn hint(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "hint: {}", clean(text));
 }
 
 /// The text of an error, with a line feed at its end.
@@ -55,6 +61,12 @@ pub(crate) fn details(status: &Status) -> Vec<String> {
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         lines.push(format!("try again in {} s", delay.as_secs_f64().ceil()));
+    }
+    let resource = details.error_info().and_then(|info| info.metadata.get("resource"));
+    if status.code() == Code::NotFound
+        && let Some(hint) = resource.and_then(|name| names::unknown_peer(name))
+    {
+        lines.push(hint);
     }
     if let Some(advice) = advice(status.code()) {
         lines.push(advice.to_owned());

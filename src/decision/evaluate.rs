@@ -114,6 +114,18 @@ struct Walk<'a> {
 /// Answers a query.
 #[must_use]
 pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
+    decide::<true>(snapshot, query)
+}
+
+/// What the answer would be if neither the account nor any above it were suspended: whether that is
+/// all that stands in the way.
+#[must_use]
+pub fn evaluate_unsuspended(snapshot: &Snapshot, query: &Query) -> Decision {
+    decide::<false>(snapshot, query)
+}
+
+#[inline]
+fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query) -> Decision {
     let Some(peer) = query.peer.and_then(|peer| snapshot.peer(peer)) else {
         return Decision::deny(Reason::SubjectUnknown);
     };
@@ -127,7 +139,7 @@ pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
     if snapshot.account(query.account).is_none_or(|account| account.gone) {
         return Decision::deny(Reason::NoMatchingGrant);
     }
-    if !permission.flags.on_suspended && snapshot.is_suspended(&path) {
+    if SUSPENSION_COUNTS && !permission.flags.on_suspended && snapshot.is_suspended(&path) {
         return Decision::deny(Reason::AccountSuspended);
     }
     let access = snapshot.partner_access(&path, peer.home());

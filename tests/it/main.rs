@@ -24,6 +24,7 @@ mod oracle;
 mod peers;
 mod products;
 mod races;
+mod refusals;
 mod requirements;
 mod roles;
 mod server;

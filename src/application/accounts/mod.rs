@@ -19,7 +19,6 @@ use super::error::{Error, Precondition, Result};
 use super::guard::{Permit, View};
 use super::write::Write;
 use crate::decision::AccountIndex;
-use crate::decision::evaluate::Reason;
 use crate::domain::account::{Account, Settings};
 use crate::domain::audit::{AuditDraft, Change, Personal, Target, Text};
 use crate::domain::fact::Fact;
@@ -85,17 +84,18 @@ fn denied(permission: &'static str, id: &AccountId) -> Error {
     Error::Denied { permission, account: id.clone(), unmet: Default::default() }
 }
 
-/// Names suspension where that is what stands in the way, since it is a state and no lack of rights.
+/// Names suspension where that alone stands in the way, since it is a state and no lack of rights. Who
+/// lacks the right is told so first.
 fn unless_suspended(
     view: &View<'_>,
     permission: &str,
     account: AccountIndex,
     result: Result<Permit>,
 ) -> Result<Permit> {
-    let is_suspended =
-        || view.decide(permission, account).is_some_and(|decision| decision.reason == Reason::AccountSuspended);
     match (result, view.snapshot.account_id(account)) {
-        (Err(Error::Denied { .. }), Some(id)) if view.may(VIEW, account) && is_suspended() => {
+        (Err(Error::Denied { .. }), Some(id))
+            if view.may(VIEW, account) && view.is_held_up_by_suspension(permission, account) =>
+        {
             Err(Error::precondition(Precondition::AccountSuspended, name(id)))
         }
         (result, _) => result,

@@ -279,7 +279,8 @@ async fn own(
 }
 
 /// A peer that the caller may name as one who is to get a right on an account: itself, one that it may
-/// view at home, or one that has access to that account already and so stands in its list.
+/// view at home, or one that has access to that account already and so stands in its list. That list
+/// does not show the user name of one homed elsewhere, so that it does not lead there either.
 ///
 /// # Errors
 /// [`Error::NotFound`] where it is missing or hidden.
@@ -296,11 +297,8 @@ pub(super) fn visible_peer(view: &View<'_>, peer: &PeerRef, account: AccountInde
             path.contains(binding.account) && (binding.reach == Reach::Subtree || binding.account == account)
         })
     };
-    if index == view.actor || may(record.home()) || (may(account) && has_access()) {
-        Ok((index, record.id()))
-    } else {
-        Err(missing())
-    }
+    let is_listed = || !matches!(peer, PeerRef::UserName(_)) && may(account) && has_access();
+    if index == view.actor || may(record.home()) || is_listed() { Ok((index, record.id())) } else { Err(missing()) }
 }
 
 fn visible_group(view: &View<'_>, id: GroupId) -> Result<GroupId> {

@@ -1,7 +1,7 @@
 //! What a caller sees of a peer: all of it, that it is there, or nothing; and what the caller may do
 //! with it now.
 //!
-//! A peer is seen in full by those who may view peers at its home. One homed elsewhere that has
+//! A peer is seen in full by itself and by those who may view peers at its home. One homed elsewhere that has
 //! access to an account whose peers the caller may view is there, and nothing more is said of it.
 
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ impl<'a> Onlooker<'a> {
     /// How much of a peer the caller sees, if anything.
     pub(super) fn sight(&self, peer: PeerIndex) -> Option<Sight> {
         let record = self.view.snapshot.peer(peer)?;
-        if self.view.may(VIEW, record.home()) {
+        if peer == self.view.actor || self.view.may(VIEW, record.home()) {
             return Some(Sight::Full);
         }
         (record.status() != PeerStatus::Deleted && self.shares_an_account(peer)).then_some(Sight::Restricted)
@@ -90,7 +90,9 @@ impl<'a> Onlooker<'a> {
     }
 
     /// A peer with what the caller is told beside its row.
-    pub(super) fn describe(&self, peer: Peer, sight: Sight) -> SeenPeer {
+    pub(super) fn describe(&self, mut peer: Peer, sight: Sight) -> SeenPeer {
+        // A link outlives the peer that it leads to, which is of no use to anybody.
+        peer.person = peer.person.filter(|person| self.view.snapshot.find_peer(*person).is_some());
         let index = self.view.snapshot.find_peer(peer.id);
         let (tenant_access, actions) = match (index, sight) {
             (Some(index), Sight::Full) => {

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::convert::Fields;
-use super::status;
+use super::{rules, status};
 use crate::application::error::Unauthenticated;
 use crate::application::{Call, Caller, Ctx, Error, Result, refusals};
 use crate::domain::invalid::Invalid;
@@ -74,6 +74,7 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
     Call {
         caller,
         method,
+        permission: rules::find(method).and_then(rules::Rule::permission),
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,

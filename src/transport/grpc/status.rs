@@ -12,6 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use super::pb::ErrorReason;
 use crate::application::error::Unauthenticated;
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
+use crate::domain::ids::RoleId;
 use crate::domain::invalid::Invalid;
 use crate::storage::StoreError;
 
@@ -74,6 +75,7 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::AlreadyExists, taken(*what), &message, [("resource", name.as_str())])
         }
         Error::Precondition { reason, subject } => precondition(*reason, subject, &message),
+        Error::GainsUnconfirmed { roles, role_count, gain_count } => gains(roles, *role_count, *gain_count, &message),
         Error::EtagMismatch { name } => {
             status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
         }
@@ -213,13 +215,21 @@ fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
         Precondition::ReachNotAllowed => ErrorReason::ReachNotAllowed,
         Precondition::MaxHoldersReached => ErrorReason::MaxHoldersReached,
         Precondition::JustificationRequired => ErrorReason::JustificationRequired,
-        Precondition::GainsUnconfirmed => ErrorReason::GainsUnconfirmed,
         Precondition::GroupInUse => ErrorReason::GroupInUse,
         Precondition::MemberHomeNotRelated => ErrorReason::MemberHomeNotRelated,
         Precondition::ApiKeyRevoked => ErrorReason::ApiKeyRevoked,
     };
     let mut details = info(reason, [("resource", subject)]);
     details.add_precondition_failure_violation(reason.as_str_name(), subject, message);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn gains(roles: &[RoleId], role_count: usize, gain_count: usize, message: &str) -> Status {
+    let roles = roles.iter().map(|role| format!("roles/{role}")).collect::<Vec<_>>().join(", ");
+    let (role_count, gain_count) = (role_count.to_string(), gain_count.to_string());
+    let reason = ErrorReason::GainsUnconfirmed;
+    let mut details = info(reason, [("roles", &*roles), ("role_count", &role_count), ("gain_count", &gain_count)]);
+    details.add_precondition_failure_violation(reason.as_str_name(), "permissions", message);
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 

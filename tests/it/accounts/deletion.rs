@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{ADMIN, USER, custom_role, delete, first_peer, get, owned_partner};
+use super::{ADMIN, USER, delete, first_peer, get, owned_partner};
 use crate::support::{Server, reason};
 use peerage::transport::grpc::pb;
 
@@ -39,7 +39,7 @@ async fn a_cascade_takes_everything_below() {
     let department = server.department("sales", &customer).await;
     let mike = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
     let abroad = server.person_on(&other, "abroad", USER, &[customer.as_str()]).await;
-    let role = custom_role(&server, &msp, "Viewer", &["devices.view"]).await;
+    let role = server.custom_role(&msp, &["devices.view"]).await;
     server.bind(&mike.name, &role, &department).await;
     let group = pb::Group { account: customer.clone(), title: "Support".to_owned(), ..pb::Group::default() };
     let request = pb::CreateGroupRequest { group: Some(group), ..pb::CreateGroupRequest::default() };

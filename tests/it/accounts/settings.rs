@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{ADMIN, USER, access, account, create, custom_role, get, set_access, set_labels, update};
+use super::{ADMIN, USER, access, account, create, get, set_access, set_labels, update};
 use crate::support::{Server, bad_fields, reason};
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::AccountKind::{Customer, Department, Partner};
@@ -175,7 +175,7 @@ async fn a_blocked_partner_sees_id_title_and_state_alone() {
 async fn each_field_needs_its_own_right() {
     let server = Server::start().await;
     let msp = server.partner("msp", &["msp-panel"]).await;
-    let role = custom_role(&server, &msp, "Namer", &["accounts.view", "accounts.update"]).await;
+    let role = server.custom_role(&msp, &["accounts.view", "accounts.update"]).await;
     let namer = server.person(&msp, "emily", &role).await;
     let named = |title: &str| pb::Account { name: msp.clone(), title: title.to_owned(), ..pb::Account::default() };
     assert_eq!(update(&namer.client, named("New"), &["title"]).await.unwrap().title, "New");

@@ -3,7 +3,7 @@
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status};
 
-use super::{ADMINISTRATOR, create, escalation, is, role, update, why, wish};
+use super::{ADMINISTRATOR, create, escalation, is, update, why, wish};
 use crate::support::{Client, Server};
 
 async fn link(client: &Client, peer: &str, person: &str) -> Result<pb::Peer, Status> {
@@ -28,11 +28,11 @@ async fn nobody_loosens_their_own_links_or_links_the_stronger() {
     let shown = link(&other.client, &first.name, "").await.unwrap();
     assert_eq!(shown.person, "");
 
-    let keeper = role(&server, &partner, "Keeper", &["peers.view", "peers.update", "peers.create"]).await;
+    let keeper = server.custom_role(&partner, &["peers.view", "peers.update", "peers.create"]).await;
     let keeper = server.person(&partner, "keeper", &keeper).await;
     assert_eq!(why(link(&keeper.client, &first.name, &keeper.name).await), escalation());
     assert_eq!(why(link(&keeper.client, &keeper.name, &first.name).await), escalation());
-    let mut linked = wish(&partner, "new", &role(&server, &partner, "Viewer", &["peers.view"]).await);
+    let mut linked = wish(&partner, "new", &server.custom_role(&partner, &["peers.view"]).await);
     linked.peer.as_mut().unwrap().person = first.name.clone();
     assert_eq!(why(create(&keeper.client, linked).await), escalation());
     server.stop().await;

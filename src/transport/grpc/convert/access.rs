@@ -133,11 +133,16 @@ fn attributes(fields: &mut Fields, field: &str, attributes: &HashMap<String, pb:
 
 fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
+    let mut not_false = |field: &str, value, consistency| {
+        let why = Invalid::MustBe { value: true, why: "a demand that is not meant is left out" };
+        if value { Some(consistency) } else { fields.take(field, Err(why)) }
+    };
     match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
-        None | Some(Requirement::MinimizeLatency(_)) => Some(Consistency::MinimizeLatency),
-        Some(Requirement::Latest(latest)) => {
-            Some(if *latest { Consistency::Latest } else { Consistency::MinimizeLatency })
+        None => Some(Consistency::MinimizeLatency),
+        Some(Requirement::MinimizeLatency(value)) => {
+            not_false("consistency.minimize_latency", *value, Consistency::MinimizeLatency)
         }
+        Some(Requirement::Latest(value)) => not_false("consistency.latest", *value, Consistency::Latest),
         Some(Requirement::AtLeastRevision(revision)) if *revision >= 0 => Some(Consistency::AtLeast(*revision)),
         Some(Requirement::AtLeastRevision(_)) => {
             fields.refuse("consistency.at_least_revision", Invalid::OutOfRange { min: 0, max: i64::MAX });

@@ -125,11 +125,12 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
     }
     let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
     let view = View::of(&snapshot, peer, now).map_err(|error| status::from_error(&error))?;
+    ctx.uses.note(record.id, now);
     let caller = Caller { peer, api_key: record.id };
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
-        let permission = permissions.first().copied().unwrap_or_default();
+        let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
     Ok(Some(caller))
