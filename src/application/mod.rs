@@ -12,6 +12,7 @@ pub mod authorize;
 pub mod bindings;
 pub mod bootstrap;
 pub mod ceiling;
+mod commit;
 pub mod context;
 pub mod error;
 pub mod groups;
@@ -20,8 +21,10 @@ pub mod invariants;
 pub mod packs;
 pub mod peers;
 pub mod permissions;
+pub mod published;
 pub mod refresh;
 pub mod refusals;
+pub mod requests;
 pub mod roles;
 pub mod write;
 

@@ -1,45 +1,23 @@
 //! Administrative calls that were refused are audited: the first at once, repeats of the same one as
 //! one event a minute with their count, so that nobody can fill a log by knocking.
 //!
-//! INVARIANT: what is remembered is bounded; a caller who varies the target makes events of its own.
+//! What is counted and not yet recorded stands in [`gathered`]; a caller who varies the target gets
+//! some events of its own a minute and then one that counts the rest.
 
-use std::collections::HashMap;
-use std::num::NonZeroU64;
-use std::sync::{Mutex, PoisonError};
+mod gathered;
+
+use std::sync::Arc;
 
 use super::audit;
-use super::context::{Call, Caller, Ctx};
+use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use crate::domain::audit::{AuditDraft, Target, Text};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
 
-/// How long repeats are gathered, in microseconds.
-const GATHER_MICROS: i64 = 60 * 1_000_000;
-/// The most refusals that are remembered at once.
-const REMEMBERED_MAX: usize = 10_000;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    caller: Caller,
-    method: &'static str,
-    reason: &'static str,
-    target: String,
-}
-
-#[derive(Debug)]
-struct Gathered {
-    since: Timestamp,
-    repeats: u64,
-    entry: Entry,
-}
-
-/// Refusals of the last minute.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    gathered: Mutex<HashMap<Key, Gathered>>,
-}
+use gathered::{Kind, Lane, Owed};
+pub use gathered::{Due, Refusals};
 
 /// Does the work of a call, and records it where it is refused.
 ///
@@ -77,6 +55,7 @@ fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> 
         | Error::EtagMismatch { .. }
         | Error::Bootstrapped
         | Error::NotReady
+        | Error::Diverged { .. }
         | Error::RevisionNotReached
         | Error::RequestIdReused
         | Error::PageToken
@@ -96,14 +75,24 @@ async fn note(
     account: Option<&AccountId>,
 ) -> Result<()> {
     let now = ctx.clock.now();
-    let key = Key { caller: call.caller, method: call.method, reason, target };
-    let Some(entry) = entry(ctx, call, &key, account, now) else { return Ok(()) };
-    let entries = ctx.refusals.gather(key, entry, now);
-    record(ctx, &entries, now).await
+    let lane = Lane { caller: call.caller, method: call.method };
+    let kind = Kind::One { reason, target };
+    let event = |kind: &Kind| match kind {
+        Kind::One { target, .. } => entry(ctx, call, (reason, target), account, now),
+        Kind::Others => entry(ctx, call, (reason, call.method), None, now),
+    };
+    let owed = ctx.refusals.gather((lane, kind), event, now);
+    record(ctx, owed, now).await
 }
 
 /// The event of a refusal, in the log of the account and in that of the caller's home.
-fn entry(ctx: &Ctx, call: &Call, key: &Key, account: Option<&AccountId>, now: Timestamp) -> Option<Entry> {
+fn entry(
+    ctx: &Ctx,
+    call: &Call,
+    (reason, target): (&'static str, &str),
+    account: Option<&AccountId>,
+    now: Timestamp,
+) -> Option<Entry> {
     let snapshot = ctx.snapshot();
     let peer = snapshot.find_peer(call.caller.peer)?;
     let home = snapshot.peer(peer)?.home();
@@ -114,67 +103,41 @@ fn entry(ctx: &Ctx, call: &Call, key: &Key, account: Option<&AccountId>, now: Ti
     logs.dedup();
     let action = format!("calls.{}", snake_case(call.method.rsplit('/').next().unwrap_or("unknown")));
     // A name that leads nowhere may hold anything, a user name included.
-    let name = Text::personal(key.target.clone());
+    let name = Text::personal(target);
     let draft: AuditDraft = audit::draft(&snapshot, call, peer, now, &action, Target::new("resource", name));
-    Some(Entry { logs, draft: draft.denied(key.reason) })
+    Some(Entry { logs, draft: draft.denied(reason) })
 }
 
-/// Writes the repeats whose minute is over. Called by a worker.
+/// Records what is due. Called by a worker.
 ///
 /// # Errors
-/// [`Error::Store`] where the database could not keep them.
-pub async fn flush(ctx: &Ctx) -> Result<()> {
-    let now = ctx.clock.now();
-    let entries = ctx.refusals.take_over(now);
-    record(ctx, &entries, now).await
+/// [`Error::Store`] where the database could not keep it; then it is still owed.
+pub async fn flush(ctx: &Ctx, due: Due) -> Result<()> {
+    loop {
+        let now = ctx.clock.now();
+        let owed = ctx.refusals.take_over(now, due);
+        if owed.is_empty() {
+            return Ok(());
+        }
+        record(ctx, owed, now).await?;
+    }
 }
 
-async fn record(ctx: &Ctx, entries: &[Entry], now: Timestamp) -> Result<()> {
-    if entries.is_empty() {
+/// Records refusals, also where the caller does not wait for it.
+async fn record(ctx: &Ctx, owed: Owed, now: Timestamp) -> Result<()> {
+    if owed.is_empty() {
         return Ok(());
     }
-    let transaction = ctx.store.begin().await?;
-    let revision = ctx.snapshot().revision();
-    audit::append(ctx, transaction.connection(), entries, Some(revision), now).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-impl Refusals {
-    /// What is to be written now: the first of its kind, or the repeats before it.
-    fn gather(&self, key: Key, entry: Entry, now: Timestamp) -> Vec<Entry> {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        match gathered.get_mut(&key) {
-            Some(known) if known.since.plus_micros(GATHER_MICROS) > now => {
-                known.repeats += 1;
-                Vec::new()
-            }
-            Some(known) => {
-                let repeats = std::mem::replace(known, Gathered { since: now, repeats: 0, entry: entry.clone() });
-                repeats.counted().into_iter().chain([entry]).collect()
-            }
-            None => {
-                if gathered.len() < REMEMBERED_MAX {
-                    gathered.insert(key, Gathered { since: now, repeats: 0, entry: entry.clone() });
-                }
-                vec![entry]
-            }
-        }
-    }
-
-    fn take_over(&self, now: Timestamp) -> Vec<Entry> {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = gathered.extract_if(|_, known| known.since.plus_micros(GATHER_MICROS) <= now);
-        over.filter_map(|(_, known)| known.counted()).collect()
-    }
-}
-
-impl Gathered {
-    /// One event for all repeats, if there were any.
-    fn counted(self) -> Option<Entry> {
-        let count = NonZeroU64::new(self.repeats)?;
-        Some(Entry { draft: AuditDraft { count: Some(count), ..self.entry.draft }, logs: self.entry.logs })
-    }
+    let (store, entropy, policy) = (ctx.store.clone(), ctx.entropy, Arc::clone(&ctx.policy));
+    let work = async move {
+        let transaction = store.begin().await?;
+        let revision = policy.snapshot().revision();
+        audit::append(entropy, transaction.connection(), &owed.entries(), Some(revision), now).await?;
+        transaction.commit().await?;
+        owed.settle();
+        Ok(())
+    };
+    ctx.policy.to_its_end(work).await
 }
 
 fn snake_case(name: &str) -> String {

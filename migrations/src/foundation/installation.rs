@@ -29,13 +29,14 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn policy(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let mut revision = table("policy_revision", &["id"], [number("id"), number("revision"), number("commit_time")]);
+    let columns = [number("id"), number("revision"), number("commit_time"), bytes("digest")];
+    let mut revision = table("policy_revision", &["id"], columns);
     revision.check(Expr::col("id").eq(1));
     manager.create_table(revision).await?;
     let first = Query::insert()
         .into_table("policy_revision")
-        .columns(["id", "revision", "commit_time"])
-        .values_panic([1_i64.into(), 0_i64.into(), 0_i64.into()])
+        .columns(["id", "revision", "commit_time", "digest"])
+        .values_panic([1_i64.into(), 0_i64.into(), 0_i64.into(), vec![0_u8; 32].into()])
         .take();
     manager.execute(first).await?;
 
