@@ -8,6 +8,9 @@ mod gathered;
 
 use std::sync::Arc;
 
+pub use gathered::{Due, Refusals};
+use gathered::{Kind, Lane, Owed};
+
 use super::audit;
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
@@ -15,9 +18,6 @@ use crate::domain::audit::{AuditDraft, Target, Text};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
-
-use gathered::{Kind, Lane, Owed};
-pub use gathered::{Due, Refusals};
 
 /// Does the work of a call, and records it where it is refused.
 ///

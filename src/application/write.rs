@@ -220,7 +220,8 @@ impl<'a> Write<'a> {
         // Only a change of the tree makes another log of an account, and to apply all changes for each
         // of a thousand acts would be slow.
         let is_tree = |change: &Change| matches!(change.key(), Some(FactKey::Account(_)));
-        let after = if self.plan.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.plan.before) };
+        let after =
+            if self.plan.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.plan.before) };
         let mut draft = match self.plan.author {
             Author::Caller { call, peer } => audit::draft(&self.plan.before, call, peer, self.plan.now, action, target),
             Author::System(name) => audit::system_draft(name, self.plan.now, action, target),

@@ -5,10 +5,10 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    AccessMode, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, IsolationLevel, QueryFilter as _,
-    QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    AccessMode, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
+    IsolationLevel, QueryFilter as _, QuerySelect as _, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
 };
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Store;

@@ -99,7 +99,8 @@ pub async fn purge_peers(ctx: Arc<Ctx>, stop: CancellationToken) {
         let mut ticks = ticks(PURGE);
         loop {
             ticks.tick().await;
-            while more(peers::purge_expired(&ctx).await.map(|purged| purged > 0), "deleted peers could not be purged") {}
+            while more(peers::purge_expired(&ctx).await.map(|purged| purged > 0), "deleted peers could not be purged") {
+            }
         }
     };
     until_told(&stop, work).await;
@@ -111,7 +112,9 @@ pub async fn purge_requests(ctx: Arc<Ctx>, stop: CancellationToken) {
         let mut ticks = ticks(PURGE);
         loop {
             ticks.tick().await;
-            while more(requests::purge_expired(&ctx).await.map(|purged| purged > 0), "old results could not be purged") {}
+            while more(requests::purge_expired(&ctx).await.map(|purged| purged > 0), "old results could not be purged")
+            {
+            }
         }
     };
     until_told(&stop, work).await;

@@ -148,7 +148,9 @@ async fn a_feed_that_cannot_be_read_ends_decisions_until_all_is_loaded() {
     app::migrate(&config, Clock::System).await.unwrap();
     let writer = replica(&config).await;
     let (_, call) = operator(&writer).await;
-    for damage in ["UPDATE policy_changes SET after = '{' WHERE revision =", "DELETE FROM policy_changes WHERE revision ="] {
+    for damage in
+        ["UPDATE policy_changes SET after = '{' WHERE revision =", "DELETE FROM policy_changes WHERE revision ="]
+    {
         let follower = replica(&config).await;
         api_keys::create(&writer, &call, key_of_my_own()).await.unwrap();
         sql(&writer, &[&format!("{damage} {}", head(&writer).await.revision)]).await;
@@ -283,7 +285,8 @@ async fn writers_that_wait_leave_connections_to_readers() {
         .map(|_| {
             let operator = server.operator();
             tokio::spawn(async move {
-                let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "many".to_owned(), ..Default::default() };
+                let api_key =
+                    pb::ApiKey { peer: "peers/me".to_owned(), title: "many".to_owned(), ..Default::default() };
                 let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
                 operator.auth().create_api_key(request).await
             })
@@ -362,11 +365,8 @@ async fn a_rehearsal_names_no_revision() {
 async fn a_request_id_may_be_used_again_when_its_day_is_over() {
     let server = Server::start().await;
     let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "daily".to_owned(), ..Default::default() };
-    let request = pb::CreateApiKeyRequest {
-        api_key: Some(api_key),
-        request_id: support::request_id(),
-        ..Default::default()
-    };
+    let request =
+        pb::CreateApiKeyRequest { api_key: Some(api_key), request_id: support::request_id(), ..Default::default() };
     let mut auth = server.operator().auth();
     let first = auth.create_api_key(request.clone()).await.unwrap().into_inner().api_key.unwrap().name;
     server.advance(Duration::from_hours(24) - Duration::from_micros(1));

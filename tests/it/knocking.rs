@@ -51,8 +51,7 @@ async fn sql(server: &Server, statement: &str) {
     transaction.commit().await.unwrap();
 }
 
-const BREAK: &str =
-    "CREATE TRIGGER full BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no room'); END";
+const BREAK: &str = "CREATE TRIGGER full BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no room'); END";
 const MEND: &str = "DROP TRIGGER full";
 
 #[tokio::test]
@@ -108,7 +107,8 @@ async fn what_was_refused_in_the_last_minute_is_recorded_when_the_server_stops()
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display());
     let server = Server::start_on(&url, tempfile::tempdir().unwrap()).await;
-    let desk = server.person("accounts/platform", "desk", "roles/core.backend_service").await;
+    let kind = pb::PeerKind::Integration;
+    let desk = server.peer("accounts/platform", "desk", "roles/core.backend_service", kind, &[]).await;
     for _ in 0..5 {
         let request = pb::ListPeersRequest { account: "accounts/platform".to_owned(), ..Default::default() };
         desk.client.peers().list_peers(request).await.unwrap_err();

@@ -48,7 +48,12 @@ impl Snapshot {
         Ok(next)
     }
 
-    pub(super) fn change(&mut self, change: &Change, peers: &mut PeerEdits, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+    pub(super) fn change(
+        &mut self,
+        change: &Change,
+        peers: &mut PeerEdits,
+        compiler: &mut Compiler,
+    ) -> Result<(), SnapshotError> {
         match (&change.before, &change.after) {
             (_, Some(Fact::Permission(fact))) => self.put_permission(fact, compiler),
             (_, Some(Fact::Account(fact))) => self.put_account(fact),

@@ -118,8 +118,7 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
     let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
-    let (view, caller) =
-        View::of_key(&snapshot, hash, ctx.clock.now()).map_err(|error| status::from_error(&error))?;
+    let (view, caller) = View::of_key(&snapshot, hash, ctx.clock.now()).map_err(|error| status::from_error(&error))?;
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
