@@ -57,7 +57,11 @@ pub(super) async fn follow(
     snapshot: Arc<Snapshot>,
     head: Mark,
 ) -> Result<Arc<Snapshot>> {
-    let followed = advance(ctx, conn, snapshot, head).await;
+    judged(ctx, advance(ctx, conn, snapshot, head).await)
+}
+
+/// Ends decisions where the policy here can no longer follow.
+fn judged<T>(ctx: &Ctx, followed: Result<T>) -> Result<T> {
     if followed.as_ref().is_err_and(is_lasting) {
         ctx.policy.lose();
     }
@@ -109,7 +113,7 @@ pub async fn catch_up(ctx: &Ctx, age: Duration) -> Result<()> {
         return Ok(());
     }
     let (started, snapshot) = (Instant::now(), ctx.snapshot());
-    let head = in_time(change_feed::head(ctx.store.reader())).await?;
+    let head = judged(ctx, in_time(change_feed::head(ctx.store.reader())).await)?;
     follow(ctx, ctx.store.reader(), snapshot, head).await?;
     ctx.policy.followed(started);
     Ok(())
