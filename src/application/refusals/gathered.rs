@@ -18,7 +18,7 @@ const GATHER_MICROS: i64 = 60 * 1_000_000;
 /// The most refusals of one caller by one method that get an event of their own within a minute. All
 /// further ones share an event that counts them.
 const DISTINCT_MAX: usize = 20;
-/// The most refusals that are remembered at once, and the most pairs of caller and method.
+/// The most refusals that are remembered one by one. Beyond, each caller and method has a count.
 const REMEMBERED_MAX: usize = 10_000;
 /// The most events that are taken over at once.
 const TAKEN_MAX: usize = 500;
@@ -114,9 +114,7 @@ impl Refusals {
             }
             None if kind == Kind::Others => state.remember((lane, kind), Gathered { until, owed: 1, entry }),
             None => {
-                if state.lanes.len() < REMEMBERED_MAX {
-                    state.remember((lane, kind), Gathered { until, owed: 0, entry });
-                }
+                state.remember((lane, kind), Gathered { until, owed: 0, entry });
                 owed.items.push(first);
             }
         }
