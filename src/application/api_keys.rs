@@ -87,7 +87,7 @@ pub struct ListApiKeys {
 /// [`Error::NotFound`] and [`Error::Denied`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListApiKeys) -> Result<Vec<ApiKey>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let (peer, _) = view.admit_peer("api_keys.view", &request.peer)?;
     let id = snapshot.peer_id(peer).ok_or_else(|| Error::not_found("peer", peer_name(&request.peer)))?;
     Ok(storage::api_keys::list_of_peer(ctx.store.reader(), id, request.after, request.limit).await?)

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sea_orm::DatabaseTransaction;
 
-use super::context::{Call, Ctx};
+use super::context::{Call, Ctx, Entropy};
 use super::error::{Error, Result};
 use super::guard::View;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
@@ -54,7 +54,7 @@ pub(super) fn system_draft(name: &str, now: Timestamp, action: &str, target: Tar
 /// # Errors
 /// [`Error::Internal`] without randomness, [`Error::Store`] where the database could not keep them.
 pub(super) async fn append(
-    ctx: &Ctx,
+    entropy: Entropy,
     transaction: &DatabaseTransaction,
     acts: &[Entry],
     revision: Option<i64>,
@@ -64,8 +64,8 @@ pub(super) async fn append(
     // where it undoes the transaction.
     let failure = Mutex::new(None);
     let keep = |error: Error| *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    let mut event_id = || ctx.entropy.uuid(now).map_err(keep).unwrap_or_default();
-    let mut salt = || ctx.entropy.bytes().map_err(keep).unwrap_or([0; 32]);
+    let mut event_id = || entropy.uuid(now).map_err(keep).unwrap_or_default();
+    let mut salt = || entropy.bytes().map_err(keep).unwrap_or([0; 32]);
     let recording =
         storage::audit::Recording { revision, recorded_time: now, event_id: &mut event_id, salt: &mut salt };
     storage::audit::append(transaction, acts, recording).await?;
@@ -110,7 +110,7 @@ async fn admit(ctx: &Ctx, view: &View<'_>, account: &AccountId) -> Result<()> {
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
     let snapshot = ctx.snapshot();
-    admit(ctx, &View::of(&snapshot, call.caller.peer, ctx.clock.now())?, &request.account).await?;
+    admit(ctx, &View::of_caller(&snapshot, &call.caller, ctx.clock.now())?, &request.account).await?;
     let sealed = storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
     sealed
         .into_iter()

@@ -1,19 +1,18 @@
 //! What every use case works with: the store, the published snapshot, the clock, randomness, and who
 //! is calling.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::published::Published;
 use super::refusals::Refusals;
 use super::uses::Uses;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
-use crate::domain::fact::Change;
 use crate::domain::ids::{ApiKeyId, PeerId};
 use crate::domain::time::Timestamp;
 use crate::storage::Store;
@@ -72,11 +71,9 @@ pub struct Ctx {
     pub clock: Clock,
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
-    pub refusals: Refusals,
+    pub refusals: Arc<Refusals>,
     pub uses: Uses,
-    is_ready: AtomicBool,
-    snapshot: ArcSwap<Snapshot>,
-    compiler: Mutex<Compiler>,
+    pub policy: Arc<Published>,
 }
 
 impl Ctx {
@@ -88,68 +85,29 @@ impl Ctx {
         snapshot: Snapshot,
         compiler: Compiler,
     ) -> Self {
-        let snapshot = ArcSwap::from_pointee(snapshot);
-        Self {
-            store,
-            clock,
-            entropy: Entropy,
-            packs,
-            refusals: Refusals::default(),
-            uses: Uses::default(),
-            is_ready: AtomicBool::new(false),
-            snapshot,
-            compiler: Mutex::new(compiler),
-        }
-    }
-
-    /// Whether facts are loaded and followed; until then, nothing is decided.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire)
-    }
-
-    /// Says whether the facts are loaded and followed.
-    pub fn set_ready(&self, is_ready: bool) {
-        self.is_ready.store(is_ready, Ordering::Release);
+        let policy = Arc::new(Published::new(snapshot, compiler));
+        Self { store, clock, entropy: Entropy, packs, refusals: Arc::default(), uses: Uses::default(), policy }
     }
 
     /// The published snapshot, without waiting.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.policy.snapshot()
     }
 
     /// The published snapshot for one decision: cheaper than [`Ctx::snapshot`], not to be kept across
     /// a wait.
     #[must_use]
     pub fn snapshot_guard(&self) -> arc_swap::Guard<Arc<Snapshot>> {
-        self.snapshot.load()
+        self.policy.snapshot_guard()
     }
 
-    /// Publishes a snapshot unless a newer one is out already.
-    pub fn publish(&self, next: Arc<Snapshot>) {
-        self.snapshot.rcu(
-            |current| {
-                if current.revision() < next.revision() { Arc::clone(&next) } else { Arc::clone(current) }
-            },
-        );
-    }
-
-    /// Applies changes with the compiler that all share. The lock is held for the change only.
+    /// As [`Published::compile`].
     ///
     /// # Errors
     /// [`SnapshotError`] where the changes do not fit.
     pub fn compile<T>(&self, work: impl FnOnce(&mut Compiler) -> std::result::Result<T, SnapshotError>) -> Result<T> {
-        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(work(&mut compiler)?)
-    }
-
-    /// A snapshot with the changes of one more revision.
-    ///
-    /// # Errors
-    /// [`SnapshotError`] where the changes do not fit.
-    pub fn advance(&self, snapshot: &Snapshot, revision: i64, changes: &[Change]) -> Result<Snapshot> {
-        self.compile(|compiler| snapshot.apply(revision, changes, compiler))
+        self.policy.compile(work)
     }
 }
 
@@ -158,6 +116,9 @@ impl Ctx {
 pub struct Caller {
     pub peer: PeerId,
     pub api_key: ApiKeyId,
+    /// SHA-256 of the key that was presented: by it every later look at the policy tells whether the
+    /// credential still counts.
+    pub key_hash: [u8; 32],
 }
 
 /// One call of one method.

@@ -141,6 +141,10 @@ pub enum Error {
     Bootstrapped,
     #[error("the server is not ready")]
     NotReady,
+    /// The database holds another history than the one that was followed: it was restored, or failed
+    /// over to a copy that lagged.
+    #[error("the database at revision {there} is not the one that revision {here} came from")]
+    Diverged { here: i64, there: i64 },
     #[error("the revision asked for is not here yet")]
     RevisionNotReached,
     #[error("not built in this release")]

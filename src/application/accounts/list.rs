@@ -72,7 +72,7 @@ pub struct Listed {
 /// [`super::Error::NotFound`] where the parent is missing or hidden.
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<Listed> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let scope = scope(&view, request)?;
     let listing = Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending };
     let mut describer = Describer::new(view);

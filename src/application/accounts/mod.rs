@@ -36,7 +36,7 @@ pub(super) const VIEW: &str = "accounts.view";
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: &AccountId) -> Result<AccountView> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let index = snapshot.find_account(id.as_str()).ok_or_else(|| missing(id))?;
     let detail = view::detail(&view, index).ok_or_else(|| missing(id))?;
     let account = storage::accounts::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;

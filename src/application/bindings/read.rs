@@ -28,7 +28,7 @@ const STEPS_MAX: usize = 20;
 /// [`Error::NotFound`](crate::application::Error::NotFound) where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: BindingId) -> Result<Binding> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let binding = storage::bindings::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;
     let account = snapshot.find_account(binding.account.as_str()).ok_or_else(|| missing(id))?;
     view.admit(VIEW, VIEW, account, ("role binding", &format!("roleBindings/{id}")))?;
@@ -63,7 +63,7 @@ pub struct BindingPage {
 /// [`Error::Denied`](crate::application::Error::Denied).
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListBindings) -> Result<BindingPage> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
     let principal = match &request.principal {
         None => None,

@@ -120,7 +120,7 @@ pub struct ListMembers {
 /// [`Error::NotFound`] where the group is missing or hidden.
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListMembers) -> Result<Vec<Member>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit(&view, VIEW, request.group)?;
     if storage::groups::find(ctx.store.reader(), request.group).await?.is_none() {
         return Err(missing(request.group));

@@ -82,7 +82,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateGroup) -> Result<List
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: GroupId) -> Result<ListedGroup> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit(&view, VIEW, id)?;
     let group = storage::groups::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;
     Ok(ListedGroup::of(&snapshot, group))
@@ -115,7 +115,7 @@ pub struct GroupPage {
 /// [`Error::NotFound`] and [`Error::Denied`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<GroupPage> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
     let below = if request.include_descendants { snapshot.subtree(account) } else { vec![account] };
     let accounts: Vec<AccountId> = below

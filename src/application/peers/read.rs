@@ -23,7 +23,7 @@ const READS_MAX: usize = 32;
 pub async fn get(ctx: &Ctx, call: &Call, peer: &PeerRef) -> Result<SeenPeer> {
     let snapshot = ctx.snapshot();
     let now = ctx.clock.now();
-    let view = View::of(&snapshot, call.caller.peer, now)?;
+    let view = View::of_caller(&snapshot, &call.caller, now)?;
     let missing = || Error::not_found("peer", peer_name(peer));
     let index = view.find_peer(peer).ok_or_else(missing)?;
     let onlooker = Onlooker::new(view);
@@ -71,7 +71,7 @@ pub struct PeerPage {
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListPeers) -> Result<PeerPage> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     view.admit_at(VIEW, &request.account)?;
     let filter = filter(&view, request);
     let onlooker = Onlooker::new(view);

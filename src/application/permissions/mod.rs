@@ -66,7 +66,7 @@ impl ListPermissions {
 /// [`Error::Denied`] where the caller may view roles nowhere.
 pub fn list(ctx: &Ctx, call: &Call, request: &ListPermissions) -> Result<Vec<Permission>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, roles::VIEW)?;
     let mut found: Vec<&Permission> =
         snapshot.permissions().iter().filter(|permission| request.holds(permission)).collect();

@@ -359,6 +359,6 @@ fn shown(role: &Role) -> [(&'static str, String); 5] {
 
 fn listed(ctx: &Ctx, call: &Call, role: Role) -> Result<ListedRole> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     Ok(Counter::new(view).listed(role))
 }

@@ -84,7 +84,7 @@ pub(super) fn missing(id: &RoleId) -> Error {
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: &RoleId) -> Result<ListedRole> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, VIEW)?;
     let fact = snapshot.find_role(id).and_then(|index| snapshot.role(index));
     if !fact.is_some_and(|record| is_visible(&view, &record.fact)) {
@@ -130,7 +130,7 @@ impl RoleFilter {
 /// [`Error::NotFound`] and [`Error::Denied`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<ListedRole>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
     let path = snapshot.path(account);
     let above = path.as_slice().iter().skip(1).filter_map(|one| snapshot.account_id(*one).cloned()).collect();

@@ -15,7 +15,7 @@ use crate::decision::compile::Compiler;
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::binding::Principal;
 use crate::domain::fact::{
-    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, MemberFact, PeerFact, RoleFact,
+    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, PeerFact, RoleFact,
 };
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId};
 use crate::domain::permission::Permission;
@@ -27,12 +27,10 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError`] where the changes do not fit, or casbin cannot say what a role means.
     pub fn apply(&self, revision: i64, changes: &[Change], compiler: &mut Compiler) -> Result<Self, SnapshotError> {
-        if revision != self.revision + 1 {
-            return Err(SnapshotError::Gap { current: self.revision, next: revision });
+        if revision != self.revision() + 1 {
+            return Err(SnapshotError::Gap { current: self.revision(), next: revision });
         }
-        let mut next = self.with(changes, compiler)?;
-        next.revision = revision;
-        Ok(next)
+        Ok(self.with(changes, compiler)?.marked(Mark { revision, ..Mark::default() }))
     }
 
     /// This snapshot with changes that are not committed, at the same revision. For guards and
@@ -50,7 +48,12 @@ impl Snapshot {
         Ok(next)
     }
 
-    fn change(&mut self, change: &Change, peers: &mut PeerEdits, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+    pub(super) fn change(
+        &mut self,
+        change: &Change,
+        peers: &mut PeerEdits,
+        compiler: &mut Compiler,
+    ) -> Result<(), SnapshotError> {
         match (&change.before, &change.after) {
             (_, Some(Fact::Permission(fact))) => self.put_permission(fact, compiler),
             (_, Some(Fact::Account(fact))) => self.put_account(fact),

@@ -12,6 +12,11 @@ pub(super) struct PeerEdits {
 }
 
 impl PeerEdits {
+    /// How many chunks are open.
+    pub(super) fn open(&self) -> usize {
+        self.chunks.len()
+    }
+
     pub(super) fn get(&mut self, snapshot: &Snapshot, peer: PeerIndex) -> Option<&mut LoosePeer> {
         let (chunk, slot) = record::place(peer);
         self.chunk(snapshot, chunk).get_mut(slot)

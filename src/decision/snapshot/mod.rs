@@ -27,7 +27,7 @@ use super::compile::{CompileError, CompiledRole};
 use super::shard_map::ShardMap;
 use super::tree::{Table, Tree};
 use crate::domain::account::DEPTH_MAX;
-use crate::domain::fact::{AccountFact, FactKey, RoleFact};
+use crate::domain::fact::{AccountFact, FactKey, Mark, RoleFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use crate::domain::permission::{Permission, PermissionName};
 use crate::domain::role::RoleOrigin;
@@ -36,6 +36,7 @@ use crate::domain::time::Timestamp;
 pub use accounts::Path;
 pub use held::Held;
 pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
+pub use load::Loader;
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
 
@@ -97,7 +98,7 @@ struct Catalogue {
 /// All facts at one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    revision: i64,
+    mark: Mark,
     catalogue: Arc<Catalogue>,
     accounts: Table<AccountRecord>,
     account_places: ShardMap<AccountId, AccountIndex>,
@@ -125,7 +126,20 @@ impl Snapshot {
     /// The number of the last policy change in here.
     #[must_use]
     pub const fn revision(&self) -> i64 {
-        self.revision
+        self.mark.revision
+    }
+
+    /// Where in the history of policy this is, as far as whoever keeps that history said.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// The same facts, placed in the history.
+    #[must_use]
+    pub fn marked(mut self, mark: Mark) -> Self {
+        self.mark = mark;
+        self
     }
 
     #[inline]

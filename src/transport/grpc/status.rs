@@ -80,6 +80,10 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
         }
         Error::NotReady => status(Code::Unavailable, ErrorReason::NotReady, &message, []),
+        Error::Diverged { .. } => {
+            tracing::error!(error = %error, "the database is another one");
+            from_error(&Error::NotReady)
+        }
         Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
         Error::RequestIdReused => field(ErrorReason::RequestIdReused, "request_id", "was used for a different request"),
         Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
