@@ -165,7 +165,8 @@ pub struct Call {
     pub method: &'static str,
     /// Makes a repeat of the same call harmless (AIP-155).
     pub request_id: Option<Uuid>,
-    /// SHA-256 of the request's bytes, to tell a repeat from another request under the same id.
+    /// SHA-256 of the message as this server would write it, to tell a repeat from another request
+    /// under the same id. How the client ordered its fields and the entries of its maps is not in it.
     pub body_hash: [u8; 32],
     /// All checks, no change (AIP-163).
     pub validate_only: bool,
