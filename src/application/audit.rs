@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use sea_orm::DatabaseTransaction;
 
 use super::context::{Call, Ctx};
+use super::page::Page;
 use super::error::{Error, Result};
 use super::guard::View;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
@@ -12,7 +13,6 @@ use crate::domain::account::AccountKind;
 use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, SealedEvent, Target, open};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
-use crate::storage;
 use crate::storage::audit::Entry;
 
 /// The account in whose log an act on an account stands: departments write to their customer's.
@@ -94,16 +94,18 @@ pub struct ListedEvent {
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Page<ListedEvent, i64>> {
     let snapshot = ctx.snapshot();
     View::of(&snapshot, call.caller.peer, ctx.clock.now())?.admit_at("audit.view", &request.account)?;
-    let sealed = storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
-    sealed
+    let sealed =
+        storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit + 1).await?;
+    let events: Result<Vec<ListedEvent>> = sealed
         .into_iter()
         .map(|sealed| {
             let event =
                 open(&sealed.bytes, &sealed.personal).map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
             Ok(ListedEvent { sealed, event })
         })
-        .collect()
+        .collect();
+    Ok(Page::cut(events?, request.limit, |listed| listed.sealed.seq))
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::page;
 use super::refusals::Refusals;
+use crate::crypto::page_token::PageKey;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::fact::Change;
@@ -75,6 +78,7 @@ pub struct Ctx {
     is_ready: AtomicBool,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
+    page_key: OnceCell<PageKey>,
 }
 
 impl Ctx {
@@ -96,6 +100,7 @@ impl Ctx {
             is_ready: AtomicBool::new(false),
             snapshot,
             compiler: Mutex::new(compiler),
+            page_key: OnceCell::new(),
         }
     }
 
@@ -121,6 +126,11 @@ impl Ctx {
     #[must_use]
     pub fn snapshot_guard(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// The key of page tokens, which is the same in every process and never changes.
+    pub(super) async fn page_key(&self) -> Result<&PageKey> {
+        self.page_key.get_or_try_init(|| page::key(self)).await
     }
 
     /// Publishes a snapshot unless a newer one is out already.

@@ -19,6 +19,7 @@ pub mod guard;
 pub mod invariants;
 pub mod packs;
 pub mod peers;
+pub mod page;
 pub mod permissions;
 pub mod refresh;
 pub mod refusals;

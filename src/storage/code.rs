@@ -1,7 +1,4 @@
-//! Small domain enums as the words that stand in columns, and structures as JSON text.
-//!
-//! The words are those of the API and of the change feed; they are written out here because a
-//! renamed variant must not change what is stored.
+//! Small domain enums as their words in columns, and structures as JSON text.
 
 use std::fmt;
 
@@ -29,7 +26,7 @@ pub(super) trait Coded: Copy + 'static {
 }
 
 macro_rules! coded {
-    ($($type:ident { $($variant:ident = $word:literal),* })*) => {$(
+    ($($type:ident),* $(,)?) => {$(
         impl Coded for $type {
             const WORDS: &'static [(Self, &'static str)] = &[$((Self::$variant, $word)),*];
 

@@ -28,6 +28,7 @@ pub mod permissions;
 pub mod requests;
 pub mod roles;
 mod schema;
+pub mod secrets;
 mod transaction;
 mod write;
 

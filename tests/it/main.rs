@@ -20,6 +20,7 @@ mod bounds;
 mod command_line;
 mod groups;
 mod oracle;
+mod pages;
 mod peers;
 mod products;
 mod races;

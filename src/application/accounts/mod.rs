@@ -185,8 +185,7 @@ fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
         let old = before.and_then(|before| before.labels.get(key).cloned());
         found.extend(changed(format!("labels.{key}"), old, after.labels.get(key).cloned()));
     }
-    let old = before.map(settings).transpose()?.flatten();
-    found.extend(changed("settings.partner_access", old, settings(after)?));
+    found.extend(changed("settings.partner_access", before.and_then(access), access(after)));
     found.extend(changed("settings.role_packs", before.and_then(packs), packs(after)));
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Suspending accounts and ending that again, judged on the parent.
 
-use super::{AccountView, admit_above, changed, check_etag, name, record, row, save, shown, unless_suspended, word};
+use super::{AccountView, admit_above, changed, check_etag, name, record, row, save, shown, unless_suspended};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result};
 use crate::application::write::Write;

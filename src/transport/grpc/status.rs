@@ -13,7 +13,6 @@ use super::pb::ErrorReason;
 use crate::application::error::Unauthenticated;
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::invalid::Invalid;
-use crate::storage::StoreError;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
 /// most clients. `count` in the metadata tells how many there are.
