@@ -13,6 +13,7 @@ pub mod bindings;
 pub mod bootstrap;
 pub mod ceiling;
 pub mod context;
+pub mod discretion;
 pub mod error;
 pub mod groups;
 pub mod guard;

@@ -52,6 +52,11 @@ fn missing(id: &AccountId) -> Error {
     Error::not_found("account", name(id))
 }
 
+/// Whether the caller sees an account, be it from its parent.
+pub(super) fn is_seen(view: &View<'_>, account: AccountIndex) -> bool {
+    view::detail(view, account).is_some()
+}
+
 /// The account of an id, whether or not the caller may see it.
 fn find(view: &View<'_>, id: &AccountId) -> Result<AccountIndex> {
     view.snapshot.find_account(id.as_str()).ok_or_else(|| missing(id))

@@ -17,7 +17,7 @@ use crate::domain::text;
 use crate::storage::{self, Constraint, StoreError, facts};
 
 /// The permission to see groups.
-const VIEW: &str = "groups.view";
+pub(super) const VIEW: &str = "groups.view";
 /// How many accounts are named in one query.
 const ACCOUNTS_MAX: usize = 1000;
 

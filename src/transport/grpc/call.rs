@@ -13,7 +13,7 @@ use super::convert::Fields;
 use super::status;
 use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
-use crate::application::{Call, Caller, Ctx, Error, Result, refusals};
+use crate::application::{Call, Caller, Ctx, Error, Result, discretion, refusals};
 use crate::domain::invalid::Invalid;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
@@ -150,7 +150,8 @@ pub(super) async fn answer<T, R>(
 ) -> std::result::Result<Response<R>, Status> {
     match refusals::watch(ctx, call, work).await {
         Ok(result) => Ok(Response::new(respond(result))),
-        Err(error) => Err(status::from_error(&error)),
+        Err(error) if discretion::may_name(ctx, call.caller, &error) => Err(status::from_error(&error)),
+        Err(error) => Err(status::without_names(&error)),
     }
 }
 

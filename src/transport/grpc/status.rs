@@ -96,6 +96,22 @@ pub fn from_error(error: &Error) -> Status {
     }
 }
 
+/// The status of an error that names what the caller may not view: its code and its reason, and
+/// nothing else of it.
+#[must_use]
+pub fn without_names(error: &Error) -> Status {
+    let full = from_error(error);
+    let message = "something that the caller may not view stands in the way";
+    let mut details = ErrorDetails::new();
+    if let Some(info) = full.get_details_error_info() {
+        if full.code() == Code::FailedPrecondition {
+            details.add_precondition_failure_violation(info.reason.clone(), "", message);
+        }
+        details.set_error_info(info.reason, DOMAIN, HashMap::new());
+    }
+    Status::with_error_details(full.code(), message, details)
+}
+
 /// The status of a method that is declared and not built yet.
 #[must_use]
 pub fn not_built() -> Status {
