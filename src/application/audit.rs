@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::DatabaseTransaction;
-
 use super::context::{Call, Ctx};
 use super::page::Page;
 use super::error::{Error, Result};
@@ -14,6 +12,7 @@ use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, 
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
+use crate::storage::{self, TransactionConnection};
 
 /// The account in whose log an act on an account stands: departments write to their customer's.
 #[must_use]
@@ -55,7 +54,7 @@ pub(super) fn system_draft(name: &str, now: Timestamp, action: &str, target: Tar
 /// [`Error::Internal`] without randomness, [`Error::Store`] where the database could not keep them.
 pub(super) async fn append(
     ctx: &Ctx,
-    transaction: &DatabaseTransaction,
+    transaction: &TransactionConnection,
     acts: &[Entry],
     revision: Option<i64>,
     now: Timestamp,

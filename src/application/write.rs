@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,7 +20,7 @@ use crate::domain::fact::{Change, Fact, FactKey};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
-use crate::storage::{self, PolicyTransaction};
+use crate::storage::{self, PolicyTransaction, TransactionConnection};
 
 /// How long a request id is remembered, in microseconds: 24 hours.
 pub const REQUEST_ID_LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
@@ -165,7 +164,7 @@ impl<'a> Write<'a> {
 
     /// What queries of this change run on.
     #[must_use]
-    pub fn connection(&self) -> &DatabaseTransaction {
+    pub fn connection(&self) -> &TransactionConnection {
         self.transaction.connection()
     }
 

@@ -1,6 +1,7 @@
 //! Peers: identities that can act.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::ids::{AccountId, PeerId, RoleId};
 use super::invalid::Invalid;
@@ -153,6 +154,13 @@ impl UserName {
 }
 
 /// How a request names a peer: by uid, as the caller, or by user name.
+/// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.
+#[must_use]
+pub fn user_name_hash(key: &str) -> u128 {
+    let hash = Sha256::digest(key.as_bytes());
+    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerRef {
     Id(PeerId),

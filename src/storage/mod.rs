@@ -37,6 +37,11 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend};
 
+/// What queries run on: a reader, or a transaction.
+pub use sea_orm::ConnectionTrait as Connection;
+/// What queries that must not stand alone run on.
+pub use sea_orm::DatabaseTransaction as TransactionConnection;
+
 pub use error::{Constraint, StoreError};
 pub use schema::SchemaState;
 pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};

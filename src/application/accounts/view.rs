@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::{VIEW, effective};
@@ -11,7 +10,7 @@ use crate::application::guard::View;
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, Settings, Suspension, SuspensionScope};
 use crate::domain::ids::AccountId;
-use crate::storage;
+use crate::storage::{self, Connection};
 
 /// How much of an account a caller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +70,7 @@ impl<'a> Describer<'a> {
 
     pub(super) async fn describe(
         &mut self,
-        conn: &impl ConnectionTrait,
+        conn: &impl Connection,
         account: Account,
         index: AccountIndex,
         detail: Detail,
@@ -92,7 +91,7 @@ impl<'a> Describer<'a> {
     }
 
     /// The suspension of the nearest account above that is suspended with everything below it.
-    async fn inherited(&mut self, conn: &impl ConnectionTrait, account: AccountIndex) -> Result<Option<ShownSuspension>> {
+    async fn inherited(&mut self, conn: &impl Connection, account: AccountIndex) -> Result<Option<ShownSuspension>> {
         let snapshot = self.view.snapshot;
         let Some(source) = suspended_above(snapshot, account) else { return Ok(None) };
         let Some(id) = snapshot.account_id(source) else { return Ok(None) };

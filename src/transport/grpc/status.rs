@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::pb::ErrorReason;
-use crate::application::error::Unauthenticated;
+use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::invalid::Invalid;
 
@@ -88,7 +88,7 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::ResourceExhausted, ErrorReason::LimitReached, &message, [("of", *of), ("limit", &most)])
         }
         Error::Unimplemented => status(Code::Unimplemented, ErrorReason::MethodNotBuilt, &message, []),
-        Error::Store(error) => store(error),
+        Error::Store(error) => store(StoreFault::of(error), error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
         // Only the command line bootstraps, so that no client sees this.
@@ -236,20 +236,12 @@ fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-fn store(error: &StoreError) -> Status {
-    let (code, reason, message) = match error {
-        StoreError::Conflict(_) => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
-        StoreError::Unavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
-        StoreError::Full(_) | StoreError::ReadOnly(_) => {
-            (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes")
-        }
-        StoreError::UniqueViolation { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::Missing { .. }
-        | StoreError::Seal(_)
-        | StoreError::Url { .. }
-        | StoreError::SchemaTooNew { .. }
-        | StoreError::Other(_) => return internal(error),
+fn store(fault: StoreFault, error: &(dyn std::error::Error + 'static)) -> Status {
+    let (code, reason, message) = match fault {
+        StoreFault::Conflict => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
+        StoreFault::Unavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
+        StoreFault::ReadOnly => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes"),
+        StoreFault::Internal => return internal(error),
     };
     tracing::warn!(error = %chain(error), "the store failed");
     let mut details = info(reason, []);
