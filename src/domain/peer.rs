@@ -7,6 +7,7 @@ use super::ids::{AccountId, PeerId, RoleId};
 use super::invalid::Invalid;
 use super::text;
 use super::time::Timestamp;
+use super::words::words;
 
 /// Bounds, in characters. 254 is the longest address that RFC 5321 can carry.
 pub const USER_NAME_MAX: usize = 254;
@@ -184,4 +185,11 @@ impl PeerRef {
             PeerId::parse(id).map(Self::Id).map_err(|_| FORM)
         }
     }
+}
+
+words! {
+    PeerKind { Person = "PERSON", Device = "DEVICE", Integration = "INTEGRATION" }
+    PeerStatus { Enabled = "ENABLED", Disabled = "DISABLED", Deleted = "DELETED" }
+    MailFormat { Html = "HTML", PlainText = "PLAIN_TEXT" }
+    TwoFactor { None = "NONE", Email = "EMAIL", Totp = "TOTP" }
 }

@@ -178,7 +178,7 @@ fn changed(field: impl Into<String>, before: Option<String>, after: Option<Strin
 
 /// The changes of each label and setting, and of the title.
 fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
-    let settings = |account: &Account| word(&account.settings.partner_access);
+    let access = |account: &Account| account.settings.partner_access.map(|access| access.as_str().to_owned());
     let packs = |account: &Account| account.settings.role_packs.as_ref().map(|packs| packs.join(","));
     let mut found: Vec<Change> = Vec::new();
     found.extend(changed("title", before.map(|one| one.title.clone()), Some(after.title.clone())));
@@ -193,14 +193,4 @@ fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
     found.extend(changed("settings.partner_access", before.and_then(access), access(after)));
     found.extend(changed("settings.role_packs", before.and_then(packs), packs(after)));
     Ok(found)
-}
-
-/// The word by which an enum is known on the outside.
-fn word<T: serde::Serialize>(value: &Option<T>) -> Result<Option<String>> {
-    let Some(value) = value else { return Ok(None) };
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => Ok(Some(word)),
-        Ok(other) => Ok(Some(other.to_string())),
-        Err(error) => Err(Error::Internal(error.into())),
-    }
 }

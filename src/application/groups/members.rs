@@ -2,7 +2,7 @@
 //! its membership.
 
 use super::{VIEW, admit, missing, name, own};
-use crate::application::bindings::{check_not_deleted, mode_word, visible_peer};
+use crate::application::bindings::{check_not_deleted, visible_peer};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Result, Taken};
 use crate::application::guard::{View, peer_name};
@@ -143,7 +143,7 @@ fn act(write: &mut Write<'_>, account: AccountIndex, action: &str, member: &Memb
     let time = |time: Option<crate::domain::time::Timestamp>| time.map(|time| time.to_rfc3339());
     let fields = [
         ("member", Some(format!("peers/{}", member.peer))),
-        ("mode", Some(mode_word(member.mode).to_owned())),
+        ("mode", Some(member.mode.as_str().to_owned())),
         ("start_time", time(member.window.start())),
         ("expire_time", time(member.window.expire())),
     ];

@@ -48,13 +48,7 @@ fn list_filter(fields: &mut Fields, text: &str) -> Option<AccountFilter> {
 }
 
 fn kind_word(word: &str) -> Result<AccountKind, Invalid> {
-    match word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word) {
-        "PLATFORM" => Ok(AccountKind::Platform),
-        "PARTNER" => Ok(AccountKind::Partner),
-        "CUSTOMER" => Ok(AccountKind::Customer),
-        "DEPARTMENT" => Ok(AccountKind::Department),
-        _ => Err(Invalid::Unknown { choices: "PLATFORM, PARTNER, CUSTOMER, DEPARTMENT" }),
-    }
+    AccountKind::parse(word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word))
 }
 
 fn state_word(word: &str) -> Result<bool, Invalid> {
