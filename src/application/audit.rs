@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::context::{Call, Ctx};
-use super::page::Page;
 use super::error::{Error, Result};
 use super::guard::View;
+use super::page::Page;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::account::AccountKind;
 use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, SealedEvent, Target, open};

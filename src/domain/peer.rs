@@ -154,7 +154,6 @@ impl UserName {
     }
 }
 
-/// How a request names a peer: by uid, as the caller, or by user name.
 /// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.
 #[must_use]
 pub fn user_name_hash(key: &str) -> u128 {
@@ -162,6 +161,7 @@ pub fn user_name_hash(key: &str) -> u128 {
     hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
 }
 
+/// How a request names a peer: by uid, as the caller, or by user name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerRef {
     Id(PeerId),
