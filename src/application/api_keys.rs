@@ -3,6 +3,7 @@
 use super::context::{Call, Ctx};
 use super::error::{Error, Forbidden, Precondition, Result};
 use super::guard::{View, peer_name};
+use super::page::Page;
 use super::write::Write;
 use crate::crypto::api_key::ApiKeyText;
 use crate::decision::AccountIndex;
@@ -85,12 +86,13 @@ pub struct ListApiKeys {
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListApiKeys) -> Result<Vec<ApiKey>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListApiKeys) -> Result<Page<ApiKey, ApiKeyId>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let (peer, _) = view.admit_peer("api_keys.view", &request.peer)?;
     let id = snapshot.peer_id(peer).ok_or_else(|| Error::not_found("peer", peer_name(&request.peer)))?;
-    Ok(storage::api_keys::list_of_peer(ctx.store.reader(), id, request.after, request.limit).await?)
+    let keys = storage::api_keys::list_of_peer(ctx.store.reader(), id, request.after, request.limit + 1).await?;
+    Ok(Page::cut(keys, request.limit, |key| key.id))
 }
 
 /// Revokes a key; the next call with it is refused.

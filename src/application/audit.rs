@@ -2,18 +2,17 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::DatabaseTransaction;
-
 use super::context::{Call, Ctx, Entropy};
 use super::error::{Error, Result};
 use super::guard::View;
+use super::page::Page;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::account::AccountKind;
 use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, SealedEvent, Target, open};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
-use crate::storage;
 use crate::storage::audit::Entry;
+use crate::storage::{self, TransactionConnection};
 
 /// The account in whose log an act on an account stands: departments write to their customer's.
 #[must_use]
@@ -55,7 +54,7 @@ pub(super) fn system_draft(name: &str, now: Timestamp, action: &str, target: Tar
 /// [`Error::Internal`] without randomness, [`Error::Store`] where the database could not keep them.
 pub(super) async fn append(
     entropy: Entropy,
-    transaction: &DatabaseTransaction,
+    transaction: &TransactionConnection,
     acts: &[Entry],
     revision: Option<i64>,
     now: Timestamp,
@@ -108,16 +107,18 @@ async fn admit(ctx: &Ctx, view: &View<'_>, account: &AccountId) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Page<ListedEvent, i64>> {
     let snapshot = ctx.snapshot();
     admit(ctx, &View::of_caller(&snapshot, &call.caller, ctx.clock.now())?, &request.account).await?;
-    let sealed = storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
-    sealed
+    let sealed =
+        storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit + 1).await?;
+    let events: Result<Vec<ListedEvent>> = sealed
         .into_iter()
         .map(|sealed| {
             let event =
                 open(&sealed.bytes, &sealed.personal).map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
             Ok(ListedEvent { sealed, event })
         })
-        .collect()
+        .collect();
+    Ok(Page::cut(events?, request.limit, |listed| listed.sealed.seq))
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::page;
 use super::published::Published;
 use super::refusals::Refusals;
 use super::uses::Uses;
+use crate::crypto::page_token::PageKey;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::ids::{ApiKeyId, PeerId};
@@ -74,6 +77,7 @@ pub struct Ctx {
     pub refusals: Arc<Refusals>,
     pub uses: Uses,
     pub policy: Arc<Published>,
+    page_key: OnceCell<PageKey>,
 }
 
 impl Ctx {
@@ -86,7 +90,16 @@ impl Ctx {
         compiler: Compiler,
     ) -> Self {
         let policy = Arc::new(Published::new(snapshot, compiler));
-        Self { store, clock, entropy: Entropy, packs, refusals: Arc::default(), uses: Uses::default(), policy }
+        Self {
+            store,
+            clock,
+            entropy: Entropy,
+            packs,
+            refusals: Arc::default(),
+            uses: Uses::default(),
+            policy,
+            page_key: OnceCell::new(),
+        }
     }
 
     /// The published snapshot, without waiting.
@@ -100,6 +113,11 @@ impl Ctx {
     #[must_use]
     pub fn snapshot_guard(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.policy.snapshot_guard()
+    }
+
+    /// The key of page tokens, which is the same in every process and never changes.
+    pub(super) async fn page_key(&self) -> Result<&PageKey> {
+        self.page_key.get_or_try_init(|| page::key(self)).await
     }
 
     /// As [`Published::compile`].
@@ -132,7 +150,8 @@ pub struct Call {
     pub permission: Option<&'static str>,
     /// Makes a repeat of the same call harmless (AIP-155).
     pub request_id: Option<Uuid>,
-    /// SHA-256 of the request's bytes, to tell a repeat from another request under the same id.
+    /// SHA-256 of the message as this server would write it, to tell a repeat from another request
+    /// under the same id. How the client ordered its fields and the entries of its maps is not in it.
     pub body_hash: [u8; 32],
     /// All checks, no change (AIP-163).
     pub validate_only: bool,

@@ -175,6 +175,36 @@ impl Error {
     }
 }
 
+/// What it means to a caller that the store could not do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreFault {
+    /// Another change was in the way: worth another try.
+    Conflict,
+    Unavailable,
+    /// It takes no writes.
+    ReadOnly,
+    /// A fault of this program or of the data.
+    Internal,
+}
+
+impl StoreFault {
+    #[must_use]
+    pub const fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) => Self::Conflict,
+            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Full(_) | StoreError::ReadOnly(_) => Self::ReadOnly,
+            StoreError::UniqueViolation { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Seal(_)
+            | StoreError::Url { .. }
+            | StoreError::SchemaTooNew { .. }
+            | StoreError::Other(_) => Self::Internal,
+        }
+    }
+}
+
 /// The name of a reason as words: `LastAdministrator` is "last administrator".
 fn words(reason: &impl std::fmt::Debug) -> String {
     let mut words = String::new();

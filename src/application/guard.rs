@@ -10,10 +10,9 @@ use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, eval
 use crate::decision::holdings::Holdings;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::ids::AccountId;
-use crate::domain::peer::PeerRef;
+use crate::domain::peer::{PeerRef, user_name_hash};
 use crate::domain::role::Requirements;
 use crate::domain::time::Timestamp;
-use crate::storage::facts::user_name_hash;
 
 /// Proof that the caller may do what `permission` names on `account`.
 #[derive(Debug, Clone)]

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +22,7 @@ use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
 use crate::storage::requests::StoredRequest;
-use crate::storage::{self, PolicyTransaction};
+use crate::storage::{self, PolicyTransaction, TransactionConnection};
 
 /// Who makes a change.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +150,7 @@ impl<'a> Write<'a> {
 
     /// What queries of this change run on.
     #[must_use]
-    pub fn connection(&self) -> &DatabaseTransaction {
+    pub fn connection(&self) -> &TransactionConnection {
         self.transaction.connection()
     }
 

@@ -1,6 +1,5 @@
 //! `peerage accounts`: the tree of partners, customers and departments.
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -355,7 +354,7 @@ async fn update(connection: &Connection, arguments: Update) -> anyhow::Result<pb
     if !arguments.labels.is_empty() || !arguments.remove_labels.is_empty() {
         let current = connection.accounts().get_account(pb::GetAccountRequest { name, read_mask: None }).await?;
         let current = current.into_inner();
-        let mut labels: HashMap<_, _> = current.labels;
+        let mut labels = current.labels;
         for key in &arguments.remove_labels {
             labels.remove(key).with_context(|| format!("the account has no label `{key}` of its own"))?;
         }

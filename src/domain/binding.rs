@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
 use super::time::{Timestamp, Window};
+use super::words::words;
 
 /// The longest justification, in characters.
 pub const JUSTIFICATION_MAX: usize = 1024;
@@ -62,4 +63,9 @@ pub struct Binding {
     pub update_time: Timestamp,
     pub version: i64,
     pub update_revision: i64,
+}
+
+words! {
+    Reach { Subtree = "SUBTREE", AccountOnly = "ACCOUNT_ONLY" }
+    Mode { Active = "ACTIVE", Eligible = "ELIGIBLE" }
 }

@@ -141,7 +141,7 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PermissionFlags {
-    /// Whoever holds it is privileged; a stale replica denies it first.
+    /// Gives power over others. A mark in the catalogue for whoever reads it: no decision asks for it.
     pub privileged: bool,
     /// Only a grant that names it literally matches, never a wildcard.
     pub reserved: bool,

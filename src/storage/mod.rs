@@ -28,6 +28,7 @@ pub mod permissions;
 pub mod requests;
 pub mod roles;
 mod schema;
+pub mod secrets;
 mod transaction;
 mod write;
 
@@ -36,6 +37,11 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What queries run on: a reader, or a transaction.
+pub use sea_orm::ConnectionTrait as Connection;
+/// What queries that must not stand alone run on.
+pub use sea_orm::DatabaseTransaction as TransactionConnection;
 
 pub use error::{Constraint, StoreError};
 pub use schema::SchemaState;

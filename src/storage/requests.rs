@@ -22,7 +22,7 @@ pub struct RequestKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRequest {
     pub key: RequestKey,
-    /// SHA-256 of the request without its id.
+    /// What tells a repetition from another request under the same id: SHA-256 of the whole message.
     pub body_hash: [u8; 32],
     pub response: Vec<u8>,
     pub create_time: Timestamp,

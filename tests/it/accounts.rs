@@ -1,6 +1,7 @@
 //! AccountService over the wire: the tree, its settings, suspension, moves, ownership and deletion.
 
 mod deletion;
+mod discretion;
 mod escalation;
 mod listing;
 mod moves;

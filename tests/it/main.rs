@@ -23,6 +23,7 @@ mod following;
 mod groups;
 mod knocking;
 mod oracle;
+mod pages;
 mod peers;
 mod products;
 mod races;

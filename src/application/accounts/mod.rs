@@ -51,6 +51,11 @@ fn missing(id: &AccountId) -> Error {
     Error::not_found("account", name(id))
 }
 
+/// Whether the caller sees an account, be it from its parent.
+pub(super) fn is_seen(view: &View<'_>, account: AccountIndex) -> bool {
+    view::detail(view, account).is_some()
+}
+
 /// The account of an id, whether or not the caller may see it.
 fn find(view: &View<'_>, id: &AccountId) -> Result<AccountIndex> {
     view.snapshot.find_account(id.as_str()).ok_or_else(|| missing(id))
@@ -173,7 +178,7 @@ fn changed(field: impl Into<String>, before: Option<String>, after: Option<Strin
 
 /// The changes of each label and setting, and of the title.
 fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
-    let settings = |account: &Account| word(&account.settings.partner_access);
+    let access = |account: &Account| account.settings.partner_access.map(|access| access.as_str().to_owned());
     let packs = |account: &Account| account.settings.role_packs.as_ref().map(|packs| packs.join(","));
     let mut found: Vec<Change> = Vec::new();
     found.extend(changed("title", before.map(|one| one.title.clone()), Some(after.title.clone())));
@@ -185,18 +190,7 @@ fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
         let old = before.and_then(|before| before.labels.get(key).cloned());
         found.extend(changed(format!("labels.{key}"), old, after.labels.get(key).cloned()));
     }
-    let old = before.map(settings).transpose()?.flatten();
-    found.extend(changed("settings.partner_access", old, settings(after)?));
+    found.extend(changed("settings.partner_access", before.and_then(access), access(after)));
     found.extend(changed("settings.role_packs", before.and_then(packs), packs(after)));
     Ok(found)
-}
-
-/// The word by which an enum is known on the outside.
-fn word<T: serde::Serialize>(value: &Option<T>) -> Result<Option<String>> {
-    let Some(value) = value else { return Ok(None) };
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => Ok(Some(word)),
-        Ok(other) => Ok(Some(other.to_string())),
-        Err(error) => Err(Error::Internal(error.into())),
-    }
 }

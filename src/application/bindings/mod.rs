@@ -104,12 +104,15 @@ async fn check_distinct(write: &Write<'_>, binding: &Binding) -> Result<()> {
             && other.mode == binding.mode
             && other.window.intersect(binding.window).is_some()
     };
-    match others.iter().find(same) {
-        Some(other) => {
-            Err(Error::AlreadyExists { what: Taken::RoleBinding, name: format!("roleBindings/{}", other.id) })
-        }
-        None => Ok(()),
-    }
+    let Some(other) = others.iter().find(same) else { return Ok(()) };
+    // Who may not look at bindings there is told of the role, which the request named.
+    let account = write.before().find_account(binding.account.as_str());
+    let is_visible = match (write.view(), account) {
+        (Ok(view), Some(account)) => view.may(read::VIEW, account),
+        _ => true,
+    };
+    let name = if is_visible { format!("roleBindings/{}", other.id) } else { format!("roles/{}", binding.role) };
+    Err(Error::AlreadyExists { what: Taken::RoleBinding, name })
 }
 
 /// Who a request would give a role to.
@@ -339,26 +342,15 @@ pub(super) fn act(
 /// The fields of a binding as an event shows them.
 fn shown(binding: &Binding) -> [(&'static str, Option<Text>); 8] {
     let public = |text: String| Some(Text::public(text));
-    let reach = match binding.reach {
-        Reach::Subtree => "SUBTREE",
-        Reach::AccountOnly => "ACCOUNT_ONLY",
-    };
     let why = Some(&binding.justification).filter(|text| !text.is_empty());
     [
         ("principal", public(binding.principal.to_string())),
         ("role", public(roles::name(&binding.role))),
         ("account", public(format!("accounts/{}", binding.account))),
-        ("reach", public(reach.to_owned())),
-        ("mode", public(mode_word(binding.mode).to_owned())),
+        ("reach", public(binding.reach.as_str().to_owned())),
+        ("mode", public(binding.mode.as_str().to_owned())),
         ("start_time", binding.window.start().map(|time| Text::public(time.to_rfc3339()))),
         ("expire_time", binding.window.expire().map(|time| Text::public(time.to_rfc3339()))),
         ("justification", why.map(|text| Text::personal(text.clone()))),
     ]
-}
-
-pub(super) const fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Active => "ACTIVE",
-        Mode::Eligible => "ELIGIBLE",
-    }
 }

@@ -55,6 +55,11 @@ pub struct SeenPeer {
     pub actions: Vec<Action>,
 }
 
+/// Whether the caller sees anything of a peer.
+pub(in crate::application) fn is_sighted(view: &View<'_>, peer: PeerIndex) -> bool {
+    Onlooker::new(*view).sight(peer).is_some()
+}
+
 /// A caller who looks at peers, with what is worth computing once for all of them.
 pub(super) struct Onlooker<'a> {
     view: View<'a>,

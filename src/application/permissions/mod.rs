@@ -12,6 +12,7 @@ use super::context::{Call, Ctx};
 use super::error::{Error, Result, Taken, Violation};
 use super::guard::View;
 use super::packs::OPERATOR;
+use super::page::Page;
 use super::roles::{self, admit_anywhere};
 use super::write::Write;
 use crate::decision::Snapshot;
@@ -60,18 +61,19 @@ impl ListPermissions {
     }
 }
 
-/// Lists the catalogue. Returns one more than asked for where there are more.
+/// Lists the catalogue.
 ///
 /// # Errors
 /// [`Error::Denied`] where the caller may view roles nowhere.
-pub fn list(ctx: &Ctx, call: &Call, request: &ListPermissions) -> Result<Vec<Permission>> {
+pub fn list(ctx: &Ctx, call: &Call, request: &ListPermissions) -> Result<Page<Permission, PermissionName>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, roles::VIEW)?;
     let mut found: Vec<&Permission> =
         snapshot.permissions().iter().filter(|permission| request.holds(permission)).collect();
     found.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    Ok(found.into_iter().take(request.limit + 1).cloned().collect())
+    let found = found.into_iter().take(request.limit + 1).cloned().collect();
+    Ok(Page::cut(found, request.limit as u64, |permission| permission.name.clone()))
 }
 
 /// A permission as a service would have it.

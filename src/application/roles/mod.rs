@@ -6,12 +6,13 @@
 
 pub mod edit;
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::View;
+use super::page::{Page, Wanted, paged};
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::fact::RoleFact;
 use crate::domain::ids::{AccountId, RoleId};
@@ -123,12 +124,11 @@ impl RoleFilter {
     }
 }
 
-/// Lists the roles that can be used on an account, by id. Returns one more than asked for where there
-/// are more.
+/// Lists the roles that can be used on an account, by id.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<ListedRole>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Page<ListedRole, RoleId>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
@@ -136,31 +136,17 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<Lis
     let above = path.as_slice().iter().skip(1).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
     let filter = storage::roles::Filter::UsableOn { account: request.account.clone(), ancestors: above };
     let counter = Counter::new(view);
-    let mut found = Vec::new();
-    let mut after = request.after.clone();
-    loop {
-        let roles = storage::roles::list(ctx.store.reader(), &filter, after.as_ref(), STEP).await?;
-        let is_last = roles.len() < usize::try_from(STEP).unwrap_or(usize::MAX);
-        after = roles.last().map(|role| role.id.clone()).or(after);
-        for role in roles {
-            let index = snapshot.find_role(&role.id).and_then(|index| snapshot.role(index));
-            let is_usable = index.is_some_and(|record| snapshot.is_role_usable_at(&record.fact, account));
-            if is_usable && request.filter.holds(&role) {
-                found.push(counter.listed(role));
-            }
-            if found.len() > request.limit {
-                return Ok(found);
-            }
-        }
-        if is_last {
-            return Ok(found);
-        }
-    }
+    let read = async |after: Option<RoleId>, limit| {
+        Ok(storage::roles::list(ctx.store.reader(), &filter, after.as_ref(), limit).await?)
+    };
+    let see = |role: Role| {
+        let index = snapshot.find_role(&role.id).and_then(|index| snapshot.role(index));
+        let is_usable = index.is_some_and(|record| snapshot.is_role_usable_at(&record.fact, account));
+        (is_usable && request.filter.holds(&role)).then(|| counter.listed(role))
+    };
+    let wanted = Wanted { after: request.after.clone(), limit: request.limit };
+    paged(wanted, read, |role| role.id.clone(), see).await
 }
-
-/// How many rows are read at once. The roles that one account can use are few, so reading on to the
-/// end of them is bounded.
-const STEP: u64 = 200;
 
 /// The most holders that are counted.
 const HOLDERS_MAX: usize = 10_000;
@@ -169,12 +155,12 @@ const HOLDERS_MAX: usize = 10_000;
 pub(super) struct Counter<'a> {
     view: View<'a>,
     /// In order; found when the first role is counted.
-    viewed: OnceCell<Vec<AccountIndex>>,
+    viewed: OnceLock<Vec<AccountIndex>>,
 }
 
 impl<'a> Counter<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
-        Self { view, viewed: OnceCell::new() }
+        Self { view, viewed: OnceLock::new() }
     }
 
     pub(super) fn listed(&self, role: Role) -> ListedRole {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::fact::{ApiKeyFact, BindingFact, Fact, GroupFact, Mark, MemberFact, PeerFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
-use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::peer::{PeerKind, PeerStatus, user_name_hash};
 use crate::domain::time::Timestamp;
 use crate::storage::code::{Coded as _, fixed};
 use crate::storage::entity::{account, api_key, group, group_member, peer, permission, role, role_binding};
@@ -141,7 +141,7 @@ async fn peer_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) ->
         for row in rows {
             take(Fact::Peer(PeerFact {
                 id: PeerId::from(row.id),
-                user_name_hash: facts::user_name_hash(&row.user_name_key),
+                user_name_hash: user_name_hash(&row.user_name_key),
                 kind: PeerKind::read(&row.kind, TABLE, &row.id)?,
                 home: account_id(&row.home_id, TABLE, row.id)?,
                 status: PeerStatus::read(&row.status, TABLE, &row.id)?,

@@ -10,11 +10,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::pb::ErrorReason;
-use crate::application::error::Unauthenticated;
+use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::ids::RoleId;
 use crate::domain::invalid::Invalid;
-use crate::storage::StoreError;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
 /// most clients. `count` in the metadata tells how many there are.
@@ -97,12 +96,28 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::ResourceExhausted, ErrorReason::LimitReached, &message, [("of", *of), ("limit", &most)])
         }
         Error::Unimplemented => status(Code::Unimplemented, ErrorReason::MethodNotBuilt, &message, []),
-        Error::Store(error) => store(error),
+        Error::Store(error) => store(StoreFault::of(error), error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
         // Only the command line bootstraps, so that no client sees this.
         Error::Bootstrapped => internal(error),
     }
+}
+
+/// The status of an error that names what the caller may not view: its code and its reason, and
+/// nothing else of it.
+#[must_use]
+pub fn without_names(error: &Error) -> Status {
+    let full = from_error(error);
+    let message = "something that the caller may not view stands in the way";
+    let mut details = ErrorDetails::new();
+    if let Some(info) = full.get_details_error_info() {
+        if full.code() == Code::FailedPrecondition {
+            details.add_precondition_failure_violation(info.reason.clone(), "", message);
+        }
+        details.set_error_info(info.reason, DOMAIN, HashMap::new());
+    }
+    Status::with_error_details(full.code(), message, details)
 }
 
 /// The status of a method that is declared and not built yet.
@@ -237,20 +252,12 @@ fn gains(roles: &[RoleId], role_count: usize, gain_count: usize, message: &str) 
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-fn store(error: &StoreError) -> Status {
-    let (code, reason, message) = match error {
-        StoreError::Conflict(_) => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
-        StoreError::Unavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
-        StoreError::Full(_) | StoreError::ReadOnly(_) => {
-            (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes")
-        }
-        StoreError::UniqueViolation { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::Missing { .. }
-        | StoreError::Seal(_)
-        | StoreError::Url { .. }
-        | StoreError::SchemaTooNew { .. }
-        | StoreError::Other(_) => return internal(error),
+fn store(fault: StoreFault, error: &(dyn std::error::Error + 'static)) -> Status {
+    let (code, reason, message) = match fault {
+        StoreFault::Conflict => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
+        StoreFault::Unavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
+        StoreFault::ReadOnly => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes"),
+        StoreFault::Internal => return internal(error),
     };
     tracing::warn!(error = %chain(error), "the store failed");
     let mut details = info(reason, []);

@@ -59,7 +59,7 @@ async fn list(
     limit: u64,
 ) -> Result<Vec<peerage::domain::account::Account>, StoreError> {
     let listing = accounts::Listing { scope, kind: None, key: accounts::SortKey::Id, descending: false };
-    let after = after.map(|after| accounts::Cursor { id: id(after), time: None });
+    let after = after.map(|after| accounts::Cursor { id: id(after), sorted_by: accounts::SortValue::Id });
     accounts::list(store.reader(), &listing, after.as_ref(), limit).await
 }
 

@@ -78,6 +78,11 @@ impl Server {
         self.client(&self.operator_key)
     }
 
+    /// The operator's client of another process over the same database.
+    pub fn operator_at(&self, address: &str) -> Client {
+        Client::new(channel(&format!("http://{address}")), &self.operator_key)
+    }
+
     pub fn operator_key(&self) -> &str {
         &self.operator_key
     }

@@ -1,6 +1,6 @@
 //! Checks and decisions on the wire.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Fields, account_name, peer_name};
 use crate::application::authorize::{Answer, Consistency, Subject};
@@ -116,7 +116,7 @@ fn context(fields: &mut Fields, field: &str, context: Option<&pb::DecisionContex
     }
 }
 
-fn attributes(fields: &mut Fields, field: &str, attributes: &HashMap<String, pb::AttributeValue>) {
+fn attributes(fields: &mut Fields, field: &str, attributes: &BTreeMap<String, pb::AttributeValue>) {
     for (key, value) in attributes {
         let is_long = match &value.kind {
             Some(pb::attribute_value::Kind::StringValue(text)) => text.chars().count() > ATTRIBUTE_VALUE_MAX,
