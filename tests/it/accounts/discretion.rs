@@ -71,7 +71,7 @@ async fn what_stands_in_the_way_of_a_move_is_named_to_who_may_view_it() {
     let status = relocate(&mover.client, &joined, &new).await.unwrap_err();
     assert_bare(&status, Code::FailedPrecondition, "MEMBER_HOME_NOT_RELATED", &["groups/"]);
 
-    let role = custom_role(&server, &old, "Of the old place", &["accounts.view"]).await;
+    let role = server.custom_role(&old, &["accounts.view"]).await;
     server.person(&bound, "carl", &role).await;
     let status = relocate(&operator, &bound, &new).await.unwrap_err();
     assert_eq!(named(&status).get("resource"), Some(&role));
