@@ -91,10 +91,9 @@ impl Judge<'_> {
             && let (Some(role), Some(place)) = (self.after.find_role(&after.role), self.place(after))
         {
             let is_founding = self.ownership == Ownership::Changing && self.before.account(place.account).is_none();
-            if is_founding {
-                self.holdings.may_found(role, place)?;
-            } else {
-                self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
+            match self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable) {
+                Err(_) if is_founding => self.holdings.may_found(role, place)?,
+                other => other?,
             }
         }
         // What is gone may have been a DENY. On a deleted account there is nothing left to gain, and

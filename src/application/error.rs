@@ -118,7 +118,7 @@ pub enum Error {
     Denied { permission: &'static str, account: AccountId, unmet: Requirements },
     #[error("this would give `{pattern}` on `accounts/{account}`, which the caller does not hold there")]
     Escalation { pattern: Pattern, account: AccountId },
-    #[error("a rule forbids this on `{subject}`: {}", words(rule))]
+    #[error("`{subject}`: {}", rule.says())]
     Forbidden { rule: Forbidden, subject: String },
     #[error("{} `{name}` is taken", words(what))]
     AlreadyExists { what: Taken, name: String },
@@ -130,7 +130,7 @@ pub enum Error {
     PermissionUnknown { field: String, name: String },
     #[error("at most {most} {of} are allowed")]
     LimitReached { of: &'static str, most: usize },
-    #[error("`{subject}` does not allow this: {}", words(reason))]
+    #[error("`{subject}`: {}", reason.says())]
     Precondition { reason: Precondition, subject: String },
     /// Wildcards that exist would match new permissions; the first of the roles that hold them.
     #[error("{role_count} role(s) would gain permissions by their wildcards; set `confirm_gains` if they may")]
@@ -155,6 +155,68 @@ pub enum Error {
     Snapshot(#[from] SnapshotError),
     #[error("an internal fault")]
     Internal(#[source] anyhow::Error),
+}
+
+impl Precondition {
+    /// What stands in the way and, where it helps, what to do about it. The subject comes before it.
+    const fn says(self) -> &'static str {
+        match self {
+            Self::LastAdministrator => "its last full administrator has to stay; make another one first",
+            Self::AccountIsRoot => "this cannot be done to the root account",
+            Self::AccountKindNotAllowed => "its kind does not go with that of the account it would be in, or on",
+            Self::AccountTooDeep => "the tree would be deeper than eight levels",
+            Self::AccountCycle => "an account cannot lie below itself",
+            Self::AccountNotEmpty => "it holds accounts, peers, groups, roles or bindings; `cascade` deletes them too",
+            Self::AccountSuspended => "it is suspended, or an account above it is; resume that first",
+            Self::AccountNotSuspended => "it is not suspended itself",
+            Self::SettingLoosened => "its settings may only be as loose as those of the accounts above it",
+            Self::SettingNotAllowed => "an account of its kind does not have such a setting",
+            Self::TemplateAmbiguous => {
+                "several templates apply to the new account; name one of these packs as `template`"
+            }
+            Self::TemplateNotAvailable => "no such template applies to the new account",
+            Self::OwnerMissing => "it has no owner",
+            Self::NewOwnerNotEligible => "an owner is an enabled person homed in the account",
+            Self::PeerDeleted => "the peer is deleted",
+            Self::PeerNotDeleted => "the peer is not deleted",
+            Self::PeerState => "the peer is in that state already",
+            Self::PeerKindNotAllowed => "the role is not for peers of this kind",
+            Self::SystemPeerRequired => "only a device or an integration may have this",
+            Self::RoleBuiltIn => "a built-in role never changes; copy it and change the copy",
+            Self::RoleInUse => "somebody holds the role; take its bindings away first",
+            Self::RoleUnassignable => {
+                "only the creation and deletion of an account and TransferOwnership give or take this role"
+            }
+            Self::RoleNotUsable => "the role belongs to an account whose roles are not usable there",
+            Self::RolePackNotEnabled => "the role's pack is not among the `role_packs` there",
+            Self::RolePackInUse => "somebody holds the role, so its pack cannot be switched off",
+            Self::RoleRulesLoosened => "a copy keeps its source's rules of use and may only tighten them",
+            Self::RoleRulesViolated => "bindings that exist would break the new rules of use",
+            Self::ReachNotAllowed => "the role may not be bound with this reach",
+            Self::MaxHoldersReached => "as many peers hold the role on the account as may",
+            Self::JustificationRequired => "this role is given for a stated reason only; fill in `justification`",
+            Self::GroupInUse => "the group has members or bindings; take them away first",
+            Self::MemberHomeNotRelated => "members are homed in the group's account, above it or below it",
+            Self::ApiKeyRevoked => "the key is revoked already",
+        }
+    }
+}
+
+impl Forbidden {
+    /// Whose right it is instead. The subject comes before it.
+    const fn says(self) -> &'static str {
+        match self {
+            Self::OwnerProtected => "it holds a role that cannot be assigned, so only the operator may do this to it",
+            Self::PartnerAccessOfOthers => {
+                "only peers homed in the account, or the operator with a reason, change its partner access"
+            }
+            Self::OwnPersonLink => "nobody loosens the link between their own peers; ask another administrator",
+            Self::DenialOfOthers => {
+                "a DENY on a peer homed elsewhere is for those who bind roles at its home; `partner_access` keeps such \
+                 peers out"
+            }
+        }
+    }
 }
 
 impl Error {

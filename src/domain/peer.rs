@@ -139,6 +139,10 @@ impl UserName {
         if name.chars().any(|character| character.is_whitespace() || character == '/') {
             return Err(Invalid::Form { form: "a user name without spaces and `/`" });
         }
+        // Where a request names a peer these mean somebody, whatever the user name says.
+        if text::fold(&name) == "me" || PeerId::parse(&name).is_ok() {
+            return Err(Invalid::NotAllowed { why: "`me` and uids name peers by themselves" });
+        }
         Ok(Self(name))
     }
 

@@ -38,7 +38,9 @@ async fn nobody_denies_those_who_are_homed_above_them() {
     let World { server, msp, customer, outside, inside } = world().await;
     let denial = create(&inside.client, role(&customer, &[deny("*.*")])).await.unwrap().name;
     let slight = create(&inside.client, role(&customer, &[deny("ftp.view")])).await.unwrap().name;
-    for peer in ["peers/@operator", outside.name.as_str()] {
+    let request = pb::GetPeerRequest { name: "peers/me".to_owned(), ..pb::GetPeerRequest::default() };
+    let operator = server.operator().peers().get_peer(request).await.unwrap().into_inner().name;
+    for peer in [operator.as_str(), outside.name.as_str()] {
         for role in [&denial, &slight] {
             refused(bind(&inside.client, binding(peer, role, &customer)).await);
         }

@@ -60,14 +60,14 @@ async fn who_varies_the_name_gets_a_few_events_and_one_that_counts_the_rest() {
     for _ in 0..200 {
         assert_eq!(knock(&desk, &format!("peers/{}", request_id())).await, "RESOURCE_NOT_FOUND");
     }
-    let at_once = refused(&server, &customer, "calls.get_peer").await;
+    let at_once = refused(&server, &customer, "peers.view").await;
     assert!((1..=20).contains(&at_once.len()), "{} events for 200 names", at_once.len());
     server.advance(Duration::from_secs(60));
-    let counts = until_refused(&server, &customer, "calls.get_peer", 200).await;
+    let counts = until_refused(&server, &customer, "peers.view", 200).await;
     assert_eq!(counts.len(), at_once.len() + 1, "one event for all others, and nothing is lost");
     // The next minute has a budget of its own.
     knock(&desk, &format!("peers/{}", request_id())).await;
-    assert_eq!(refused(&server, &customer, "calls.get_peer").await.len(), counts.len() + 1);
+    assert_eq!(refused(&server, &customer, "peers.view").await.len(), counts.len() + 1);
     server.stop().await;
 }
 
@@ -79,7 +79,7 @@ async fn a_refusal_that_could_not_be_recorded_is_recorded_later() {
     assert_eq!(knock(&desk, &name).await, "INTERNAL_ERROR");
     assert_eq!(knock(&desk, &name).await, "INTERNAL_ERROR", "the next one is no repeat of what is not recorded");
     sql(&server, MEND).await;
-    until_refused(&server, &customer, "calls.get_peer", 2).await;
+    until_refused(&server, &customer, "peers.view", 2).await;
     server.stop().await;
 }
 
@@ -90,13 +90,13 @@ async fn repeats_that_could_not_be_recorded_are_still_owed() {
     for _ in 0..5 {
         assert_eq!(knock(&desk, &name).await, "RESOURCE_NOT_FOUND");
     }
-    assert_eq!(refused(&server, &customer, "calls.get_peer").await, [1]);
+    assert_eq!(refused(&server, &customer, "peers.view").await, [1]);
     sql(&server, BREAK).await;
     server.advance(Duration::from_secs(60));
     // Fails here or at the worker, whoever is first.
     drop(refusals::flush(server.running().ctx(), Due::Over).await);
     sql(&server, MEND).await;
-    assert_eq!(until_refused(&server, &customer, "calls.get_peer", 5).await, [1, 4]);
+    assert_eq!(until_refused(&server, &customer, "peers.view", 5).await, [1, 4]);
     server.stop().await;
 }
 

@@ -257,6 +257,7 @@ fn audit(write: &mut Write<'_>, permit: &Permit, account: &Account, first: Optio
     let mut found = changes(None, account)?;
     let public =
         |field: &str, value: String| Change { field: field.to_owned(), before: None, after: Some(Text::public(value)) };
+    found.push(public("kind", account.kind.as_str().to_owned()));
     found.extend(account.parent.as_ref().map(|parent| public("parent_account", name(parent))));
     found.extend(first.map(|(peer, _)| public("first_peer", format!("peers/{}", peer.id))));
     record(write, account, &[permit.account()], "accounts.create")?.changes = found;
@@ -267,6 +268,7 @@ fn audit(write: &mut Write<'_>, permit: &Permit, account: &Account, first: Optio
     draft.target.display_name = Some(Personal::new(peer.user_name.as_str()));
     draft.changes = vec![
         Change { field: "user_name".to_owned(), before: None, after: Some(Text::personal(peer.user_name.as_str())) },
+        public("kind", peer.kind.as_str().to_owned()),
         public("role", format!("roles/{role}")),
     ];
     Ok(())

@@ -328,7 +328,7 @@ async fn an_msp_administrator_makes_a_tenant_with_its_first_administrator() {
     let role = "roles/mspcontrol.customer_admin_peer";
     let status = bind(&admin.client, binding(&admin.name, role, &made.name)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
-    let key = pb::ApiKey { peer: made.first_peer.clone(), ..Default::default() };
+    let key = pb::ApiKey { peer: made.first_peer.clone(), title: "test".to_owned(), ..Default::default() };
     let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
     let status = admin.client.auth().create_api_key(request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
