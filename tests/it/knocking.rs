@@ -120,7 +120,7 @@ async fn what_was_refused_in_the_last_minute_is_recorded_when_the_server_stops()
     let counts: Vec<u64> = events
         .iter()
         .map(|event| peerage::domain::audit::open(&event.bytes, &event.personal).unwrap().body)
-        .filter(|body| body.action == "calls.list_peers")
+        .filter(|body| body.action == "peers.view")
         .map(|body| body.count.map_or(1, std::num::NonZeroU64::get))
         .collect();
     assert_eq!(counts, [1, 4]);
