@@ -3,14 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -23,27 +20,26 @@ use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
-use crate::transport::grpc::layer::gate::GateLayer;
-use crate::transport::grpc::server;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otlp;
+use crate::transport::grpc::{rules, server};
+use crate::transport::socket::tls::{Protocols, Tls};
+use crate::transport::{http, socket};
 use crate::worker;
-
-/// The most streams of one connection at once.
-const STREAMS_MAX: u32 = 1024;
-/// How often a silent connection is asked whether it is there, and how long it may take to answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server that runs. Dropping it stops nothing; [`Running::stop`] does.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     ctx: Arc<Ctx>,
     health: HealthReporter,
+    is_draining: Arc<AtomicBool>,
     shutdown: crate::config::Shutdown,
     stop_accepting: CancellationToken,
     stop_workers: CancellationToken,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
-    workers: JoinHandle<()>,
+    server: JoinHandle<anyhow::Result<()>>,
+    workers: JoinSet<()>,
 }
 
 /// Opens the database.
@@ -132,32 +128,79 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
 ///
 /// # Errors
-/// Where the address is taken, a TLS file cannot be read, or the facts cannot be loaded.
+/// Where an address is taken, a TLS file cannot be used, or the facts cannot be loaded.
 pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
+    let tls = config.tls.as_ref().map(|files| Tls::open(files, protocols(config))).transpose()?.map(Arc::new);
     let ctx = Arc::new(context(connect(config).await?, clock)?);
+    let metrics = Arc::new(Metrics::new(rules::RULES.iter().map(|rule| rule.method))?);
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr()?;
     let (stop_accepting, stop_workers) = (CancellationToken::new(), CancellationToken::new());
-    let routes = server::routes(&ctx, HealthService::from_health_reporter(health.clone()))?;
-    let server =
-        builder(config)?.layer(GateLayer::new(Arc::clone(&ctx))).add_routes(routes).serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop_accepting.clone().cancelled_owned(),
-        );
-    let server = tokio::spawn(server);
-    if let Err(error) = load(&ctx).await {
-        stop_accepting.cancel();
-        return Err(error);
+    // Whoever fails below leaves nothing running behind.
+    let stop_on_error = [stop_accepting.clone().drop_guard(), stop_workers.clone().drop_guard()];
+    let mut workers = JoinSet::new();
+    let is_draining = Arc::new(AtomicBool::new(false));
+    let mut http_address = None;
+    if let Some(address) = config.http.listen {
+        let listener = socket::listen(address).await?;
+        http_address = Some(listener.local_addr()?);
+        let incoming = socket::accept(listener, None, http::bounds(), Arc::clone(&metrics));
+        let watched = http::Watched {
+            ctx: Arc::clone(&ctx),
+            metrics: Arc::clone(&metrics),
+            is_draining: Arc::clone(&is_draining),
+        };
+        workers.spawn(http::serve(incoming, watched, stop_workers.clone()));
     }
+    let listener = socket::listen(config.listen).await?;
+    let address = listener.local_addr()?;
+    let incoming = socket::accept(listener, tls.clone(), server::bounds(&config.limits), Arc::clone(&metrics));
+    let parts = server::Parts {
+        ctx: Arc::clone(&ctx),
+        metrics: Arc::clone(&metrics),
+        health: HealthService::from_health_reporter(health.clone()),
+    };
+    let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
+    let server = tokio::spawn(async move { server::serve(&config_of_server, parts, incoming, stop).await });
+    if let Some(tls) = tls {
+        workers.spawn(reported("certificates cannot be followed", tls.follow(stop_workers.clone())));
+    }
+    load(&ctx).await?;
+    ctx.note_followed();
     ctx.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
-    let workers = tokio::spawn(work(Arc::clone(&ctx), health.clone(), stop_workers.clone()));
+    workers.spawn(work(Arc::clone(&ctx), health.clone(), stop_workers.clone()));
+    let push = otlp::push_metrics(config.telemetry.clone(), metrics, Arc::clone(&ctx), stop_workers.clone());
+    workers.spawn(reported("metrics cannot be sent", push));
     tracing::info!(server.address = %address, server.revision = ctx.snapshot().revision(), "serving");
     let shutdown = config.shutdown.clone();
-    Ok(Running { address, ctx, health, shutdown, stop_accepting, stop_workers, server, workers })
+    for guard in stop_on_error {
+        guard.disarm();
+    }
+    Ok(Running {
+        address,
+        http_address,
+        ctx,
+        health,
+        is_draining,
+        shutdown,
+        stop_accepting,
+        stop_workers,
+        server,
+        workers,
+    })
+}
+
+/// What TLS offers: HTTP/1 is for web pages alone.
+const fn protocols(config: &Config) -> Protocols {
+    if config.web.allowed_origins.is_empty() { Protocols::Http2 } else { Protocols::Http2AndHttp1 }
+}
+
+/// Says in the log what a task beside the calls failed with; the server goes on.
+async fn reported(what: &'static str, task: impl Future<Output = anyhow::Result<()>>) {
+    if let Err(error) = task.await {
+        tracing::error!(error = format!("{error:#}"), "{what}");
+    }
 }
 
 /// Runs the workers, and reports what they find of the server's health.
@@ -174,22 +217,16 @@ async fn work(ctx: Arc<Ctx>, health: HealthReporter, stop: CancellationToken) {
     tokio::join!(workers, report);
 }
 
-fn builder(config: &Config) -> anyhow::Result<Server> {
-    let builder = Server::builder()
-        .max_concurrent_streams(Some(STREAMS_MAX))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    let Some(tls) = &config.tls else { return Ok(builder) };
-    let read =
-        |file: &std::path::Path| std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()));
-    let identity = Identity::from_pem(read(&tls.certificate_file)?, read(&tls.key_file)?);
-    builder.tls_config(ServerTlsConfig::new().identity(identity)).context("`tls` cannot be used")
-}
-
 impl Running {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where probes and metrics are, if anywhere.
+    #[must_use]
+    pub const fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     #[must_use]
@@ -202,13 +239,16 @@ impl Running {
     ///
     /// # Errors
     /// Where the server had failed.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.is_draining.store(true, Ordering::Release);
         server::report(&self.health, ServingStatus::NotServing).await;
         tokio::time::sleep(self.shutdown.drain_delay()).await;
         self.stop_accepting.cancel();
         let ended = tokio::time::timeout(self.shutdown.grace(), self.server).await;
         self.stop_workers.cancel();
-        self.workers.await?;
+        while let Some(ended) = self.workers.join_next().await {
+            ended?;
+        }
         if let Ok(ended) = ended {
             ended??;
         } else {

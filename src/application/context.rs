@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use uuid::Uuid;
@@ -73,6 +73,7 @@ pub struct Ctx {
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Refusals,
     is_ready: AtomicBool,
+    followed_micros: AtomicI64,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
 }
@@ -94,6 +95,7 @@ impl Ctx {
             packs,
             refusals: Refusals::default(),
             is_ready: AtomicBool::new(false),
+            followed_micros: AtomicI64::new(0),
             snapshot,
             compiler: Mutex::new(compiler),
         }
@@ -108,6 +110,18 @@ impl Ctx {
     /// Says whether the facts are loaded and followed.
     pub fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Release);
+    }
+
+    /// Says that the snapshot was just seen to be the newest there is.
+    pub fn note_followed(&self) {
+        self.followed_micros.store(self.clock.now().as_micros(), Ordering::Relaxed);
+    }
+
+    /// How long ago the snapshot was known to be the newest there is.
+    #[must_use]
+    pub fn snapshot_age(&self) -> Duration {
+        let micros = self.clock.now().as_micros() - self.followed_micros.load(Ordering::Relaxed);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
     /// The published snapshot, without waiting.

@@ -25,6 +25,7 @@ pub mod groups;
 pub mod packs;
 pub mod peers;
 pub mod permissions;
+mod pools;
 pub mod requests;
 pub mod roles;
 mod schema;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbBackend};
 
 pub use error::{Constraint, StoreError};
+pub use pools::PoolState;
 pub use schema::SchemaState;
 pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};
 

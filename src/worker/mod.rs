@@ -38,7 +38,10 @@ pub async fn run(ctx: Arc<Ctx>, is_following: watch::Sender<bool>, stop: Cancell
 async fn follow(ctx: &Ctx, is_following: &watch::Sender<bool>) {
     let followed = if ctx.is_ready() { refresh::catch_up(ctx).await.map(drop) } else { refresh::reload(ctx).await };
     let is_whole = match followed {
-        Ok(()) => true,
+        Ok(()) => {
+            ctx.note_followed();
+            true
+        }
         // To answer from a snapshot that no longer follows would be to answer from the past.
         Err(error @ Error::Snapshot(_)) => {
             tracing::error!(error = %error, "the change feed does not fit the snapshot; loading it anew");

@@ -12,6 +12,7 @@
 mod apply;
 mod load;
 mod record;
+mod sizes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::domain::time::Timestamp;
 
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
+pub use sizes::Sizes;
 
 macro_rules! index {
     ($(#[$doc:meta] $name:ident;)*) => {$(

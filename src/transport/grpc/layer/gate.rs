@@ -1,7 +1,8 @@
 //! The first gate: who is calling, may they call this method at all, and how long may it take.
 //!
 //! A method without a rule is refused, a call without a credential answered before its body is
-//! read. Nothing here waits: keys are looked up by their SHA-256 in the snapshot.
+//! read. Nothing here waits: keys are looked up by their SHA-256 in the snapshot. The timer of a call
+//! is made when the call first waits, which a decision does not.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,35 +12,52 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use pin_project_lite::pin_project;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::application::error::Unauthenticated;
 use crate::application::guard::View;
 use crate::application::{Caller, Ctx, Error, refusals};
+use crate::config::Limits;
 use crate::crypto::api_key::hash_presented;
+use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
 use crate::transport::grpc::rules::{self, Access};
 use crate::transport::grpc::{call, status};
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
 pub struct GateLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     ctx: Arc<Ctx>,
+    metrics: Arc<Metrics>,
+    /// The longest that a call may take, whatever its caller says.
+    call_timeout: Duration,
+    /// The largest request of any method.
+    message_max: usize,
 }
 
 impl GateLayer {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>) -> Self {
-        Self { ctx }
+    pub fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+        let (call_timeout, message_max) = (limits.call_timeout(), limits.message_bytes.bulk);
+        Self { shared: Arc::new(Shared { ctx, metrics, call_timeout, message_max }) }
     }
 }
+
+/// How long a call may still take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeLeft(pub(super) Duration);
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, ctx: Arc::clone(&self.ctx) }
+        Gate { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -47,7 +65,7 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Debug, Clone)]
 pub struct Gate<S> {
     inner: S,
-    ctx: Arc<Ctx>,
+    shared: Arc<Shared>,
 }
 
 impl<S> Service<Request<Body>> for Gate<S>
@@ -63,18 +81,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match admit(&self.ctx, &request) {
-            Ok(caller) => {
-                let deadline = timeout(request.headers()).map(tokio::time::sleep);
+        match admit(&self.shared, &request) {
+            Ok(Admitted { caller, work }) => {
+                let time = self.shared.time(request.headers(), work);
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
+                    if let Some(time) = time.filter(|_| work != Some(Work::Decisions)) {
+                        request.extensions_mut().insert(TimeLeft(time));
+                    }
                 }
-                GateFuture::Admitted { future: self.inner.call(request), deadline }
+                let message_max = self.shared.message_max;
+                GateFuture::Admitted { future: self.inner.call(request), time, timer: None, message_max }
             }
             Err(Refusal::Status(status)) => GateFuture::Refused { status: Some(*status) },
             Err(Refusal::Permission { caller, method, permission }) => {
                 let call = call::describe(caller, method, request.headers(), request.extensions());
-                let ctx = Arc::clone(&self.ctx);
+                let ctx = Arc::clone(&self.shared.ctx);
                 let note = async move {
                     let status = match refusals::note_at_gate(&ctx, &call, permission).await {
                         Ok(()) => status::not_permitted(permission),
@@ -105,16 +127,27 @@ impl From<Status> for Refusal {
     }
 }
 
+/// A call that goes on.
+struct Admitted {
+    caller: Option<Caller>,
+    work: Option<Work>,
+}
+
 /// Who is calling, or what ends the call.
-fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> {
-    let Some(rule) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
+fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> {
+    let Some(found) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
+    let (rule, work) = (found.rule, found.work);
     if rule.access == Access::Public {
-        return Ok(None);
+        return Ok(Admitted { caller: None, work });
     }
+    let ctx = &shared.ctx;
     if !ctx.is_ready() {
         return Err(status::from_error(&Error::NotReady).into());
     }
-    let refuse = |why| Refusal::from(status::from_error(&Error::Unauthenticated(why)));
+    let refuse = |why| {
+        shared.metrics.auth_failed(failure(why));
+        Refusal::from(status::from_error(&Error::Unauthenticated(why)))
+    };
     let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
@@ -124,7 +157,10 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
         return Err(refuse(Unauthenticated::CredentialExpired));
     }
     let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
-    let view = View::of(&snapshot, peer, now).map_err(|error| status::from_error(&error))?;
+    let view = View::of(&snapshot, peer, now).map_err(|error| match error {
+        Error::Unauthenticated(why) => refuse(why),
+        other => status::from_error(&other).into(),
+    })?;
     let caller = Caller { peer, api_key: record.id };
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
@@ -132,7 +168,51 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
         let permission = permissions.first().copied().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
-    Ok(Some(caller))
+    if work != Some(Work::Decisions) {
+        tracing::Span::current().record("actor.uid", tracing::field::display(peer));
+    }
+    Ok(Admitted { caller: Some(caller), work })
+}
+
+const fn failure(why: Unauthenticated) -> AuthFailure {
+    match why {
+        Unauthenticated::CredentialMissing => AuthFailure::Missing,
+        Unauthenticated::CredentialMalformed => AuthFailure::Malformed,
+        Unauthenticated::CredentialUnknown => AuthFailure::Unknown,
+        Unauthenticated::CredentialExpired => AuthFailure::Expired,
+        Unauthenticated::PeerDisabled => AuthFailure::PeerDisabled,
+        Unauthenticated::PeerExpired => AuthFailure::PeerExpired,
+        Unauthenticated::HomeSuspended => AuthFailure::HomeSuspended,
+    }
+}
+
+impl Shared {
+    /// How long a call may take: what its caller gives it and the server allows, and for streams what
+    /// the caller gives alone.
+    fn time(&self, headers: &HeaderMap, work: Option<Work>) -> Option<Duration> {
+        let given = timeout(headers);
+        match work {
+            None | Some(Work::Streams) => given,
+            Some(Work::Decisions | Work::Reads | Work::Lists | Work::Writes | Work::Hashing) => {
+                Some(given.map_or(self.call_timeout, |given| given.min(self.call_timeout)))
+            }
+        }
+    }
+}
+
+/// An answer in which the codec, and not a service, says what was wrong with the request. Those have
+/// no details, and codes that blame the server.
+fn explained(response: Response<Body>, message_max: usize) -> Response<Body> {
+    let headers = response.headers();
+    let Some(code) = headers.get(Status::GRPC_STATUS) else { return response };
+    if code == "0" || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    match Code::from_bytes(code.as_bytes()) {
+        Code::OutOfRange => status::too_large(message_max).into_http(),
+        Code::Internal => status::unreadable().into_http(),
+        _ => response,
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -167,8 +247,10 @@ pin_project! {
         Admitted {
             #[pin]
             future: F,
+            time: Option<Duration>,
             #[pin]
-            deadline: Option<tokio::time::Sleep>,
+            timer: Option<tokio::time::Sleep>,
+            message_max: usize,
         },
         Refused {
             status: Option<Status>,
@@ -187,17 +269,18 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Projected::Admitted { future, deadline } => {
+            Projected::Admitted { future, time, mut timer, message_max } => {
                 if let Poll::Ready(response) = future.poll(context) {
-                    return Poll::Ready(response);
+                    return Poll::Ready(response.map(|response| explained(response, *message_max)));
                 }
-                match deadline.as_pin_mut() {
-                    Some(deadline) => {
-                        ready!(deadline.poll(context));
-                        Poll::Ready(Ok(status::deadline_passed().into_http()))
-                    }
-                    None => Poll::Pending,
+                let Some(time) = *time else { return Poll::Pending };
+                if timer.is_none() {
+                    timer.set(Some(tokio::time::sleep(time)));
                 }
+                if let Some(timer) = timer.as_pin_mut() {
+                    ready!(timer.poll(context));
+                }
+                Poll::Ready(Ok(status::deadline_passed().into_http()))
             }
             Projected::Refused { status } => {
                 let status = status.take().unwrap_or_else(status::not_built);

@@ -5,7 +5,8 @@ use tonic::{Request, Response, Status};
 use super::Services;
 use crate::application::authorize::{self, Check};
 use crate::application::{Caller, Result};
-use crate::decision::Snapshot;
+use crate::decision::{Outcome, Snapshot};
+use crate::telemetry::metrics::DecisionOutcome;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
 use crate::transport::grpc::pb;
@@ -24,6 +25,9 @@ impl Services {
     fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
         let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
         let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
+        let outcome = counted(answer.decision.outcome);
+        self.metrics.decided(outcome);
+        tracing::Span::current().record("decision.effect", outcome.text());
         let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
         Ok(access::answer(snapshot, &answer, check, decision_id))
     }
@@ -47,6 +51,15 @@ impl Services {
         });
         let results = results.map(|result| pb::BatchAuthorizeResult { result: Some(result) }).collect();
         Ok(pb::BatchAuthorizeResponse { results, revision: snapshot.revision() })
+    }
+}
+
+const fn counted(outcome: Outcome) -> DecisionOutcome {
+    match outcome {
+        Outcome::Allow => DecisionOutcome::Allow,
+        Outcome::Deny => DecisionOutcome::Deny,
+        Outcome::RequiresStepUp => DecisionOutcome::RequiresStepUp,
+        Outcome::RequiresApproval => DecisionOutcome::RequiresApproval,
     }
 }
 
