@@ -23,7 +23,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         path: "transport/grpc/service",
-        may: &["application", "decision", "domain", "transport"],
+        may: &["application", "decision", "domain", "telemetry", "transport"],
         never: &["sea_orm", "casbin"],
     },
     Room {
@@ -31,7 +31,22 @@ const ROOMS: &[Room] = &[
         may: &["application", "decision", "domain", "transport"],
         never: &["sea_orm", "casbin", "tokio"],
     },
-    Room { path: "transport/grpc/layer", may: &["application", "crypto", "transport"], never: &["sea_orm", "casbin"] },
+    Room {
+        path: "transport/grpc/layer",
+        may: &["application", "config", "crypto", "domain", "telemetry", "transport"],
+        never: &["sea_orm", "casbin"],
+    },
+    Room {
+        path: "transport/http",
+        may: &["application", "telemetry", "transport"],
+        never: &["sea_orm", "casbin", "prost"],
+    },
+    Room {
+        path: "transport/socket",
+        may: &["config", "telemetry", "transport"],
+        never: &["sea_orm", "casbin", "prost"],
+    },
+    Room { path: "telemetry", may: &["application", "config", "telemetry"], never: &["sea_orm", "casbin"] },
     Room { path: "worker", may: &["application", "decision", "domain", "storage"], never: &["tonic", "prost"] },
 ];
 

@@ -234,7 +234,7 @@ impl Rule {
             Some(Work::Hashing)
         } else if STREAMS.contains(&name) {
             Some(Work::Streams)
-        } else if begins(&["List", "ExportPolicy", "PreviewChange"]) {
+        } else if begins(&["List", "PreviewChange"]) {
             Some(Work::Lists)
         } else {
             match self.audit {
@@ -274,7 +274,7 @@ const HASHING: &[&str] = &[
     "Reauthenticate",
 ];
 /// Methods that answer for as long as the caller listens.
-const STREAMS: &[&str] = &["ServerReflectionInfo", "WatchAuditEvents", "ExportAuditEvents"];
+const STREAMS: &[&str] = &["ServerReflectionInfo", "WatchAuditEvents", "ExportAuditEvents", "ExportPolicy"];
 /// Methods whose requests carry a picture or a whole file.
 const BULK: &[&str] = &["SetPhoto", "ImportPolicy", "RecordEvents"];
 

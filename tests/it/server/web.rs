@@ -45,7 +45,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
          content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n"
     );
     let (head, body) = send(&server, &call, &[0; 5]).await;
-    let said = head.clone() + &String::from_utf8_lossy(&body);
+    let said = format!("{head}{}", String::from_utf8_lossy(&body));
     assert!(said.contains("grpc-status: 16") || said.contains("grpc-status:16"), "{said}");
     assert!(head.contains("access-control-expose-headers: grpc-status,grpc-message,grpc-status-details-bin"), "{head}");
     server.stop().await;
