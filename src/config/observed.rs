@@ -112,8 +112,11 @@ impl Telemetry {
     /// Takes from OpenTelemetry's own variables what the file and `PEERAGE_` leave open.
     pub(super) fn fill_in(&mut self, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        if self.endpoint.is_none() && variable("OTEL_SDK_DISABLED").as_deref() != Some("true") {
+        if self.endpoint.is_none() {
             self.endpoint = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+        }
+        if variable("OTEL_SDK_DISABLED").as_deref() == Some("true") {
+            self.endpoint = None;
         }
         let defaults = Self::default();
         if self.ca_file.is_none() {

@@ -209,12 +209,14 @@ impl Metrics {
         )?;
         build.set(1.0);
         registry.register(Box::new(build))?;
+        // Decisions, the first, take no turns.
+        let turns = Work::TEXTS.split_first().map_or(Work::TEXTS, |(_, turns)| turns);
         Ok(Self {
             decisions: counters("decisions_total", "Decisions made.", "outcome", DecisionOutcome::TEXTS)?,
             auth_failures: counters("auth_failures_total", "Credentials refused.", "reason", AuthFailure::TEXTS)?,
             sheds: sheds(&registry)?,
-            running: gauges("admission_running", "Calls that have their turn.", "class", Work::TEXTS)?,
-            waiting: gauges("admission_waiting", "Calls that wait for their turn.", "class", Work::TEXTS)?,
+            running: gauges("admission_running", "Calls that have their turn.", "class", turns)?,
+            waiting: gauges("admission_waiting", "Calls that wait for their turn.", "class", turns)?,
             connection_refusals: counters(
                 "connections_refused_total",
                 "Connections closed before a call.",
@@ -281,13 +283,13 @@ impl Metrics {
     /// none; those under way are in flight.
     #[must_use]
     pub fn running(&self, work: Work) -> Option<&IntGauge> {
-        self.running.get(work as usize)
+        self.running.get((work as usize).checked_sub(1)?)
     }
 
     /// How many calls of a kind wait for their turn.
     #[must_use]
     pub fn waiting(&self, work: Work) -> Option<&IntGauge> {
-        self.waiting.get(work as usize)
+        self.waiting.get((work as usize).checked_sub(1)?)
     }
 
     /// How many connections are open.

@@ -12,7 +12,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request};
 
 use super::metrics::{get, value, with_http};
-use crate::support::{Server, reason};
+use crate::support::{PostgresDatabase, Server, reason};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The longest that a connection may take to be closed, on a machine with other things to do.
@@ -300,7 +300,13 @@ async fn a_call_takes_no_longer_than_the_server_allows() {
 /// or none of them.
 #[tokio::test]
 async fn a_write_that_runs_out_of_time_is_whole_or_not_there() {
-    let server = Server::start().await;
+    whole_or_not_there(Server::start().await).await;
+    let database = PostgresDatabase::create().await;
+    whole_or_not_there(Server::start_on(&database.url, tempfile::tempdir().unwrap()).await).await;
+    database.drop().await;
+}
+
+async fn whole_or_not_there(server: Server) {
     server.partner("hasty", &["mspcontrol"]).await;
     let before = server.running().ctx().snapshot().revision();
     let mut in_time = BTreeSet::new();

@@ -190,7 +190,7 @@ async fn traces_metrics_and_logs_reach_a_collector_without_anything_personal() {
     assert_eq!((hex(&authorize.trace_id), hex(&authorize.parent_span_id)), (TRACE.to_owned(), PARENT.to_owned()));
     assert_eq!(authorize.name, "peerage.v1.AccountAccessService/Authorize");
     assert_eq!(text(&authorize.attributes, "rpc.grpc.status_code").as_deref(), Some("0"));
-    assert_eq!(text(&authorize.attributes, "decision.effect").as_deref(), Some("allow"));
+    assert_eq!(text(&authorize.attributes, "decision.effect").as_deref(), Some("ALLOW"));
     let [first, second] = of("/CreatePeer")[..] else { panic!("{spans:?}") };
     assert_eq!(hex(&first.trace_id), TRACE);
     assert!(hex(&second.trace_id) != TRACE && second.parent_span_id.is_empty(), "a call of its own begins a trace");

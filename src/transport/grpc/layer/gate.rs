@@ -19,10 +19,10 @@ use tower::{Layer, Service};
 use crate::application::error::Unauthenticated;
 use crate::application::guard::View;
 use crate::application::{Caller, Ctx, Error, refusals};
-use crate::config::Limits;
+use crate::config::{Limits, MessageBytes};
 use crate::crypto::api_key::hash_presented;
 use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
-use crate::transport::grpc::rules::{self, Access};
+use crate::transport::grpc::rules::{self, Access, Found, Size};
 use crate::transport::grpc::{call, status};
 
 /// Puts the gate before a service.
@@ -37,15 +37,14 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// The longest that a call may take, whatever its caller says.
     call_timeout: Duration,
-    /// The largest request of any method.
-    message_max: usize,
+    sizes: MessageBytes,
 }
 
 impl GateLayer {
     #[must_use]
     pub fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
-        let (call_timeout, message_max) = (limits.call_timeout(), limits.message_bytes.bulk);
-        Self { shared: Arc::new(Shared { ctx, metrics, call_timeout, message_max }) }
+        let (call_timeout, sizes) = (limits.call_timeout(), limits.message_bytes);
+        Self { shared: Arc::new(Shared { ctx, metrics, call_timeout, sizes }) }
     }
 }
 
@@ -82,7 +81,7 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match admit(&self.shared, &request) {
-            Ok(Admitted { caller, work }) => {
+            Ok(Admitted { caller, work, size }) => {
                 let time = self.shared.time(request.headers(), work);
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
@@ -90,7 +89,7 @@ where
                         request.extensions_mut().insert(TimeLeft(time));
                     }
                 }
-                let message_max = self.shared.message_max;
+                let message_max = self.shared.most(size);
                 GateFuture::Admitted { future: self.inner.call(request), time, timer: None, message_max }
             }
             Err(Refusal::Status(status)) => GateFuture::Refused { status: Some(*status) },
@@ -131,14 +130,15 @@ impl From<Status> for Refusal {
 struct Admitted {
     caller: Option<Caller>,
     work: Option<Work>,
+    size: Size,
 }
 
 /// Who is calling, or what ends the call.
 fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> {
     let Some(found) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
-    let (rule, work) = (found.rule, found.work);
+    let Found { rule, work, size, .. } = *found;
     if rule.access == Access::Public {
-        return Ok(Admitted { caller: None, work });
+        return Ok(Admitted { caller: None, work, size });
     }
     let ctx = &shared.ctx;
     if !ctx.is_ready() {
@@ -171,7 +171,7 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     if work != Some(Work::Decisions) {
         tracing::Span::current().record("actor.uid", tracing::field::display(peer));
     }
-    Ok(Admitted { caller: Some(caller), work })
+    Ok(Admitted { caller: Some(caller), work, size })
 }
 
 const fn failure(why: Unauthenticated) -> AuthFailure {
@@ -187,6 +187,15 @@ const fn failure(why: Unauthenticated) -> AuthFailure {
 }
 
 impl Shared {
+    /// The largest request, in bytes.
+    const fn most(&self, size: Size) -> usize {
+        match size {
+            Size::Decisions => self.sizes.decisions,
+            Size::Calls => self.sizes.calls,
+            Size::Bulk => self.sizes.bulk,
+        }
+    }
+
     /// How long a call may take: what its caller gives it and the server allows, and for streams what
     /// the caller gives alone.
     fn time(&self, headers: &HeaderMap, work: Option<Work>) -> Option<Duration> {

@@ -7,15 +7,16 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header};
 use pin_project_lite::pin_project;
 use tonic::body::Body;
-use tonic_web::{GrpcWebLayer, GrpcWebService};
+use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service};
-use tower_http::cors::{Cors, CorsLayer};
+use tower_http::cors::CorsLayer;
 
 /// How long a browser may remember what it was allowed.
 const PREFLIGHT_LIFE: Duration = Duration::from_secs(600);
@@ -39,7 +40,7 @@ const RESPONSE_HEADERS: [HeaderName; 3] = [
 /// Lets web pages of some origins in, or none.
 #[derive(Debug, Clone)]
 pub struct WebLayer {
-    cors: Option<CorsLayer>,
+    cors: Option<Arc<CorsLayer>>,
 }
 
 impl WebLayer {
@@ -56,29 +57,29 @@ impl WebLayer {
             .allow_headers(REQUEST_HEADERS)
             .expose_headers(RESPONSE_HEADERS)
             .max_age(PREFLIGHT_LIFE);
-        Ok(Self { cors: Some(cors) })
+        Ok(Self { cors: Some(Arc::new(cors)) })
     }
 }
 
-impl<S: Clone> Layer<S> for WebLayer {
+impl<S> Layer<S> for WebLayer {
     type Service = Web<S>;
 
     fn layer(&self, inner: S) -> Web<S> {
-        let web = self.cors.as_ref().map(|cors| cors.layer(GrpcWebLayer::new().layer(inner.clone())));
-        Web { inner, web }
+        Web { inner, cors: self.cors.clone() }
     }
 }
 
-/// A service that web pages can call.
+/// A service that web pages can call. It is copied for every call, so that what pages need is put
+/// together only when one calls.
 #[derive(Debug, Clone)]
 pub struct Web<S> {
     inner: S,
-    web: Option<Cors<GrpcWebService<S>>>,
+    cors: Option<Arc<CorsLayer>>,
 }
 
 impl<S> Service<Request<Body>> for Web<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -90,8 +91,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &mut self.web {
-            Some(web) if is_of_browser(&request) => WebFuture::Web { future: Box::pin(web.call(request)) },
+        match &self.cors {
+            Some(cors) if is_of_browser(&request) => {
+                // The clone takes the place of the service that was found ready.
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let mut web = cors.layer(GrpcWebLayer::new().layer(inner));
+                WebFuture::Web { future: Box::pin(web.call(request)) }
+            }
             _ => WebFuture::Native { future: self.inner.call(request) },
         }
     }

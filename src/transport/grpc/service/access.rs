@@ -19,15 +19,15 @@ impl Services {
         let (check, consistency) = checked(|fields| access::authorize(fields, request))?;
         authorize::await_revision(&self.ctx, consistency).await?;
         let snapshot = self.ctx.snapshot_guard();
-        self.decide(&snapshot, caller, &check)
+        let answer = self.decide(&snapshot, caller, &check)?;
+        tracing::Span::current().record("decision.effect", answer.decision().as_str_name());
+        Ok(answer)
     }
 
     fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
         let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
         let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
-        let outcome = counted(answer.decision.outcome);
-        self.metrics.decided(outcome);
-        tracing::Span::current().record("decision.effect", outcome.text());
+        self.metrics.decided(counted(answer.decision.outcome));
         let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
         Ok(access::answer(snapshot, &answer, check, decision_id))
     }
