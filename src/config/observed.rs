@@ -136,7 +136,7 @@ impl Telemetry {
         {
             self.service_name = name;
         }
-        #[expect(clippy::float_cmp, reason = "the very default is compared with itself")]
+        // The very default is compared with itself.
         let is_open = self.sample_ratio == defaults.sample_ratio;
         if is_open && variable("OTEL_TRACES_SAMPLER").is_some_and(|name| name.ends_with("traceidratio")) {
             let ratio = variable("OTEL_TRACES_SAMPLER_ARG").and_then(|text| text.parse().ok());

@@ -61,12 +61,7 @@ impl Sampling {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a ratio from 0 to 1 becomes a part of the range; the cast saturates at both ends"
-)]
+/// A ratio from 0 to 1 as a part of the range; the cast saturates at both ends.
 fn threshold(ratio: f64) -> u64 {
     (ratio * u64::MAX as f64) as u64
 }

@@ -102,7 +102,8 @@ async fn one_caller_leaves_turns_for_the_others() {
     .await;
     server.partner("fair", &["mspcontrol"]).await;
     let role = "roles/mspcontrol.customer_admin_peer";
-    let other = server.person("accounts/fair", "other@example.com", role).await;
+    let customer = server.customer("customer", "accounts/fair").await;
+    let other = server.person(&customer, "other@example.com", role).await;
     let connection = sea_orm::Database::connect(&database.url).await.unwrap();
     let stuck = connection.begin().await.unwrap();
     stuck.execute_unprepared("LOCK TABLE policy_revision IN ACCESS EXCLUSIVE MODE").await.unwrap();

@@ -197,6 +197,13 @@ async fn traces_metrics_and_logs_reach_a_collector_without_anything_personal() {
     assert_eq!(text(&second.attributes, "rpc.grpc.status_code").as_deref(), Some("6"));
     assert!(text(&second.attributes, "actor.uid").is_some());
 
+    // Audit events carry the id of the trace, whoever began it.
+    let [api_key] = of("/CreateApiKey")[..] else { panic!("{spans:?}") };
+    let database = std::fs::read(folder.path().join("peerage.db")).unwrap();
+    for id in [TRACE.to_owned(), hex(&api_key.trace_id)] {
+        assert!(database.windows(id.len()).any(|window| window == id.as_bytes()), "{id}");
+    }
+
     let requests = collector.metrics.lock().unwrap().clone();
     let resource = requests[0].resource_metrics[0].resource.clone().unwrap();
     assert_eq!(text(&resource.attributes, "service.name").as_deref(), Some("peerage"));
