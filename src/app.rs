@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -22,10 +24,17 @@ use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp;
-use crate::transport::grpc::{rules, server};
+use crate::transport::grpc::rules::RULES;
+use crate::transport::grpc::server;
+use crate::transport::http::{self, Watched};
+use crate::transport::socket;
 use crate::transport::socket::tls::{Protocols, Tls};
-use crate::transport::{http, socket};
-use crate::worker;
+use crate::worker::{self, duties::Duties};
+
+/// How often the age of the policy is looked at.
+const HEALTH_PERIOD: Duration = Duration::from_millis(500);
+/// How long what is left may take after the calls ended.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A server that runs. Dropping it stops nothing; [`Running::stop`] does.
 #[derive(Debug)]
@@ -33,13 +42,13 @@ pub struct Running {
     address: SocketAddr,
     http_address: Option<SocketAddr>,
     ctx: Arc<Ctx>,
-    health: HealthReporter,
-    is_draining: Arc<AtomicBool>,
     shutdown: crate::config::Shutdown,
     stop_accepting: CancellationToken,
     stop_workers: CancellationToken,
+    stop_reporting: CancellationToken,
     server: JoinHandle<anyhow::Result<()>>,
-    workers: JoinSet<()>,
+    reporter: Duties,
+    duties: Duties,
 }
 
 /// Opens the database.
@@ -119,10 +128,7 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
         SchemaState::Behind { .. } => anyhow::bail!("the schema is behind this release; run `peerage migrate`"),
         SchemaState::TooNew { floor } => anyhow::bail!("the schema needs release {floor} or later"),
     }
-    let mut compiler = Compiler::new()?;
-    let snapshot = refresh::load(&ctx.store, ctx.clock.now(), &mut compiler).await?;
-    ctx.publish(Arc::new(snapshot));
-    Ok(())
+    Ok(refresh::reload(ctx).await?)
 }
 
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
@@ -132,62 +138,73 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
 pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let tls = config.tls.as_ref().map(|files| Tls::open(files, protocols(config))).transpose()?.map(Arc::new);
     let ctx = Arc::new(context(connect(config).await?, clock)?);
-    let metrics = Arc::new(Metrics::new(rules::RULES.iter().map(|rule| rule.method))?);
+    let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
-    let (stop_accepting, stop_workers) = (CancellationToken::new(), CancellationToken::new());
-    // Whoever fails below leaves nothing running behind.
-    let stop_on_error = [stop_accepting.clone().drop_guard(), stop_workers.clone().drop_guard()];
-    let mut workers = JoinSet::new();
-    let is_draining = Arc::new(AtomicBool::new(false));
-    let mut http_address = None;
-    if let Some(address) = config.http.listen {
-        let listener = socket::listen(address).await?;
-        http_address = Some(listener.local_addr()?);
-        let incoming = socket::accept(listener, None, http::bounds(), Arc::clone(&metrics));
-        let watched = http::Watched {
-            ctx: Arc::clone(&ctx),
-            metrics: Arc::clone(&metrics),
-            is_draining: Arc::clone(&is_draining),
-        };
-        workers.spawn(http::serve(incoming, watched, stop_workers.clone()));
-    }
+    // All ports are opened before any task begins, so that whoever fails leaves nothing running.
+    let http_listener = match config.http.listen {
+        Some(address) => Some(socket::listen(address).await?),
+        None => None,
+    };
     let listener = socket::listen(config.listen).await?;
+    let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let address = listener.local_addr()?;
-    let incoming = socket::accept(listener, tls.clone(), server::bounds(&config.limits), Arc::clone(&metrics));
+    let (stop_accepting, stop_workers, stop_reporting) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let watched = Watched {
+        ctx: Arc::clone(&ctx),
+        metrics: Arc::clone(&metrics),
+        stale_after: config.follow.stale_after(),
+        is_draining: Arc::new(AtomicBool::new(false)),
+    };
+    let mut duties = Duties::default();
+    if let Some(listener) = http_listener {
+        let (incoming, accepting) = socket::accept(listener, None, http::bounds(), Arc::clone(&metrics));
+        duties.start("accept_http", accepting);
+        duties.start("serve_http", http::serve(incoming, watched.clone(), stop_workers.clone()));
+    }
+    let bounds = server::bounds(&config.limits);
+    let (incoming, accepting) = socket::accept(listener, tls.clone(), bounds, Arc::clone(&metrics));
+    duties.start("accept", accepting);
     let parts = server::Parts {
         ctx: Arc::clone(&ctx),
         metrics: Arc::clone(&metrics),
         health: HealthService::from_health_reporter(health.clone()),
     };
     let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
-    let server = tokio::spawn(async move { server::serve(&config_of_server, parts, incoming, stop).await });
-    if let Some(tls) = tls {
-        workers.spawn(reported("certificates cannot be followed", tls.follow(stop_workers.clone())));
+    let serving = async move { server::serve(&config_of_server, parts, incoming, stop).await };
+    let server = tokio::spawn(duties.watched(serving));
+    if let Err(error) = load(&ctx).await {
+        stop_accepting.cancel();
+        stop_workers.cancel();
+        server.abort();
+        return Err(error);
     }
-    load(&ctx).await?;
-    ctx.note_followed();
-    ctx.set_ready(true);
+    ctx.policy.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
-    workers.spawn(work(Arc::clone(&ctx), health.clone(), stop_workers.clone()));
-    let push = otlp::push_metrics(config.telemetry.clone(), metrics, Arc::clone(&ctx), stop_workers.clone());
-    workers.spawn(reported("metrics cannot be sent", push));
+    start_workers(&mut duties, &ctx, &stop_workers);
+    if let Some(tls) = tls {
+        let following = tls.follow(stop_workers.clone());
+        duties.start("follow_certificates", reported("certificates cannot be followed", following));
+    }
+    let pushing = otlp::push_metrics(config.telemetry.clone(), metrics, Arc::clone(&ctx), stop_workers.clone());
+    duties.start("push_metrics", reported("metrics cannot be sent", pushing));
+    let mut reporter = Duties::default();
+    let ended = duties.ended().clone();
+    reporter.start("report_health", report_health(watched, health, (stop_reporting.clone(), ended)));
     tracing::info!(server.address = %address, server.revision = ctx.snapshot().revision(), "serving");
     let shutdown = config.shutdown.clone();
-    for guard in stop_on_error {
-        guard.disarm();
-    }
     Ok(Running {
         address,
         http_address,
         ctx,
-        health,
-        is_draining,
         shutdown,
         stop_accepting,
         stop_workers,
+        stop_reporting,
         server,
-        workers,
+        reporter,
+        duties,
     })
 }
 
@@ -196,25 +213,50 @@ const fn protocols(config: &Config) -> Protocols {
     if config.web.allowed_origins.is_empty() { Protocols::Http2 } else { Protocols::Http2AndHttp1 }
 }
 
-/// Says in the log what a task beside the calls failed with; the server goes on.
-async fn reported(what: &'static str, task: impl Future<Output = anyhow::Result<()>>) {
-    if let Err(error) = task.await {
+fn start_workers(duties: &mut Duties, ctx: &Arc<Ctx>, stop: &CancellationToken) {
+    duties.start("follow", worker::follow(Arc::clone(ctx), stop.clone()));
+    duties.start("write_refusals", worker::write_refusals(Arc::clone(ctx), stop.clone()));
+    duties.start("write_uses", worker::write_uses(Arc::clone(ctx), stop.clone()));
+    duties.start("purge_peers", worker::purge_peers(Arc::clone(ctx), stop.clone()));
+    duties.start("purge_requests", worker::purge_requests(Arc::clone(ctx), stop.clone()));
+}
+
+/// Says in the log what a duty failed with, which then is missed.
+async fn reported(what: &'static str, duty: impl Future<Output = anyhow::Result<()>>) {
+    if let Err(error) = duty.await {
         tracing::error!(error = format!("{error:#}"), "{what}");
     }
 }
 
-/// Runs the workers, and reports what they find of the server's health.
-async fn work(ctx: Arc<Ctx>, health: HealthReporter, stop: CancellationToken) {
-    let (is_following, mut followed) = tokio::sync::watch::channel(true);
-    let workers = worker::run(ctx, is_following, stop);
-    let report = async {
-        while followed.changed().await.is_ok() {
-            let is_following = *followed.borrow_and_update();
-            let status = if is_following { ServingStatus::Serving } else { ServingStatus::NotServing };
+/// Reports SERVING while the facts are loaded, were proven current lately, and no part of the server is
+/// lost. In the end it reports NOT_SERVING, on the HTTP port too.
+async fn report_health(
+    watched: Watched,
+    health: HealthReporter,
+    (stop, ended): (CancellationToken, CancellationToken),
+) {
+    let Watched { ctx, stale_after, is_draining, .. } = watched;
+    let mut readiness = ctx.policy.readiness();
+    let mut did_serve = true;
+    loop {
+        let serves = ctx.policy.is_current(stale_after);
+        if serves != did_serve {
+            let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+            tracing::warn!(server.serves = serves, "what the server reports of itself has changed");
             server::report(&health, status).await;
+            did_serve = serves;
         }
-    };
-    tokio::join!(workers, report);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = ended.cancelled() => break,
+            _ = readiness.changed() => {}
+            () = tokio::time::sleep(HEALTH_PERIOD) => {}
+        }
+    }
+    is_draining.store(true, Ordering::Release);
+    server::report(&health, ServingStatus::NotServing).await;
+    // To end before being told to would be taken for a fault of its own.
+    stop.cancelled().await;
 }
 
 impl Running {
@@ -234,39 +276,62 @@ impl Running {
         &self.ctx
     }
 
+    /// Waits until a part of the server ended by itself: then it is no server any more, and is to be
+    /// stopped.
+    pub async fn broken(&self) {
+        tokio::select! {
+            () = self.duties.ended().cancelled() => {}
+            () = self.reporter.ended().cancelled() => {}
+        }
+    }
+
     /// Stops: reports NOT_SERVING, goes on for the drain delay so that callers turn away, takes no
     /// more connections, lets calls in flight end within the grace, then closes the database.
     ///
     /// # Errors
-    /// Where the server had failed.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.is_draining.store(true, Ordering::Release);
-        server::report(&self.health, ServingStatus::NotServing).await;
-        tokio::time::sleep(self.shutdown.drain_delay()).await;
+    /// Where the server or a duty had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let Self { ctx, shutdown, mut server, reporter, duties, .. } = self;
+        self.stop_reporting.cancel();
+        let reported = reporter.join().await;
+        tokio::time::sleep(shutdown.drain_delay()).await;
         self.stop_accepting.cancel();
-        let ended = tokio::time::timeout(self.shutdown.grace(), self.server).await;
-        self.stop_workers.cancel();
-        while let Some(ended) = self.workers.join_next().await {
-            ended?;
-        }
-        if let Ok(ended) = ended {
-            ended??;
-        } else {
+        let ended = tokio::time::timeout(shutdown.grace(), &mut server).await;
+        if ended.is_err() {
             tracing::warn!("calls in flight outlived the grace");
+            server.abort();
+            // What an aborted task has to say is that it was aborted.
+            drop(server.await);
         }
-        Ok(self.ctx.store.close().await?)
+        self.stop_workers.cancel();
+        let done = duties.join().await;
+        if tokio::time::timeout(CLOSE_MAX, ctx.policy.settled()).await.is_err() {
+            tracing::warn!("a change was still being committed");
+        }
+        let closed = tokio::time::timeout(CLOSE_MAX, ctx.store.close()).await;
+        if closed.is_err() {
+            tracing::warn!("the database did not close in time");
+        }
+        ended.unwrap_or(Ok(Ok(())))??;
+        reported.and(done)?;
+        Ok(closed.unwrap_or(Ok(()))?)
     }
 }
 
 /// Serves until the process is told to end.
 ///
 /// # Errors
-/// As [`start`] and [`Running::stop`].
+/// As [`start`] and [`Running::stop`]; where a part of the server ended by itself.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
     let running = start(config, Clock::System).await?;
-    told_to_end().await?;
+    let is_told = tokio::select! {
+        told = told_to_end() => told.map(|()| true)?,
+        () = running.broken() => false,
+    };
     tracing::info!("draining");
-    running.stop().await
+    running.stop().await?;
+    anyhow::ensure!(is_told, "a part of the server ended by itself");
+    Ok(())
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -303,7 +368,10 @@ pub(crate) async fn start_demo(folder: PathBuf, listen: SocketAddr) -> anyhow::R
     let told = stop.clone();
     let address = running.address().to_string();
     let served = tokio::spawn(async move {
-        told.cancelled().await;
+        tokio::select! {
+            () = told.cancelled() => {}
+            () = running.broken() => {}
+        }
         running.stop().await
     });
     Ok(DemoServer { address, api_key_file, stop, served })

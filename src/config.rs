@@ -32,6 +32,7 @@ pub struct Config {
     pub admission: Admission,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub follow: Follow,
     pub shutdown: Shutdown,
     #[cfg(feature = "fault-injection")]
     pub fault: Fault,
@@ -106,6 +107,14 @@ impl Tls {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Follow {
+    /// How long the server reports SERVING without proof that its policy is all that is committed, in
+    /// milliseconds.
+    pub stale_after_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
     /// How long the server goes on taking calls after it reports NOT_SERVING, in milliseconds.
     pub drain_delay_ms: u64,
@@ -126,6 +135,7 @@ impl Default for Config {
             admission: Admission::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
+            follow: Follow::default(),
             shutdown: Shutdown::default(),
             #[cfg(feature = "fault-injection")]
             fault: Fault::default(),
@@ -136,6 +146,19 @@ impl Default for Config {
 impl Default for Database {
     fn default() -> Self {
         Self { url: "sqlite:peerage.db".to_owned(), max_connections: 8 }
+    }
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Self { stale_after_ms: 60_000 }
+    }
+}
+
+impl Follow {
+    #[must_use]
+    pub const fn stale_after(&self) -> Duration {
+        Duration::from_millis(self.stale_after_ms)
     }
 }
 
@@ -168,10 +191,11 @@ impl Config {
             ensure!(file.is_file(), "there is no configuration file `{}`", file.display());
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        // The client's settings share the prefix.
+        // The client's settings share the prefix, and a variable that is set to nothing counts as unset.
         let environment = config::Environment::with_prefix("PEERAGE")
             .prefix_separator("_")
             .separator("__")
+            .ignore_empty(true)
             .try_parsing(true)
             .list_separator(",")
             .with_list_parse_key("web.allowed_origins")
@@ -203,6 +227,10 @@ impl Config {
         ensure!(
             (1..=1000).contains(&self.database.max_connections),
             "`database.max_connections` must be at least 1 and at most 1000"
+        );
+        ensure!(
+            (2_000..=3_600_000).contains(&self.follow.stale_after_ms),
+            "`follow.stale_after_ms` must be at least 2000 and at most 3600000"
         );
         ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
         ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
@@ -267,6 +295,7 @@ mod tests {
             ("listen", "nowhere", "listen"),
             ("database.url", "mysql://x", "database.url"),
             ("database.max_connections", "0", "max_connections"),
+            ("follow.stale_after_ms", "1999", "stale_after_ms"),
             ("lisstten", "1", "lisstten"),
             ("log.format", "xml", "xml"),
         ] {

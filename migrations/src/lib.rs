@@ -9,6 +9,8 @@
 
 mod column;
 mod foundation;
+mod policy_digest;
+mod secrets;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::EntityTrait as _;
@@ -20,7 +22,7 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(foundation::Foundation)]
+        vec![Box::new(foundation::Foundation), Box::new(policy_digest::PolicyDigest), Box::new(secrets::Secrets)]
     }
 }
 

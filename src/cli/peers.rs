@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use prost_types::{FieldMask, Timestamp};
 
 use super::connection::{Connection, Server};
+use super::consent::{Consent, Loss};
 use super::output::{self, Format};
 use super::words::{MailFormat, PeerKind, PeerState, TwoFactorProvider, Word as _};
 use super::{names, page, time};
@@ -15,11 +16,11 @@ use crate::transport::grpc::pb;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     peerage peers list --account contoso-msp\n  \
-    peerage peers list --account contoso-corp --with-access --state enabled\n  \
+    peerage peers list --account contoso-corp --with-access --state ENABLED\n  \
     peerage peers get emily@contosomsp.com\n  \
     peerage peers create ana@contosomsp.com --home contoso-msp --display-name 'Ana Lima' \\\n    \
     --role opspilot365.technician --access contoso-corp\n  \
-    peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor totp\n  \
+    peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor TOTP\n  \
     peerage peers disable ana@contosomsp.com\n\n\
     A peer may be named by user name (`ana@contosomsp.com`), by uid, or as `me`.")]
 pub(crate) struct Arguments {
@@ -32,6 +33,7 @@ enum Action {
     /// Lists the peers of an account
     List(List),
     /// Shows one peer
+    #[command(visible_alias = "show")]
     Get { peer: String },
     /// Creates a peer with a role at the accounts it is for
     Create(Box<Create>),
@@ -41,8 +43,12 @@ enum Action {
     Enable { peer: String },
     /// Stops a peer; its sessions and API keys end
     Disable { peer: String },
-    /// Deletes a peer; it can be brought back for 30 days
-    Delete { peer: String },
+    /// Deletes a peer; it can be brought back for 30 days, its API keys cannot
+    Delete {
+        peer: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Brings a deleted peer back, disabled
     Undelete { peer: String },
 }
@@ -68,9 +74,8 @@ struct List {
     /// Lists deleted peers too
     #[arg(long)]
     show_deleted: bool,
-    /// Lists at most so many
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    limit: page::Limit,
 }
 
 #[derive(Debug, Args)]
@@ -80,7 +85,7 @@ struct Create {
     /// The account whose administrators manage the peer
     #[arg(long, value_name = "ACCOUNT")]
     home: String,
-    #[arg(long, value_enum, ignore_case = true, default_value = "person")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "PERSON")]
     kind: PeerKind,
     /// The role it starts with
     #[arg(long)]
@@ -177,6 +182,9 @@ profile! {
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    if let Action::Delete { consent, .. } = &arguments.action {
+        consent.check()?;
+    }
     let connection = Connection::open(server).await?;
     let mut client = connection.peers();
     let peer = match arguments.action {
@@ -195,8 +203,12 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         Action::Disable { peer } => {
             client.disable_peer(pb::DisablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
         }
-        Action::Delete { peer } => {
-            client.delete_peer(pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        Action::Delete { peer, consent } => {
+            let request = pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() };
+            if !consent.given(format, async || loss(&connection, request.clone()).await).await? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            client.delete_peer(request).await?
         }
         Action::Undelete { peer } => {
             client.undelete_peer(pb::UndeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
@@ -206,12 +218,30 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a deletion would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, request: pb::DeletePeerRequest) -> anyhow::Result<Loss> {
+    let rehearsal = pb::DeletePeerRequest { validate_only: true, ..request };
+    let peer = connection.peers().delete_peer(rehearsal).await?.into_inner();
+    let what = format!(
+        "deletes peer {}: its API keys end for good, and it is gone unless `peerage peers undelete` brings it back \
+         within 30 days",
+        peer.user_name
+    );
+    let details = vec![
+        ("name", peer.full_name),
+        ("kind", pb::PeerKind::of(peer.kind)),
+        ("home", names::short(&peer.home_account).to_owned()),
+        ("uid", peer.uid),
+    ];
+    Ok(Loss { name: peer.user_name, what, details })
+}
+
 async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {
     let account = names::account(&arguments.account);
     let view = if arguments.with_access { pb::PeerListView::WithAccess } else { pb::PeerListView::HomeSubtree };
     let filter = filter(&arguments);
     let mut client = connection.peers();
-    let peers = page::follow(arguments.limit, async |page_size, page_token| {
+    let peers = page::follow(arguments.limit.count, async |page_size, page_token| {
         let request = pb::ListPeersRequest {
             account: account.clone(),
             view: view.into(),

@@ -20,3 +20,4 @@ pub mod permission;
 pub mod role;
 pub mod text;
 pub mod time;
+mod words;

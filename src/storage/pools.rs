@@ -7,7 +7,7 @@ use super::Store;
 /// The state of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// `writer` and `reader` on SQLite, `all` on PostgreSQL.
+    /// `writer` or `reader`.
     pub name: &'static str,
     pub open: usize,
     pub idle: usize,
@@ -15,25 +15,26 @@ pub struct PoolState {
 }
 
 impl Store {
-    /// The state of every pool.
+    /// The state of both pools.
     #[must_use]
-    pub fn pools(&self) -> Vec<PoolState> {
-        if self.backend() == DbBackend::Sqlite {
-            vec![sqlite("writer", self.writer()), sqlite("reader", self.reader())]
-        } else {
-            let pool = self.reader().get_postgres_connection_pool();
-            vec![PoolState {
-                name: "all",
-                open: pool.size() as usize,
-                idle: pool.num_idle(),
-                limit: pool.options().get_max_connections() as usize,
-            }]
-        }
+    pub fn pools(&self) -> [PoolState; 2] {
+        let state = if self.backend() == DbBackend::Sqlite { sqlite } else { postgres };
+        [state("writer", self.writer()), state("reader", self.reader())]
     }
 }
 
 fn sqlite(name: &'static str, connection: &DatabaseConnection) -> PoolState {
     let pool = connection.get_sqlite_connection_pool();
+    PoolState {
+        name,
+        open: pool.size() as usize,
+        idle: pool.num_idle(),
+        limit: pool.options().get_max_connections() as usize,
+    }
+}
+
+fn postgres(name: &'static str, connection: &DatabaseConnection) -> PoolState {
+    let pool = connection.get_postgres_connection_pool();
     PoolState {
         name,
         open: pool.size() as usize,

@@ -136,7 +136,8 @@ fn resource(telemetry: &Telemetry) -> Resource {
         .build()
 }
 
-/// Sends metrics at every interval until it is told to stop, and then once more.
+/// Sends metrics at every interval until it is told to stop, and then once more. Where they are sent
+/// nowhere, it only waits to be told.
 ///
 /// # Errors
 /// Where the endpoint cannot be used. A collector that is away is tried again at the next interval.
@@ -146,7 +147,10 @@ pub async fn push_metrics(
     ctx: Arc<Ctx>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(channel) = channel(&telemetry)?.filter(|_| telemetry.metrics) else { return Ok(()) };
+    let Some(channel) = channel(&telemetry)?.filter(|_| telemetry.metrics) else {
+        stop.cancelled().await;
+        return Ok(());
+    };
     let mut client = MetricsServiceClient::new(channel);
     let metadata = metadata(&telemetry)?;
     let resource = message(&resource(&telemetry));

@@ -45,7 +45,8 @@ pub fn sample(metrics: &Metrics, ctx: &Ctx) {
     let gauges = &metrics.sampled;
     let snapshot = ctx.snapshot();
     gauges.revision.set(snapshot.revision());
-    gauges.age.set(ctx.snapshot_age().as_secs_f64());
+    // Before the first, no age is old enough.
+    gauges.age.set(ctx.policy.age().map_or(f64::INFINITY, |age| age.as_secs_f64()));
     let sizes = snapshot.sizes();
     for (kind, count) in [
         ("accounts", sizes.accounts),
@@ -58,7 +59,7 @@ pub fn sample(metrics: &Metrics, ctx: &Ctx) {
     ] {
         gauges.facts.with_label_values(&[kind]).set(whole(count));
     }
-    gauges.ready.set(i64::from(ctx.is_ready()));
+    gauges.ready.set(i64::from(ctx.policy.is_ready()));
     for pool in ctx.store.pools() {
         gauges.pool.with_label_values(&[pool.name, "idle"]).set(whole(pool.idle));
         gauges.pool.with_label_values(&[pool.name, "used"]).set(whole(pool.open.saturating_sub(pool.idle)));

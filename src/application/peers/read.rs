@@ -5,16 +5,11 @@ use super::sight::{Onlooker, SeenPeer, Sight, VIEW};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Result};
 use crate::application::guard::{View, peer_name};
+use crate::application::page::{Page, Wanted, paged};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus};
 use crate::storage;
 use crate::storage::peers::{Filter, WithAccess};
-
-/// The fewest rows that are read at once: hidden ones must not make a page cost a query each.
-const CHUNK_MIN: u64 = 64;
-/// How often rows are read for one page. A page that is still not full then is short, and its token
-/// goes on.
-const READS_MAX: usize = 32;
 
 /// Returns one peer.
 ///
@@ -23,7 +18,7 @@ const READS_MAX: usize = 32;
 pub async fn get(ctx: &Ctx, call: &Call, peer: &PeerRef) -> Result<SeenPeer> {
     let snapshot = ctx.snapshot();
     let now = ctx.clock.now();
-    let view = View::of(&snapshot, call.caller.peer, now)?;
+    let view = View::of_caller(&snapshot, &call.caller, now)?;
     let missing = || Error::not_found("peer", peer_name(peer));
     let index = view.find_peer(peer).ok_or_else(missing)?;
     let onlooker = Onlooker::new(view);
@@ -58,46 +53,19 @@ pub struct ListPeers {
     pub limit: usize,
 }
 
-/// A page of peers, and where the next one starts, if there is one.
-#[derive(Debug, Clone)]
-pub struct PeerPage {
-    pub peers: Vec<SeenPeer>,
-    pub next: Option<PeerId>,
-}
-
 /// Lists the peers of an account by id.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListPeers) -> Result<PeerPage> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListPeers) -> Result<Page<SeenPeer, PeerId>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     view.admit_at(VIEW, &request.account)?;
     let filter = filter(&view, request);
     let onlooker = Onlooker::new(view);
-    let mut page: Vec<SeenPeer> = Vec::new();
-    let mut after = request.after;
-    for _ in 0..READS_MAX {
-        // One more than fits tells whether there is another page.
-        let wanted = u64::try_from(request.limit - page.len()).unwrap_or(0) + 1;
-        let chunk = wanted.max(CHUNK_MIN);
-        let rows = storage::peers::list(ctx.store.reader(), &filter, after, chunk).await?;
-        let is_last = u64::try_from(rows.len()).unwrap_or(u64::MAX) < chunk;
-        for row in rows {
-            after = Some(row.id);
-            let Some(seen) = see(&view, &onlooker, request, row) else { continue };
-            if page.len() == request.limit {
-                // The token names a peer that was shown, never one that may be hidden.
-                let next = page.last().map(|last| last.peer.id);
-                return Ok(PeerPage { peers: page, next });
-            }
-            page.push(seen);
-        }
-        if is_last {
-            return Ok(PeerPage { peers: page, next: None });
-        }
-    }
-    Ok(PeerPage { peers: page, next: after })
+    let read = async |after, limit| Ok(storage::peers::list(ctx.store.reader(), &filter, after, limit).await?);
+    let wanted = Wanted { after: request.after, limit: request.limit };
+    paged(wanted, read, |row| row.id, |row| see(&view, &onlooker, request, row)).await
 }
 
 /// A row as the caller sees it, if at all. A filter on what is not shown must not tell it.

@@ -38,6 +38,10 @@ pub const HEALTH_NAMES: &[&str] = &[
     "peerage.v1.RoleService",
 ];
 
+/// How many changes may be under way: one holds the lock, the others come to it or are on their way
+/// back.
+const WRITERS: usize = 4;
+
 /// Sets the health of the server and of every service.
 pub async fn report(health: &HealthReporter, status: ServingStatus) {
     for name in HEALTH_NAMES {
@@ -91,17 +95,13 @@ pub const fn bounds(limits: &Limits) -> Bounds {
     }
 }
 
-/// What the server has for calls: no kind of work may take the connections of another. On PostgreSQL
-/// all share one pool; SQLite has one writer, behind which a few may stand, and a pool of readers.
+/// What the server has for calls: no kind of work may take the connections of another. Reads and lists
+/// share the pool of readers; changes take turns on a connection of their own, behind which a few may
+/// stand.
 fn room(config: &Config) -> Room {
-    let connections = config.database.max_connections as usize;
+    let readers = config.database.max_connections as usize / 2;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (readers, writers) = if config.database.url.starts_with("sqlite:") {
-        (connections / 2, 4)
-    } else {
-        (connections / 4, connections / 2)
-    };
-    Room { readers: readers.max(1), writers: writers.max(1), cores }
+    Room { readers: readers.max(1), writers: WRITERS, cores }
 }
 
 /// Every service.

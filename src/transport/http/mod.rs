@@ -33,7 +33,9 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Watched {
     pub ctx: Arc<Ctx>,
     pub metrics: Arc<Metrics>,
-    /// Set when the server was told to end.
+    /// How long the policy may go without proof that it is current.
+    pub stale_after: Duration,
+    /// Set when the server was told to end, or lost a part of itself.
     pub is_draining: Arc<AtomicBool>,
 }
 
@@ -79,13 +81,15 @@ pub async fn serve(mut incoming: Incoming, watched: Watched, stop: CancellationT
     }
 }
 
-/// Whether calls should be sent here: the schema is of this release, facts are loaded and followed,
-/// and nobody told the server to end.
+/// Whether calls should be sent here, as health over gRPC says it: the schema is of this release, facts
+/// are loaded and were proven current lately, no part of the server is lost, and nobody told it to end.
 async fn ready(State(watched): State<Watched>) -> (StatusCode, &'static str) {
     if watched.is_draining.load(Ordering::Acquire) {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else if watched.ctx.is_ready() {
+    } else if watched.ctx.policy.is_current(watched.stale_after) {
         (StatusCode::OK, "ready\n")
+    } else if watched.ctx.policy.is_ready() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stale\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "loading\n")
     }

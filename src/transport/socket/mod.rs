@@ -66,11 +66,15 @@ impl futures_util::Stream for Incoming {
     }
 }
 
-/// Accepts connections until the returned stream is dropped.
-pub fn accept(listener: TcpListener, tls: Option<Arc<Tls>>, bounds: Bounds, metrics: Arc<Metrics>) -> Incoming {
+/// Connections, and the work that accepts them, which ends when they are dropped.
+pub fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+) -> (Incoming, impl Future<Output = ()> + Send + 'static) {
     let (sender, ready) = mpsc::channel(READY_MAX);
-    tokio::spawn(run(listener, tls, bounds, metrics, sender));
-    Incoming { ready }
+    (Incoming { ready }, run(listener, tls, bounds, metrics, sender))
 }
 
 /// Ends, with every handshake in it, when nobody receives any more.

@@ -308,7 +308,7 @@ async fn a_write_that_runs_out_of_time_is_whole_or_not_there() {
 
 async fn whole_or_not_there(server: Server) {
     server.partner("hasty", &["mspcontrol"]).await;
-    let before = server.running().ctx().snapshot().revision();
+    let before = server.running().ctx().snapshot().mark();
     let mut in_time = BTreeSet::new();
     let mut late = 0;
     for number in 0..150_u64 {
@@ -339,9 +339,9 @@ async fn whole_or_not_there(server: Server) {
     // One more write waits for whatever is still being undone or made.
     server.customer("last", "accounts/hasty").await;
     let ctx = server.running().ctx();
-    let steps = change_feed::since(ctx.store.reader(), before, 10_000).await.unwrap();
-    let last = before + i64::try_from(steps.len()).unwrap();
-    assert_eq!(steps.last().unwrap().revision, last, "revisions have no gap");
+    let steps = change_feed::since(ctx.store.reader(), before, ctx.snapshot().revision(), 10_000).await.unwrap();
+    let last = before.revision + i64::try_from(steps.len()).unwrap();
+    assert_eq!(steps.last().unwrap().mark.revision, last, "revisions have no gap");
     assert_eq!(ctx.snapshot().revision(), last);
     for number in 0..150 {
         let (id, name) = (format!("c{number}"), format!("accounts/c{number}"));

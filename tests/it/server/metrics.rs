@@ -66,7 +66,7 @@ async fn probes_tell_whether_calls_should_come() {
     // The snapshot is followed once a second, which makes the server ready again.
     let mut seen = BTreeSet::new();
     for _ in 0..50 {
-        server.running().ctx().set_ready(false);
+        server.running().ctx().policy.set_ready(false);
         seen.insert(get(&http, "/readyz").await);
     }
     assert!(seen.contains(&(503, "loading\n".to_owned())), "{seen:?}");
@@ -149,7 +149,7 @@ async fn labels_come_from_fixed_sets_whatever_is_sent() {
         ("class", Work::TEXTS.iter().copied().collect()),
         ("reason", [AuthFailure::TEXTS, ShedReason::TEXTS, ConnectionRefusal::TEXTS].concat().into_iter().collect()),
         ("kind", ["accounts", "peers", "roles", "bindings", "groups", "permissions", "api_keys"].into()),
-        ("pool", ["writer", "reader", "all"].into()),
+        ("pool", ["writer", "reader"].into()),
         ("state", ["idle", "used", "limit"].into()),
         ("version", [env!("CARGO_PKG_VERSION")].into()),
     ]);

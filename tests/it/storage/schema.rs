@@ -17,7 +17,7 @@ on_both![
 
 async fn a_new_database_is_behind_until_migrated(database: &Database) {
     let store = &database.store;
-    let behind = SchemaState::Behind { missing: vec!["m20261122_000001_foundation".to_owned()] };
+    let behind = SchemaState::Behind { missing: migrations::names() };
     assert_eq!(store.schema().await.unwrap(), behind);
     store.migrate().await.unwrap();
     assert_eq!(store.schema().await.unwrap(), SchemaState::Current);
@@ -63,9 +63,9 @@ async fn readers_see_only_what_is_committed(database: &Database) {
     transaction.rollback().await.unwrap();
     drop(store.begin().await.unwrap());
     let read = store.begin_read().await.unwrap();
-    assert_eq!(peerage::storage::change_feed::revision(read.connection()).await.unwrap(), 0);
+    assert_eq!(peerage::storage::change_feed::head(read.connection()).await.unwrap().revision, 0);
     database.sql("UPDATE policy_revision SET revision = 8").await;
-    assert_eq!(peerage::storage::change_feed::revision(read.connection()).await.unwrap(), 0);
+    assert_eq!(peerage::storage::change_feed::head(read.connection()).await.unwrap().revision, 0);
     read.finish().await.unwrap();
     assert_eq!(store.revision().await.unwrap(), 8);
 }

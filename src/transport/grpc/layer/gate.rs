@@ -141,35 +141,30 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
         return Ok(Admitted { caller: None, work, size });
     }
     let ctx = &shared.ctx;
-    if !ctx.is_ready() {
+    if !ctx.policy.is_ready() {
         return Err(status::from_error(&Error::NotReady).into());
     }
-    let refuse = |why| {
-        shared.metrics.auth_failed(failure(why));
-        Refusal::from(status::from_error(&Error::Unauthenticated(why)))
+    let refuse = |error| {
+        if let Error::Unauthenticated(why) = error {
+            shared.metrics.auth_failed(failure(why));
+        }
+        Refusal::from(status::from_error(&error))
     };
-    let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
-    let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
+    let unauthenticated = |why| refuse(Error::Unauthenticated(why));
+    let key = bearer(request.headers()).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMissing))?;
+    let hash = hash_presented(key).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
-    let record = snapshot.find_api_key(&hash).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
     let now = ctx.clock.now();
-    if record.expire_time.is_some_and(|end| end <= now) {
-        return Err(refuse(Unauthenticated::CredentialExpired));
-    }
-    let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
-    let view = View::of(&snapshot, peer, now).map_err(|error| match error {
-        Error::Unauthenticated(why) => refuse(why),
-        other => status::from_error(&other).into(),
-    })?;
-    let caller = Caller { peer, api_key: record.id };
+    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(refuse)?;
+    ctx.uses.note(caller.api_key, now);
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
-        let permission = permissions.first().copied().unwrap_or_default();
+        let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
     if work != Some(Work::Decisions) {
-        tracing::Span::current().record("actor.uid", tracing::field::display(peer));
+        tracing::Span::current().record("actor.uid", tracing::field::display(caller.peer));
     }
     Ok(Admitted { caller: Some(caller), work, size })
 }
@@ -217,10 +212,13 @@ fn explained(response: Response<Body>, message_max: usize) -> Response<Body> {
     if code == "0" || headers.contains_key("grpc-status-details-bin") {
         return response;
     }
-    match Code::from_bytes(code.as_bytes()) {
-        Code::OutOfRange => status::too_large(message_max).into_http(),
-        Code::Internal => status::unreadable().into_http(),
-        _ => response,
+    let code = Code::from_bytes(code.as_bytes());
+    if code == Code::OutOfRange {
+        status::too_large(message_max).into_http()
+    } else if code == Code::Internal {
+        status::unreadable().into_http()
+    } else {
+        response
     }
 }
 

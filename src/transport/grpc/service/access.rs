@@ -4,8 +4,9 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::authorize::{self, Check};
+use crate::application::guard::View;
 use crate::application::{Caller, Result};
-use crate::decision::{Outcome, Snapshot};
+use crate::decision::Outcome;
 use crate::telemetry::metrics::DecisionOutcome;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
@@ -19,17 +20,19 @@ impl Services {
         let (check, consistency) = checked(|fields| access::authorize(fields, request))?;
         authorize::await_revision(&self.ctx, consistency).await?;
         let snapshot = self.ctx.snapshot_guard();
-        let answer = self.decide(&snapshot, caller, &check)?;
+        // Also one whose key was revoked while it waited gets no answer.
+        let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
+        let answer = self.decide(&view, &check)?;
         tracing::Span::current().record("decision.effect", answer.decision().as_str_name());
         Ok(answer)
     }
 
-    fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
+    fn decide(&self, view: &View<'_>, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
         let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
-        let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
+        let answer = authorize::decide(&self.ctx, view, &asked)?;
         self.metrics.decided(counted(answer.decision.outcome));
-        let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
-        Ok(access::answer(snapshot, &answer, check, decision_id))
+        let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
+        Ok(access::answer(view.snapshot, &answer, check, decision_id))
     }
 
     async fn authorize_many(
@@ -39,11 +42,12 @@ impl Services {
     ) -> Result<pb::BatchAuthorizeResponse> {
         let consistency = checked(|fields| access::batch(fields, request))?;
         authorize::await_revision(&self.ctx, consistency).await?;
-        // One snapshot for all, so that no change falls between two answers.
+        // One snapshot and one time for all, so that nothing falls between two answers.
         let snapshot = self.ctx.snapshot();
+        let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
         let decide = |item| {
             let check = checked(|fields| access::item(fields, item, request))?;
-            self.decide(&snapshot, caller, &check)
+            self.decide(&view, &check)
         };
         let results = request.items.iter().map(|item| match decide(item) {
             Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),

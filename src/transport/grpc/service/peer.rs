@@ -5,7 +5,6 @@ use tonic::{Request, Response, Status};
 use super::Services;
 use crate::application::Call;
 use crate::application::peers::{self, ChangeState, StateChange};
-use crate::domain::ids::PeerId;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, page, peer};
 use crate::transport::grpc::pb;
@@ -20,6 +19,8 @@ call::mutations!(
     EnablePeerRequest,
     DisablePeerRequest,
 );
+
+call::lists!(ListPeersRequest { read_mask });
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -63,25 +64,19 @@ impl PeerService for Services {
 
     async fn list_peers(&self, request: Request<pb::ListPeersRequest>) -> Reply<pb::ListPeersResponse> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/ListPeers")?;
-        let query = format!(
-            "peers of {} in {} by {} with deleted {}",
-            request.account, request.view, request.filter, request.show_deleted
-        );
         let work = async {
+            let tokens = call::tokens(&self.ctx, &call, &request).await?;
             let list = checked(|fields| {
                 let list = peer::list(fields, &request);
-                let after = page::after(fields, &query, &request.page_token, PeerId::parse);
+                let after = page::after(fields, &tokens, &request.page_token);
                 Some(peers::ListPeers { after: after?, ..list? })
             })?;
-            peers::list(&self.ctx, &call, &list).await
+            let found = peers::list(&self.ctx, &call, &list).await?;
+            Ok((tokens.seal(found.next.as_ref())?, found.items))
         };
-        answer(&self.ctx, &call, work, |found| {
-            let next = found.next.map(|id| page::token(&query, &id.to_string()));
-            pb::ListPeersResponse {
-                peers: found.peers.iter().map(peer::to_pb).collect(),
-                next_page_token: next.unwrap_or_default(),
-                total_size: 0,
-            }
+        answer(&self.ctx, &call, work, |(next_page_token, peers)| {
+            let peers = peers.iter().map(peer::to_pb).collect();
+            pb::ListPeersResponse { peers, next_page_token, total_size: 0 }
         })
         .await
     }

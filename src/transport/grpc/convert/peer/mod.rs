@@ -317,19 +317,9 @@ pub fn is_masked(mask: Option<&prost_types::FieldMask>) -> bool {
 }
 
 fn kind_word(word: &str) -> Result<PeerKind, Invalid> {
-    match word.strip_prefix("PEER_KIND_").unwrap_or(word) {
-        "PERSON" => Ok(PeerKind::Person),
-        "DEVICE" => Ok(PeerKind::Device),
-        "INTEGRATION" => Ok(PeerKind::Integration),
-        _ => Err(Invalid::Unknown { choices: "PERSON, DEVICE, INTEGRATION" }),
-    }
+    PeerKind::parse(word.strip_prefix("PEER_KIND_").unwrap_or(word))
 }
 
 fn state_word(word: &str) -> Result<PeerStatus, Invalid> {
-    match word.strip_prefix("PEER_STATE_").unwrap_or(word) {
-        "ENABLED" => Ok(PeerStatus::Enabled),
-        "DISABLED" => Ok(PeerStatus::Disabled),
-        "DELETED" => Ok(PeerStatus::Deleted),
-        _ => Err(Invalid::Unknown { choices: "ENABLED, DISABLED, DELETED" }),
-    }
+    PeerStatus::parse(word.strip_prefix("PEER_STATE_").unwrap_or(word))
 }
