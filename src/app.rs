@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -23,15 +22,15 @@ use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
-use crate::transport::grpc::layer::gate::GateLayer;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otlp;
+use crate::transport::grpc::rules::RULES;
 use crate::transport::grpc::server;
+use crate::transport::http::{self, Watched};
+use crate::transport::socket;
+use crate::transport::socket::tls::{Protocols, Tls};
 use crate::worker::{self, duties::Duties};
 
-/// The most streams of one connection at once.
-const STREAMS_MAX: u32 = 1024;
-/// How often a silent connection is asked whether it is there, and how long it may take to answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often the age of the policy is looked at.
 const HEALTH_PERIOD: Duration = Duration::from_millis(500);
 /// How long what is left may take after the calls ended.
@@ -41,12 +40,13 @@ const CLOSE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     ctx: Arc<Ctx>,
     shutdown: crate::config::Shutdown,
     stop_accepting: CancellationToken,
     stop_workers: CancellationToken,
     stop_reporting: CancellationToken,
-    server: JoinHandle<Result<(), tonic::transport::Error>>,
+    server: JoinHandle<anyhow::Result<()>>,
     reporter: Duties,
     duties: Duties,
 }
@@ -134,58 +134,112 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
 ///
 /// # Errors
-/// Where the address is taken, a TLS file cannot be read, or the facts cannot be loaded.
+/// Where an address is taken, a TLS file cannot be used, or the facts cannot be loaded.
 pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
+    let tls = config.tls.as_ref().map(|files| Tls::open(files, protocols(config))).transpose()?.map(Arc::new);
     let ctx = Arc::new(context(connect(config).await?, clock)?);
+    let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    // All ports are opened before any task begins, so that whoever fails leaves nothing running.
+    let http_listener = match config.http.listen {
+        Some(address) => Some(socket::listen(address).await?),
+        None => None,
+    };
+    let listener = socket::listen(config.listen).await?;
+    let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let address = listener.local_addr()?;
     let (stop_accepting, stop_workers, stop_reporting) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let watched = Watched {
+        ctx: Arc::clone(&ctx),
+        metrics: Arc::clone(&metrics),
+        stale_after: config.follow.stale_after(),
+        is_draining: Arc::new(AtomicBool::new(false)),
+    };
     let mut duties = Duties::default();
-    let routes = server::routes(&ctx, HealthService::from_health_reporter(health.clone()))?;
-    let server =
-        builder(config)?.layer(GateLayer::new(Arc::clone(&ctx))).add_routes(routes).serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop_accepting.clone().cancelled_owned(),
-        );
-    let server = tokio::spawn(duties.watched(server));
+    if let Some(listener) = http_listener {
+        let (incoming, accepting) = socket::accept(listener, None, http::bounds(), Arc::clone(&metrics));
+        duties.start("accept_http", accepting);
+        duties.start("serve_http", http::serve(incoming, watched.clone(), stop_workers.clone()));
+    }
+    let bounds = server::bounds(&config.limits);
+    let (incoming, accepting) = socket::accept(listener, tls.clone(), bounds, Arc::clone(&metrics));
+    duties.start("accept", accepting);
+    let parts = server::Parts {
+        ctx: Arc::clone(&ctx),
+        metrics: Arc::clone(&metrics),
+        health: HealthService::from_health_reporter(health.clone()),
+    };
+    let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
+    let serving = async move { server::serve(&config_of_server, parts, incoming, stop).await };
+    let server = tokio::spawn(duties.watched(serving));
     if let Err(error) = load(&ctx).await {
         stop_accepting.cancel();
+        stop_workers.cancel();
         server.abort();
         return Err(error);
     }
     ctx.policy.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
-    duties.start("follow", worker::follow(Arc::clone(&ctx), stop_workers.clone()));
-    duties.start("write_refusals", worker::write_refusals(Arc::clone(&ctx), stop_workers.clone()));
-    duties.start("write_uses", worker::write_uses(Arc::clone(&ctx), stop_workers.clone()));
-    duties.start("purge_peers", worker::purge_peers(Arc::clone(&ctx), stop_workers.clone()));
-    duties.start("purge_requests", worker::purge_requests(Arc::clone(&ctx), stop_workers.clone()));
+    start_workers(&mut duties, &ctx, &stop_workers);
+    if let Some(tls) = tls {
+        let following = tls.follow(stop_workers.clone());
+        duties.start("follow_certificates", reported("certificates cannot be followed", following));
+    }
+    let pushing = otlp::push_metrics(config.telemetry.clone(), metrics, Arc::clone(&ctx), stop_workers.clone());
+    duties.start("push_metrics", reported("metrics cannot be sent", pushing));
     let mut reporter = Duties::default();
     let ended = duties.ended().clone();
-    let stale_after = config.follow.stale_after();
-    let reporting = report_health(Arc::clone(&ctx), health, stale_after, (stop_reporting.clone(), ended));
-    reporter.start("report_health", reporting);
+    reporter.start("report_health", report_health(watched, health, (stop_reporting.clone(), ended)));
     tracing::info!(server.address = %address, server.revision = ctx.snapshot().revision(), "serving");
     let shutdown = config.shutdown.clone();
-    Ok(Running { address, ctx, shutdown, stop_accepting, stop_workers, stop_reporting, server, reporter, duties })
+    Ok(Running {
+        address,
+        http_address,
+        ctx,
+        shutdown,
+        stop_accepting,
+        stop_workers,
+        stop_reporting,
+        server,
+        reporter,
+        duties,
+    })
+}
+
+/// What TLS offers: HTTP/1 is for web pages alone.
+const fn protocols(config: &Config) -> Protocols {
+    if config.web.allowed_origins.is_empty() { Protocols::Http2 } else { Protocols::Http2AndHttp1 }
+}
+
+fn start_workers(duties: &mut Duties, ctx: &Arc<Ctx>, stop: &CancellationToken) {
+    duties.start("follow", worker::follow(Arc::clone(ctx), stop.clone()));
+    duties.start("write_refusals", worker::write_refusals(Arc::clone(ctx), stop.clone()));
+    duties.start("write_uses", worker::write_uses(Arc::clone(ctx), stop.clone()));
+    duties.start("purge_peers", worker::purge_peers(Arc::clone(ctx), stop.clone()));
+    duties.start("purge_requests", worker::purge_requests(Arc::clone(ctx), stop.clone()));
+}
+
+/// Says in the log what a duty failed with, which then is missed.
+async fn reported(what: &'static str, duty: impl Future<Output = anyhow::Result<()>>) {
+    if let Err(error) = duty.await {
+        tracing::error!(error = format!("{error:#}"), "{what}");
+    }
 }
 
 /// Reports SERVING while the facts are loaded, were proven current lately, and no part of the server is
-/// lost. In the end it reports NOT_SERVING.
+/// lost. In the end it reports NOT_SERVING, on the HTTP port too.
 async fn report_health(
-    ctx: Arc<Ctx>,
+    watched: Watched,
     health: HealthReporter,
-    stale_after: Duration,
     (stop, ended): (CancellationToken, CancellationToken),
 ) {
+    let Watched { ctx, stale_after, is_draining, .. } = watched;
     let mut readiness = ctx.policy.readiness();
     let mut did_serve = true;
     loop {
-        let serves = ctx.policy.is_ready() && ctx.policy.is_younger_than(stale_after);
+        let serves = ctx.policy.is_current(stale_after);
         if serves != did_serve {
             let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
             tracing::warn!(server.serves = serves, "what the server reports of itself has changed");
@@ -199,27 +253,22 @@ async fn report_health(
             () = tokio::time::sleep(HEALTH_PERIOD) => {}
         }
     }
+    is_draining.store(true, Ordering::Release);
     server::report(&health, ServingStatus::NotServing).await;
     // To end before being told to would be taken for a fault of its own.
     stop.cancelled().await;
-}
-
-fn builder(config: &Config) -> anyhow::Result<Server> {
-    let builder = Server::builder()
-        .max_concurrent_streams(Some(STREAMS_MAX))
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    let Some(tls) = &config.tls else { return Ok(builder) };
-    let read =
-        |file: &std::path::Path| std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()));
-    let identity = Identity::from_pem(read(&tls.certificate_file)?, read(&tls.key_file)?);
-    builder.tls_config(ServerTlsConfig::new().identity(identity)).context("`tls` cannot be used")
 }
 
 impl Running {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where probes and metrics are, if anywhere.
+    #[must_use]
+    pub const fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
     }
 
     #[must_use]

@@ -8,6 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
+mod limits;
+mod observed;
+
+pub use limits::{Admission, Class, Limits, MessageBytes};
+pub use observed::{Http, Log, LogFormat, Telemetry, Web};
+
 /// Where the server listens when nothing says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7843";
 
@@ -20,7 +26,12 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Lets the server speak plaintext beyond loopback, behind a mesh that encrypts.
     pub allow_plaintext: bool,
+    pub http: Http,
+    pub web: Web,
+    pub limits: Limits,
+    pub admission: Admission,
     pub log: Log,
+    pub telemetry: Telemetry,
     pub follow: Follow,
     pub shutdown: Shutdown,
     #[cfg(feature = "fault-injection")]
@@ -50,21 +61,48 @@ pub struct Tls {
     pub certificate_file: PathBuf,
     /// The private key, PEM.
     pub key_file: PathBuf,
+    /// Whose client certificates are accepted, PEM; without it, none is asked for.
+    #[serde(default)]
+    pub client_ca_file: Option<PathBuf>,
+    /// What happens to a client without a certificate.
+    #[serde(default)]
+    pub client_certificate: ClientCertificate,
+    /// How often the files are looked at for a change.
+    #[serde(default = "reload_interval_ms")]
+    pub reload_interval_ms: u64,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// As in `RUST_LOG`, for example `info` or `peerage=debug`.
-    pub filter: String,
-    pub format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// What happens to a client without a certificate, where there is a `client_ca_file`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    Text,
-    Json,
+pub enum ClientCertificate {
+    /// It is turned away.
+    #[default]
+    Required,
+    /// It is let in.
+    Optional,
+}
+
+const fn reload_interval_ms() -> u64 {
+    10_000
+}
+
+impl Tls {
+    #[must_use]
+    pub fn new(certificate_file: PathBuf, key_file: PathBuf) -> Self {
+        Self {
+            certificate_file,
+            key_file,
+            client_ca_file: None,
+            client_certificate: ClientCertificate::default(),
+            reload_interval_ms: reload_interval_ms(),
+        }
+    }
+
+    #[must_use]
+    pub const fn reload_interval(&self) -> Duration {
+        Duration::from_millis(self.reload_interval_ms)
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -91,7 +129,12 @@ impl Default for Config {
             database: Database::default(),
             tls: None,
             allow_plaintext: false,
+            http: Http::default(),
+            web: Web::default(),
+            limits: Limits::default(),
+            admission: Admission::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             follow: Follow::default(),
             shutdown: Shutdown::default(),
             #[cfg(feature = "fault-injection")]
@@ -103,12 +146,6 @@ impl Default for Config {
 impl Default for Database {
     fn default() -> Self {
         Self { url: "sqlite:peerage.db".to_owned(), max_connections: 8 }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
     }
 }
 
@@ -159,6 +196,9 @@ impl Config {
             .prefix_separator("_")
             .separator("__")
             .ignore_empty(true)
+            .try_parsing(true)
+            .list_separator(",")
+            .with_list_parse_key("web.allowed_origins")
             .source(Some(
                 std::env::vars()
                     .filter(|(name, _)| {
@@ -170,7 +210,8 @@ impl Config {
         for (name, value) in flags {
             builder = builder.set_override(*name, value.clone()).context("a flag could not be read")?;
         }
-        let config: Self = builder.build().and_then(config::Config::try_deserialize).map_err(one_line)?;
+        let mut config: Self = builder.build().and_then(config::Config::try_deserialize).map_err(one_line)?;
+        config.telemetry.fill_in(|name| std::env::var(name).ok())?;
         config.check()?;
         Ok(config)
     }
@@ -194,17 +235,30 @@ impl Config {
         ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
         ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
         if let Some(tls) = &self.tls {
-            for (name, file) in [("tls.certificate_file", &tls.certificate_file), ("tls.key_file", &tls.key_file)] {
-                if !file.is_file() {
+            let files = [
+                ("tls.certificate_file", Some(&tls.certificate_file)),
+                ("tls.key_file", Some(&tls.key_file)),
+                ("tls.client_ca_file", tls.client_ca_file.as_ref()),
+            ];
+            for (name, file) in files {
+                if let Some(file) = file.filter(|file| !file.is_file()) {
                     bail!("`{name}`: there is no file `{}`", file.display());
                 }
             }
+            ensure!(
+                (10..=3_600_000).contains(&tls.reload_interval_ms),
+                "`tls.reload_interval_ms` must be at least 10 and at most 3600000"
+            );
         } else if !self.listen.ip().is_loopback() && !self.allow_plaintext {
             bail!(
                 "`listen` is {}, beyond loopback, without `tls`; set `allow_plaintext` if something else encrypts",
                 self.listen
             );
         }
+        self.limits.check()?;
+        self.admission.check()?;
+        self.web.check()?;
+        self.telemetry.check()?;
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::EnvFilter>() {
             bail!("`log.filter`: {error}");
         }

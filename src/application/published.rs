@@ -115,10 +115,17 @@ impl Published {
         *self.followed_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the snapshot was known to be all that is committed at some moment of the last `age`.
+    /// How long ago the snapshot was last known to be all that is committed; `None` before the first.
     #[must_use]
-    pub fn is_younger_than(&self, age: Duration) -> bool {
-        self.followed_at().is_some_and(|at| at.elapsed() <= age)
+    pub fn age(&self) -> Option<Duration> {
+        self.followed_at().map(|at| at.elapsed())
+    }
+
+    /// Whether calls should come here: something is decided, and the snapshot was known to be all that
+    /// is committed at some moment of the last `stale_after`.
+    #[must_use]
+    pub fn is_current(&self, stale_after: Duration) -> bool {
+        self.is_ready() && self.age().is_some_and(|age| age <= stale_after)
     }
 
     /// Notes that the snapshot held all that was committed at a moment.

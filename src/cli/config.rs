@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{connection, output};
 use crate::config::Config;
+use crate::transport::socket::tls::{Protocols, Tls};
 
 /// Where the settings come from.
 #[derive(Debug, Args)]
@@ -51,7 +52,13 @@ enum Command {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Command::Check { source } = &arguments.command;
     let config = source.load(&[])?;
-    let tls = if config.tls.is_some() { "TLS" } else { "plaintext" };
+    let tls = match &config.tls {
+        Some(files) => {
+            Tls::open(files, Protocols::Http2)?;
+            if files.client_ca_file.is_some() { "mutual TLS" } else { "TLS" }
+        }
+        None => "plaintext",
+    };
     output::write(&format!("the configuration is good: {tls} on {}\n", config.listen))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -28,7 +28,12 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let allow_plaintext = arguments.allow_plaintext.then(|| "true".to_owned());
     let config = arguments.source.load(&[("listen", arguments.listen), ("allow_plaintext", allow_plaintext)])?;
-    telemetry::start(&config.log)?;
-    app::serve(&config).await?;
+    let export = telemetry::start(&config.log, &config.telemetry)?;
+    let served = app::serve(&config).await;
+    // Also of a server that failed: what it did last tells why.
+    if let Some(export) = export {
+        export.finish().await;
+    }
+    served?;
     Ok(ExitCode::SUCCESS)
 }

@@ -25,6 +25,7 @@ pub mod groups;
 pub mod packs;
 pub mod peers;
 pub mod permissions;
+mod pools;
 pub mod requests;
 pub mod roles;
 mod schema;
@@ -44,6 +45,7 @@ pub use sea_orm::ConnectionTrait as Connection;
 pub use sea_orm::DatabaseTransaction as TransactionConnection;
 
 pub use error::{Constraint, StoreError};
+pub use pools::PoolState;
 pub use schema::SchemaState;
 pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};
 

@@ -75,7 +75,7 @@ pub async fn delete_until(conn: &impl ConnectionTrait, time: Timestamp, limit: u
         .order_by(Column::CreateTime, Order::Asc)
         .limit(limit)
         .take();
-    let key = Expr::tuple(keys.map(|key| Expr::col(key)));
+    let key = Expr::tuple(keys.map(Expr::col));
     let deleted = Entity::delete_many().filter(key.in_subquery(old)).exec(conn).await?;
     Ok(deleted.rows_affected)
 }

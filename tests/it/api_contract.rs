@@ -139,6 +139,17 @@ fn every_mutation_names_its_escalation_test_or_why_there_is_none() {
     }
 }
 
+/// A stream of answers waits for no turn behind others and has no time of its own; a stream that is
+/// taken for a single answer would be cut off and counted wrongly.
+#[test]
+fn streams_are_admitted_as_streams() {
+    for (name, method) in methods() {
+        let is_stream = method.is_server_streaming() || method.is_client_streaming();
+        let work = peerage::transport::grpc::rules::find(&name).unwrap().work;
+        assert_eq!(work == Some(peerage::telemetry::metrics::Work::Streams), is_stream, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_built_says_so_and_the_list_is_exact() {
     let server = crate::support::Server::start().await;

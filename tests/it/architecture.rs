@@ -32,8 +32,8 @@ const ROOMS: &[Room] = &[
     room("storage", &["domain"], NO_WIRE),
     room("application", &["crypto", "decision", "domain", "storage"], NO_WIRE_NO_SQL),
     room("transport::grpc::pb", &[], NO_SQL),
-    room("transport::grpc::rules", &[], NO_WIRE_NO_SQL),
-    room("transport::grpc::status", &["application", "domain", "transport::grpc::pb"], NO_SQL),
+    room("transport::grpc::rules", &["telemetry"], NO_WIRE_NO_SQL),
+    room("transport::grpc::status", &["application", "domain", "telemetry", "transport::grpc::pb"], NO_SQL),
     room(
         "transport::grpc::call",
         &[
@@ -43,6 +43,7 @@ const ROOMS: &[Room] = &[
             "transport::grpc::pb",
             "transport::grpc::rules",
             "transport::grpc::status",
+            "transport::socket",
         ],
         NO_SQL,
     ),
@@ -53,7 +54,16 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "transport::grpc::layer",
-        &["application", "crypto", "transport::grpc::call", "transport::grpc::rules", "transport::grpc::status"],
+        &[
+            "application",
+            "config",
+            "crypto",
+            "domain",
+            "telemetry",
+            "transport::grpc::call",
+            "transport::grpc::rules",
+            "transport::grpc::status",
+        ],
         NO_SQL,
     ),
     room(
@@ -62,6 +72,7 @@ const ROOMS: &[Room] = &[
             "application",
             "decision",
             "domain",
+            "telemetry",
             "transport::grpc::call",
             "transport::grpc::convert",
             "transport::grpc::pb",
@@ -69,10 +80,24 @@ const ROOMS: &[Room] = &[
         ],
         NO_SQL,
     ),
-    room("transport::grpc::server", &["application", "transport::grpc::pb", "transport::grpc::service"], NO_SQL),
+    room(
+        "transport::grpc::server",
+        &[
+            "application",
+            "config",
+            "telemetry",
+            "transport::grpc::layer",
+            "transport::grpc::pb",
+            "transport::grpc::service",
+            "transport::socket",
+        ],
+        NO_SQL,
+    ),
+    room("transport::http", &["application", "telemetry", "transport::socket"], NO_WIRE_NO_SQL),
+    room("transport::socket", &["config", "telemetry"], NO_WIRE_NO_SQL),
     room("worker", &["application", "decision", "domain", "storage"], NO_WIRE),
     room("config", &[], PURE),
-    room("telemetry", &["config"], NO_SQL),
+    room("telemetry", &["application", "config"], NO_SQL),
     room(
         "cli",
         &["app", "application", "config", "crypto", "domain", "telemetry", "transport::grpc::pb"],
@@ -88,8 +113,10 @@ const ROOMS: &[Room] = &[
             "domain",
             "storage",
             "telemetry",
-            "transport::grpc::layer",
+            "transport::grpc::rules",
             "transport::grpc::server",
+            "transport::http",
+            "transport::socket",
             "worker",
         ],
         NO_SQL,
@@ -147,9 +174,9 @@ fn tokens(text: &str) -> Vec<String> {
             rest.len() - body.len() + body.find(&end).map_or(body.len(), |at| at + end.len())
         } else if first == '"' {
             quoted(rest, '"')
-        } else if rest.starts_with("'\\u{") {
-            quoted(rest, '\'')
-        } else if first == '\'' && rest.chars().nth(if rest.starts_with("'\\") { 3 } else { 2 }) == Some('\'') {
+        } else if rest.starts_with("'\\u{")
+            || first == '\'' && rest.chars().nth(if rest.starts_with("'\\") { 3 } else { 2 }) == Some('\'')
+        {
             quoted(rest, '\'')
         } else if !word.is_empty() {
             found.push(word.clone());

@@ -6,10 +6,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use peerage::transport::grpc::pb;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 
 use crate::support::{self, Client, Server};
+
+mod admission;
+mod limits;
+mod metrics;
+mod telemetry;
+mod tls;
+mod web;
 
 /// The program, without anything of this environment that it would read.
 fn peerage(folder: &Path, arguments: &[&str]) -> Command {
@@ -158,31 +165,6 @@ fn a_server_refuses_a_database_that_was_not_migrated() {
     let output = run(folder.path(), &["serve", "--database", "sqlite:empty.db", "--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("run `peerage migrate`"), "{}", said(&output));
-}
-
-#[tokio::test]
-async fn tls_is_spoken_when_it_is_configured() {
-    let folder = tempfile::tempdir().unwrap();
-    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-    std::fs::write(&certificate, pair.cert.pem()).unwrap();
-    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-
-    let mut config = support::config(&format!("sqlite:{}", folder.path().join("peerage.db").display()));
-    config.tls = Some(peerage::config::Tls { certificate_file: certificate, key_file: key });
-    peerage::app::migrate(&config, peerage::application::Clock::System).await.unwrap();
-    let running = peerage::app::start(&config, peerage::application::Clock::System).await.unwrap();
-
-    let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pair.cert.pem())).domain_name("localhost");
-    let url = format!("https://{}", running.address());
-    let channel = Endpoint::from_shared(url).unwrap().tls_config(tls).unwrap().connect().await.unwrap();
-    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
-    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_ok());
-
-    let plain = Endpoint::from_shared(format!("http://{}", running.address())).unwrap().connect_lazy();
-    let mut health = tonic_health::pb::health_client::HealthClient::new(plain);
-    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_err(), "plaintext is refused");
-    running.stop().await.unwrap();
 }
 
 #[tokio::test]

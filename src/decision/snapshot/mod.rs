@@ -16,6 +16,7 @@ mod held;
 mod index;
 mod load;
 mod record;
+mod sizes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex}
 pub use load::Loader;
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
+pub use sizes::Sizes;
 
 /// Facts that do not fit together: a corrupt database, or a change applied to the wrong revision.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
 use crate::application::{Call, Caller, Ctx, Error, Result, discretion, refusals};
 use crate::domain::invalid::Invalid;
+use crate::transport::socket::Origin;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
 pub trait Mutation: Message {
@@ -93,28 +94,27 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
 
 /// What is known of a call before its message is read.
 pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap, extensions: &Extensions) -> Call {
-    let source_address = extensions
-        .get::<tonic::transport::server::TcpConnectInfo>()
-        .and_then(tonic::transport::server::TcpConnectInfo::remote_addr)
-        .or_else(|| {
-            extensions
-                .get::<tonic::transport::server::TlsConnectInfo<tonic::transport::server::TcpConnectInfo>>()
-                .and_then(|info| info.get_ref().remote_addr())
-        })
-        .map(|address| address.ip().to_string());
+    let source_address = extensions.get::<Origin>().map(|origin| origin.address.ip().to_string());
     let text = |key: &str| headers.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     Call {
         caller,
         method,
-        permission: rules::find(method).and_then(rules::Rule::permission),
+        permission: rules::find(method).and_then(|found| found.rule.permission()),
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
         source_address,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
-        trace_id: text("traceparent").and_then(|parent| trace_id(&parent)),
+        trace_id: extensions
+            .get::<TraceId>()
+            .map(|id| id.0.clone())
+            .or_else(|| text("traceparent").and_then(|parent| trace_id(&parent))),
     }
 }
+
+/// The id of the trace that a call belongs to, where it is traced: 32 hexadecimal digits.
+#[derive(Debug, Clone)]
+pub(super) struct TraceId(pub(super) String);
 
 /// The longest user agent that is kept, in characters.
 const USER_AGENT_MAX: usize = 256;

@@ -2,7 +2,13 @@
 //!
 //! A method without a row is denied. The contract test holds this slice to the descriptor, to each
 //! method's `Required permission:` comment, and, for mutating methods, to the test that proves that
-//! nobody escalates through it.
+//! nobody escalates through it. What a method costs, and how large its request may be, follows from
+//! its row and from its name, whose first word says what it does (AIP-130).
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::telemetry::metrics::Work;
 
 /// Who may call a method at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,8 +232,90 @@ pub const RULES: &[Rule] = &[
     read("/peerage.v1.AuditService/ListAuditEvents", &["audit.view"]),
 ];
 
+/// How large a request may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    Decisions,
+    Calls,
+    Bulk,
+}
+
+impl Rule {
+    /// What kind of work a call is; `None` is answered whatever else goes on.
+    fn work(&self) -> Option<Work> {
+        let name = self.name();
+        let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
+        if self.access == Access::Public {
+            None
+        } else if DECISIONS.contains(&name) {
+            Some(Work::Decisions)
+        } else if HASHING.contains(&name) {
+            Some(Work::Hashing)
+        } else if STREAMS.contains(&name) {
+            Some(Work::Streams)
+        } else if begins(&["List", "PreviewChange"]) {
+            Some(Work::Lists)
+        } else {
+            match self.audit {
+                Audit::Read => Some(Work::Reads),
+                Audit::Mutation(_) => Some(Work::Writes),
+            }
+        }
+    }
+
+    /// How large a request may be.
+    fn size(&self) -> Size {
+        let name = self.name();
+        if self.method.starts_with("/peerage.v1.AccountAccessService/") {
+            Size::Decisions
+        } else if name.starts_with("Batch") || BULK.contains(&name) {
+            Size::Bulk
+        } else {
+            Size::Calls
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.method.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// Methods that answer from the snapshot alone.
+const DECISIONS: &[&str] = &["Authorize", "BatchAuthorize"];
+/// Methods that hash a password, or compare one.
+const HASHING: &[&str] = &[
+    "SetPassword",
+    "ChangePassword",
+    "ResetPassword",
+    "AcceptInvitation",
+    "SignIn",
+    "CompleteSignIn",
+    "Reauthenticate",
+];
+/// Methods that answer for as long as the caller listens.
+const STREAMS: &[&str] = &["ServerReflectionInfo", "WatchAuditEvents", "ExportAuditEvents", "ExportPolicy"];
+/// Methods whose requests carry a picture or a whole file.
+const BULK: &[&str] = &["SetPhoto", "ImportPolicy", "RecordEvents"];
+
+/// A method's rule, and what follows from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    pub rule: &'static Rule,
+    /// Where the rule stands in [`RULES`].
+    pub place: usize,
+    /// What kind of work a call is; `None` is answered whatever else goes on.
+    pub work: Option<Work>,
+    pub size: Size,
+}
+
+/// Every rule by its method, so that a call finds its own in one step.
+static FOUND: LazyLock<HashMap<&'static str, Found, foldhash::fast::RandomState>> = LazyLock::new(|| {
+    let found = |(place, rule): (usize, &'static Rule)| Found { rule, place, work: rule.work(), size: rule.size() };
+    RULES.iter().enumerate().map(found).map(|found| (found.rule.method, found)).collect()
+});
+
 /// The rule of a method.
 #[must_use]
-pub fn find(method: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.method == method)
+pub fn find(method: &str) -> Option<&'static Found> {
+    FOUND.get(method)
 }

@@ -1,11 +1,18 @@
-//! The services that the server offers, and their health.
+//! The server: its layers in their order, the services behind them, and their health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tonic_health::{ServingStatus, pb::health_server::HealthServer, server::HealthService};
 
+use super::layer::admission::{AdmissionLayer, Room};
+use super::layer::gate::GateLayer;
+use super::layer::observe::ObserveLayer;
+use super::layer::web::WebLayer;
 use super::pb;
 use super::pb::account_access_service_server::AccountAccessServiceServer;
 use super::pb::account_service_server::AccountServiceServer;
@@ -15,6 +22,10 @@ use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::role_service_server::RoleServiceServer;
 use super::service::Services;
 use crate::application::Ctx;
+use crate::config::{Config, Limits, MessageBytes};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::sampling::Sampling;
+use crate::transport::socket::{Bounds, Incoming};
 
 /// The names under which health is reported: the server as a whole, and each service.
 pub const HEALTH_NAMES: &[&str] = &[
@@ -27,8 +38,9 @@ pub const HEALTH_NAMES: &[&str] = &[
     "peerage.v1.RoleService",
 ];
 
-/// The largest request, in bytes.
-pub const MESSAGE_MAX: usize = 4 << 20;
+/// How many changes may be under way: one holds the lock, the others come to it or are on their way
+/// back.
+const WRITERS: usize = 4;
 
 /// Sets the health of the server and of every service.
 pub async fn report(health: &HealthReporter, status: ServingStatus) {
@@ -37,23 +49,82 @@ pub async fn report(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Every service. The gate stands before them all.
+/// What the server is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub ctx: Arc<Ctx>,
+    pub metrics: Arc<Metrics>,
+    pub health: HealthService,
+}
+
+/// Serves until it is told to stop, and then until the calls in flight have ended.
 ///
 /// # Errors
-/// Where the descriptor cannot be reflected, which the build would have to have broken.
-pub fn routes(ctx: &Arc<Ctx>, health: HealthService) -> Result<Routes, tonic_reflection::server::Error> {
-    let services = Services::new(Arc::clone(ctx));
+/// Where the server cannot be built or fails.
+pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: CancellationToken) -> anyhow::Result<()> {
+    let Parts { ctx, metrics, health } = parts;
+    let limits = &config.limits;
+    let routes = routes(&ctx, &metrics, limits.message_bytes, health)?;
+    // The order of the layers, outermost first.
+    Server::builder()
+        .accept_http1(!config.web.allowed_origins.is_empty())
+        .max_concurrent_streams(limits.streams_per_connection)
+        .http2_max_header_list_size(limits.header_bytes)
+        .http2_keepalive_interval(Some(Duration::from_millis(limits.keepalive_interval_ms)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(limits.keepalive_timeout_ms)))
+        .max_connection_age(Duration::from_millis(limits.connection_age_ms))
+        .layer(WebLayer::new(&config.web.allowed_origins)?)
+        .layer(ObserveLayer::new(Arc::clone(&metrics), Sampling::new(&config.telemetry)))
+        .layer(GateLayer::new(ctx, Arc::clone(&metrics), limits))
+        .layer(AdmissionLayer::new(&config.admission, limits.message_bytes, room(config), metrics))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .await?;
+    Ok(())
+}
+
+/// The bounds of the port's connections.
+#[must_use]
+pub const fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        connections: limits.connections,
+        per_address: limits.connections_per_address,
+        handshake: limits.handshake_timeout(),
+        first_bytes: Bounds::GRPC_FIRST_BYTES,
+        life: Duration::from_millis(limits.connection_age_ms + limits.connection_age_grace_ms),
+    }
+}
+
+/// What the server has for calls: no kind of work may take the connections of another. Reads and lists
+/// share the pool of readers; changes take turns on a connection of their own, behind which a few may
+/// stand.
+fn room(config: &Config) -> Room {
+    let readers = config.database.max_connections as usize / 2;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Room { readers: readers.max(1), writers: WRITERS, cores }
+}
+
+/// Every service.
+fn routes(
+    ctx: &Arc<Ctx>,
+    metrics: &Arc<Metrics>,
+    most: MessageBytes,
+    health: HealthService,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let services = Services::new(Arc::clone(ctx), Arc::clone(metrics));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(AccountAccessServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(AccountServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(AuditServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(AuthenticationServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(PeerServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(RoleServiceServer::new(services).max_decoding_message_size(MESSAGE_MAX))
+    // Admission bounds single methods further.
+    let MessageBytes { decisions, bulk, .. } = most;
+    Ok(Routes::new(AccountAccessServiceServer::new(services.clone()).max_decoding_message_size(decisions))
+        .add_service(AccountServiceServer::new(services.clone()).max_decoding_message_size(bulk))
+        .add_service(AuditServiceServer::new(services.clone()).max_decoding_message_size(bulk))
+        .add_service(AuthenticationServiceServer::new(services.clone()).max_decoding_message_size(bulk))
+        .add_service(PeerServiceServer::new(services.clone()).max_decoding_message_size(bulk))
+        .add_service(RoleServiceServer::new(services).max_decoding_message_size(bulk))
         .add_service(HealthServer::new(health))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

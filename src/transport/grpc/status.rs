@@ -14,6 +14,7 @@ use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::ids::RoleId;
 use crate::domain::invalid::Invalid;
+use crate::telemetry::metrics::ShedReason;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
 /// most clients. `count` in the metadata tells how many there are.
@@ -130,6 +131,32 @@ pub fn not_built() -> Status {
 #[must_use]
 pub fn deadline_passed() -> Status {
     status(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, "the call's deadline has passed", [])
+}
+
+/// The status of a good call that there is no room for now.
+#[must_use]
+pub fn shed(why: ShedReason, class: &str, retry_after: Duration) -> Status {
+    let (reason, message) = match why {
+        ShedReason::Caller => (ErrorReason::RateLimited, "the caller has too many calls of this kind at once"),
+        ShedReason::Full | ShedReason::TooLate => (ErrorReason::Overloaded, "the server has too much to do"),
+    };
+    let mut details = info(reason, [("class", class)]);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The status of a request with more bytes than its method takes.
+#[must_use]
+pub fn too_large(most: usize) -> Status {
+    let most = most.to_string();
+    let message = format!("the request has more than {most} bytes");
+    status(Code::ResourceExhausted, ErrorReason::LimitReached, &message, [("of", "bytes"), ("limit", &most)])
+}
+
+/// The status of a request that the codec could not read.
+#[must_use]
+pub fn unreadable() -> Status {
+    status(Code::InvalidArgument, ErrorReason::InvalidFields, "the request cannot be read", [("count", "0")])
 }
 
 /// The status of a caller who holds the method's permission nowhere.

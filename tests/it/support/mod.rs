@@ -49,11 +49,25 @@ impl Server {
         Self::start_on(&url, folder).await
     }
 
+    /// Starts a server on SQLite with settings of its own.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display());
+        Self::start_as(&url, folder, change).await
+    }
+
     /// Starts a server on any database that is empty.
     pub async fn start_on(url: &str, folder: tempfile::TempDir) -> Self {
+        Self::start_as(url, folder, |_| {}).await
+    }
+
+    /// Starts a server on any database that is empty, with settings of its own.
+    pub async fn start_as(url: &str, folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let micros = Arc::new(AtomicI64::new(BEGIN_MICROS));
         let clock = Clock::Manual(Arc::clone(&micros));
-        let config = config(url);
+        let mut config = config(url);
+        change(&mut config);
+        config.check().expect("good settings");
         app::migrate(&config, clock.clone()).await.expect("the schema migrates and the packs install");
         let running = app::start(&config, clock).await.expect("the server starts");
         let name = UserName::parse("operator").expect("a user name");
@@ -108,6 +122,11 @@ impl Server {
 
     pub fn address(&self) -> String {
         self.inner.running.address().to_string()
+    }
+
+    /// Where probes and metrics are.
+    pub fn http_address(&self) -> String {
+        self.inner.running.http_address().expect("an HTTP port").to_string()
     }
 
     pub fn running(&self) -> &Running {

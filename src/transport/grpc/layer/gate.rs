@@ -1,7 +1,8 @@
 //! The first gate: who is calling, may they call this method at all, and how long may it take.
 //!
 //! A method without a rule is refused, a call without a credential answered before its body is
-//! read. Nothing here waits: keys are looked up by their SHA-256 in the snapshot.
+//! read. Nothing here waits: keys are looked up by their SHA-256 in the snapshot. The timer of a call
+//! is made when the call first waits, which a decision does not.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,35 +12,51 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, header};
 use pin_project_lite::pin_project;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::application::error::Unauthenticated;
 use crate::application::guard::View;
 use crate::application::{Caller, Ctx, Error, refusals};
+use crate::config::{Limits, MessageBytes};
 use crate::crypto::api_key::hash_presented;
-use crate::transport::grpc::rules::{self, Access};
+use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
+use crate::transport::grpc::rules::{self, Access, Found, Size};
 use crate::transport::grpc::{call, status};
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
 pub struct GateLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     ctx: Arc<Ctx>,
+    metrics: Arc<Metrics>,
+    /// The longest that a call may take, whatever its caller says.
+    call_timeout: Duration,
+    sizes: MessageBytes,
 }
 
 impl GateLayer {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>) -> Self {
-        Self { ctx }
+    pub fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, limits: &Limits) -> Self {
+        let (call_timeout, sizes) = (limits.call_timeout(), limits.message_bytes);
+        Self { shared: Arc::new(Shared { ctx, metrics, call_timeout, sizes }) }
     }
 }
+
+/// How long a call may still take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeLeft(pub(super) Duration);
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, ctx: Arc::clone(&self.ctx) }
+        Gate { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -47,7 +64,7 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Debug, Clone)]
 pub struct Gate<S> {
     inner: S,
-    ctx: Arc<Ctx>,
+    shared: Arc<Shared>,
 }
 
 impl<S> Service<Request<Body>> for Gate<S>
@@ -63,18 +80,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match admit(&self.ctx, &request) {
-            Ok(caller) => {
-                let deadline = timeout(request.headers()).map(tokio::time::sleep);
+        match admit(&self.shared, &request) {
+            Ok(Admitted { caller, work, size }) => {
+                let time = self.shared.time(request.headers(), work);
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
+                    if let Some(time) = time.filter(|_| work != Some(Work::Decisions)) {
+                        request.extensions_mut().insert(TimeLeft(time));
+                    }
                 }
-                GateFuture::Admitted { future: self.inner.call(request), deadline }
+                let message_max = self.shared.most(size);
+                GateFuture::Admitted { future: self.inner.call(request), time, timer: None, message_max }
             }
             Err(Refusal::Status(status)) => GateFuture::Refused { status: Some(*status) },
             Err(Refusal::Permission { caller, method, permission }) => {
                 let call = call::describe(caller, method, request.headers(), request.extensions());
-                let ctx = Arc::clone(&self.ctx);
+                let ctx = Arc::clone(&self.shared.ctx);
                 let note = async move {
                     let status = match refusals::note_at_gate(&ctx, &call, permission).await {
                         Ok(()) => status::not_permitted(permission),
@@ -105,21 +126,36 @@ impl From<Status> for Refusal {
     }
 }
 
+/// A call that goes on.
+struct Admitted {
+    caller: Option<Caller>,
+    work: Option<Work>,
+    size: Size,
+}
+
 /// Who is calling, or what ends the call.
-fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> {
-    let Some(rule) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
+fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> {
+    let Some(found) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
+    let Found { rule, work, size, .. } = *found;
     if rule.access == Access::Public {
-        return Ok(None);
+        return Ok(Admitted { caller: None, work, size });
     }
+    let ctx = &shared.ctx;
     if !ctx.policy.is_ready() {
         return Err(status::from_error(&Error::NotReady).into());
     }
-    let refuse = |why| Refusal::from(status::from_error(&Error::Unauthenticated(why)));
-    let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
-    let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
+    let refuse = |error| {
+        if let Error::Unauthenticated(why) = error {
+            shared.metrics.auth_failed(failure(why));
+        }
+        Refusal::from(status::from_error(&error))
+    };
+    let unauthenticated = |why| refuse(Error::Unauthenticated(why));
+    let key = bearer(request.headers()).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMissing))?;
+    let hash = hash_presented(key).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
     let now = ctx.clock.now();
-    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(|error| status::from_error(&error))?;
+    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(refuse)?;
     ctx.uses.note(caller.api_key, now);
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
@@ -127,7 +163,63 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
         let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
-    Ok(Some(caller))
+    if work != Some(Work::Decisions) {
+        tracing::Span::current().record("actor.uid", tracing::field::display(caller.peer));
+    }
+    Ok(Admitted { caller: Some(caller), work, size })
+}
+
+const fn failure(why: Unauthenticated) -> AuthFailure {
+    match why {
+        Unauthenticated::CredentialMissing => AuthFailure::Missing,
+        Unauthenticated::CredentialMalformed => AuthFailure::Malformed,
+        Unauthenticated::CredentialUnknown => AuthFailure::Unknown,
+        Unauthenticated::CredentialExpired => AuthFailure::Expired,
+        Unauthenticated::PeerDisabled => AuthFailure::PeerDisabled,
+        Unauthenticated::PeerExpired => AuthFailure::PeerExpired,
+        Unauthenticated::HomeSuspended => AuthFailure::HomeSuspended,
+    }
+}
+
+impl Shared {
+    /// The largest request, in bytes.
+    const fn most(&self, size: Size) -> usize {
+        match size {
+            Size::Decisions => self.sizes.decisions,
+            Size::Calls => self.sizes.calls,
+            Size::Bulk => self.sizes.bulk,
+        }
+    }
+
+    /// How long a call may take: what its caller gives it and the server allows, and for streams what
+    /// the caller gives alone.
+    fn time(&self, headers: &HeaderMap, work: Option<Work>) -> Option<Duration> {
+        let given = timeout(headers);
+        match work {
+            None | Some(Work::Streams) => given,
+            Some(Work::Decisions | Work::Reads | Work::Lists | Work::Writes | Work::Hashing) => {
+                Some(given.map_or(self.call_timeout, |given| given.min(self.call_timeout)))
+            }
+        }
+    }
+}
+
+/// An answer in which the codec, and not a service, says what was wrong with the request. Those have
+/// no details, and codes that blame the server.
+fn explained(response: Response<Body>, message_max: usize) -> Response<Body> {
+    let headers = response.headers();
+    let Some(code) = headers.get(Status::GRPC_STATUS) else { return response };
+    if code == "0" || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    let code = Code::from_bytes(code.as_bytes());
+    if code == Code::OutOfRange {
+        status::too_large(message_max).into_http()
+    } else if code == Code::Internal {
+        status::unreadable().into_http()
+    } else {
+        response
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -162,8 +254,10 @@ pin_project! {
         Admitted {
             #[pin]
             future: F,
+            time: Option<Duration>,
             #[pin]
-            deadline: Option<tokio::time::Sleep>,
+            timer: Option<tokio::time::Sleep>,
+            message_max: usize,
         },
         Refused {
             status: Option<Status>,
@@ -182,17 +276,18 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Projected::Admitted { future, deadline } => {
+            Projected::Admitted { future, time, mut timer, message_max } => {
                 if let Poll::Ready(response) = future.poll(context) {
-                    return Poll::Ready(response);
+                    return Poll::Ready(response.map(|response| explained(response, *message_max)));
                 }
-                match deadline.as_pin_mut() {
-                    Some(deadline) => {
-                        ready!(deadline.poll(context));
-                        Poll::Ready(Ok(status::deadline_passed().into_http()))
-                    }
-                    None => Poll::Pending,
+                let Some(time) = *time else { return Poll::Pending };
+                if timer.is_none() {
+                    timer.set(Some(tokio::time::sleep(time)));
                 }
+                if let Some(timer) = timer.as_pin_mut() {
+                    ready!(timer.poll(context));
+                }
+                Poll::Ready(Ok(status::deadline_passed().into_http()))
             }
             Projected::Refused { status } => {
                 let status = status.take().unwrap_or_else(status::not_built);

@@ -1,3 +1,7 @@
-//! Layers around every service, outermost first in [`super::server`].
+//! Layers around every service; their order is seen in [`super::server::stack`].
 
+pub mod admission;
 pub mod gate;
+pub mod observe;
+pub mod turns;
+pub mod web;

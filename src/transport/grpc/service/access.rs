@@ -6,6 +6,8 @@ use super::Services;
 use crate::application::authorize::{self, Check};
 use crate::application::guard::View;
 use crate::application::{Caller, Result};
+use crate::decision::Outcome;
+use crate::telemetry::metrics::DecisionOutcome;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
 use crate::transport::grpc::pb;
@@ -20,12 +22,15 @@ impl Services {
         let snapshot = self.ctx.snapshot_guard();
         // Also one whose key was revoked while it waited gets no answer.
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
-        self.decide(&view, &check)
+        let answer = self.decide(&view, &check)?;
+        tracing::Span::current().record("decision.effect", answer.decision().as_str_name());
+        Ok(answer)
     }
 
     fn decide(&self, view: &View<'_>, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
         let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
         let answer = authorize::decide(&self.ctx, view, &asked)?;
+        self.metrics.decided(counted(answer.decision.outcome));
         let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
         Ok(access::answer(view.snapshot, &answer, check, decision_id))
     }
@@ -50,6 +55,15 @@ impl Services {
         });
         let results = results.map(|result| pb::BatchAuthorizeResult { result: Some(result) }).collect();
         Ok(pb::BatchAuthorizeResponse { results, revision: snapshot.revision() })
+    }
+}
+
+const fn counted(outcome: Outcome) -> DecisionOutcome {
+    match outcome {
+        Outcome::Allow => DecisionOutcome::Allow,
+        Outcome::Deny => DecisionOutcome::Deny,
+        Outcome::RequiresStepUp => DecisionOutcome::RequiresStepUp,
+        Outcome::RequiresApproval => DecisionOutcome::RequiresApproval,
     }
 }
 

@@ -10,16 +10,18 @@ mod role;
 use std::sync::Arc;
 
 use crate::application::Ctx;
+use crate::telemetry::metrics::Metrics;
 
-/// All services over one context.
+/// All services over one context. What is decided is counted.
 #[derive(Debug, Clone)]
 pub struct Services {
     ctx: Arc<Ctx>,
+    metrics: Arc<Metrics>,
 }
 
 impl Services {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>) -> Self {
-        Self { ctx }
+    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>) -> Self {
+        Self { ctx, metrics }
     }
 }

@@ -1,0 +1,158 @@
+//! Turns by cost: decisions and health go on while writes and lists cannot, and nobody takes all turns.
+
+use std::time::{Duration, Instant};
+
+use peerage::config::Class;
+use peerage::transport::grpc::pb;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::metrics::{get, value, with_http};
+use crate::support::{Client, PostgresDatabase, Server, reason};
+
+/// One write of many that a test sends at once.
+async fn key(client: &Client) -> Result<(), Status> {
+    let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "more".to_owned(), ..Default::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
+    client.auth().create_api_key(request).await.map(drop)
+}
+
+async fn list(client: &Client) -> Result<(), Status> {
+    client.accounts().list_accounts(pb::ListAccountsRequest::default()).await.map(drop)
+}
+
+/// What a call that was turned away says.
+fn assert_shed(status: &Status, why: &str) {
+    assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, why), "{status:?}");
+    let delay = status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap();
+    assert!(delay >= Duration::from_millis(100) && delay <= Duration::from_secs(10), "{delay:?}");
+}
+
+async fn until(server: &Server, name: &str, class: &str, wanted: f64) {
+    let wait = async {
+        loop {
+            let (_, text) = get(&server.http_address(), "/metrics").await;
+            if value(&text, name, Some(("class", class))) == wanted {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{name} of {class}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decisions_go_on_while_writes_and_lists_are_stuck() {
+    let database = PostgresDatabase::create().await;
+    let server = Server::start_as(&database.url, tempfile::tempdir().unwrap(), |config| {
+        with_http(config);
+        let class = Class { running: 2, waiting: 4, per_caller: 100 };
+        (config.admission.writes, config.admission.lists) = (class, class);
+        config.admission.longest_wait_ms = 30_000;
+    })
+    .await;
+    let operator = server.operator();
+    let connection = sea_orm::Database::connect(&database.url).await.unwrap();
+    let stuck = connection.begin().await.unwrap();
+    stuck.execute_unprepared("LOCK TABLE policy_revision, accounts IN ACCESS EXCLUSIVE MODE").await.unwrap();
+
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (writer, lister) = (operator.clone(), operator.clone());
+        calls.spawn(async move { key(&writer).await });
+        calls.spawn(async move { list(&lister).await });
+    }
+    let mut shed = 0;
+    while shed < 28 {
+        let ended = tokio::time::timeout(Duration::from_secs(20), calls.join_next()).await.unwrap().unwrap().unwrap();
+        assert_shed(&ended.unwrap_err(), "OVERLOADED");
+        shed += 1;
+    }
+    for class in ["writes", "lists"] {
+        until(&server, "peerage_admission_running", class, 2.0).await;
+        until(&server, "peerage_admission_waiting", class, 4.0).await;
+    }
+    let began = Instant::now();
+    for _ in 0..200 {
+        operator.ask("peers/me", "accounts.view", "accounts/platform").await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "200 decisions took {:?}", began.elapsed());
+    let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel());
+    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_ok());
+    let (_, text) = get(&server.http_address(), "/metrics").await;
+    assert_eq!(value(&text, "peerage_sheds_total", Some(("reason", "full"))), 28.0);
+
+    stuck.rollback().await.unwrap();
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap().unwrap();
+    }
+    connection.close().await.unwrap();
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_caller_leaves_turns_for_the_others() {
+    let database = PostgresDatabase::create().await;
+    let server = Server::start_as(&database.url, tempfile::tempdir().unwrap(), |config| {
+        with_http(config);
+        config.admission.writes = Class { running: 1, waiting: 10, per_caller: 3 };
+        config.admission.longest_wait_ms = 30_000;
+    })
+    .await;
+    server.partner("fair", &["mspcontrol"]).await;
+    let role = "roles/mspcontrol.customer_admin_peer";
+    let customer = server.customer("customer", "accounts/fair").await;
+    let other = server.person(&customer, "other@example.com", role).await;
+    let connection = sea_orm::Database::connect(&database.url).await.unwrap();
+    let stuck = connection.begin().await.unwrap();
+    stuck.execute_unprepared("LOCK TABLE policy_revision IN ACCESS EXCLUSIVE MODE").await.unwrap();
+
+    let mut greedy = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let operator = server.operator();
+        greedy.spawn(async move { key(&operator).await });
+    }
+    for _ in 0..7 {
+        let ended = tokio::time::timeout(Duration::from_secs(20), greedy.join_next()).await.unwrap().unwrap().unwrap();
+        assert_shed(&ended.unwrap_err(), "RATE_LIMITED");
+    }
+    let client = other.client.clone();
+    let modest = tokio::spawn(async move { key(&client).await });
+    until(&server, "peerage_admission_waiting", "writes", 3.0).await;
+    stuck.rollback().await.unwrap();
+    modest.await.unwrap().unwrap();
+    while let Some(ended) = greedy.join_next().await {
+        ended.unwrap().unwrap();
+    }
+    connection.close().await.unwrap();
+    server.stop().await;
+    database.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_too_long_is_told_to_come_back() {
+    let database = PostgresDatabase::create().await;
+    let server = Server::start_as(&database.url, tempfile::tempdir().unwrap(), |config| {
+        config.admission.writes = Class { running: 1, waiting: 10, per_caller: 10 };
+        config.admission.longest_wait_ms = 200;
+    })
+    .await;
+    let connection = sea_orm::Database::connect(&database.url).await.unwrap();
+    let stuck = connection.begin().await.unwrap();
+    stuck.execute_unprepared("LOCK TABLE policy_revision IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let operator = server.operator();
+        calls.spawn(async move { key(&operator).await });
+    }
+    for _ in 0..2 {
+        let ended = tokio::time::timeout(Duration::from_secs(20), calls.join_next()).await.unwrap().unwrap().unwrap();
+        assert_shed(&ended.unwrap_err(), "OVERLOADED");
+    }
+    stuck.rollback().await.unwrap();
+    calls.join_next().await.unwrap().unwrap().unwrap();
+    connection.close().await.unwrap();
+    server.stop().await;
+    database.drop().await;
+}
