@@ -94,13 +94,13 @@ const ROOMS: &[Room] = &[
         NO_SQL,
     ),
     room("transport::http", &["application", "telemetry", "transport::socket"], NO_WIRE_NO_SQL),
-    room("transport::socket", &["config", "telemetry"], NO_WIRE_NO_SQL),
+    room("transport::socket", &["config", "telemetry"], NO_SQL),
     room("worker", &["application", "decision", "domain", "storage"], NO_WIRE),
     room("config", &[], PURE),
     room("telemetry", &["application", "config"], NO_SQL),
     room(
         "cli",
-        &["app", "application", "config", "crypto", "domain", "telemetry", "transport::grpc::pb"],
+        &["app", "application", "config", "crypto", "domain", "telemetry", "transport::grpc::pb", "transport::socket"],
         &["casbin", "sea_orm", "migrations"],
     ),
     room(

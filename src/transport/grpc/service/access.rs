@@ -23,7 +23,8 @@ impl Services {
         // Also one whose key was revoked while it waited gets no answer.
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
         let answer = self.decide(&view, &check)?;
-        tracing::Span::current().record("decision.effect", answer.decision().as_str_name());
+        tracing::Span::current()
+            .record("decision.effect", answer.decision().as_str_name().trim_start_matches("DECISION_"));
         Ok(answer)
     }
 
