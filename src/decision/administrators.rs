@@ -65,6 +65,28 @@ pub fn is_last_full_administrator(snapshot: &Snapshot, peer: PeerIndex, now: Tim
             .any(|other| other != peer && is_full_administrator(snapshot, other, permission, now))
 }
 
+/// Whether a role that the peer holds now, by itself or by a group, allows to administer an account.
+/// It says who is to be looked at, not what Authorize answers: other roles may deny.
+#[must_use]
+pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool {
+    let Some(permission) = snapshot.find_permission(ADMINISTER) else { return false };
+    let Some(view) = snapshot.peer(peer) else { return false };
+    let allows = |binding: &BindingRecord, window: Window| {
+        let counts = binding.mode == Mode::Active && window.contains(now);
+        let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return false };
+        let mut allowing = role.compiled.classes.iter().filter(|class| class.effect == Effect::Allow);
+        allowing.any(|class| class.bits.contains(permission.place()))
+    };
+    view.bindings().iter().any(|binding| allows(binding, view.binding_window(binding)))
+        || view.memberships().iter().any(|membership| {
+            let is_live = membership.mode == Mode::Active && view.membership_window(membership).contains(now);
+            let group = snapshot.group(membership.group).filter(|_| is_live);
+            group.is_some_and(|group| {
+                group.bindings.iter().any(|binding| allows(binding, group.binding_window(binding)))
+            })
+        })
+}
+
 /// Whether an enabled person may administer its home without requirement, condition or end.
 fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> bool {
     let Some(view) = snapshot.peer(peer) else { return false };

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::error::StoreError;
 use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Reach};
-use crate::domain::peer::{PeerKind, PeerStatus, TwoFactor};
+use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 
 /// An enum that stands in a column as a word.
 pub(super) trait Coded: Copy + 'static {
@@ -45,6 +45,7 @@ coded! {
     PeerKind { Person = "PERSON", Device = "DEVICE", Integration = "INTEGRATION" }
     PeerStatus { Enabled = "ENABLED", Disabled = "DISABLED", Deleted = "DELETED" }
     TwoFactor { None = "NONE", Email = "EMAIL", Totp = "TOTP" }
+    MailFormat { Html = "HTML", PlainText = "PLAIN_TEXT" }
     Reach { Subtree = "SUBTREE", AccountOnly = "ACCOUNT_ONLY" }
     Mode { Active = "ACTIVE", Eligible = "ELIGIBLE" }
 }

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod feed;
 mod identity;
+mod lists;
 mod schema;
 mod world;
 

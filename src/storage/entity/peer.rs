@@ -18,6 +18,8 @@ pub struct Model {
     pub company_key: String,
     pub two_factor: String,
     pub org_user: String,
+    pub mail_format: String,
+    pub require_external_login: bool,
     pub default_role: Option<String>,
     pub expire_time: Option<i64>,
     pub person: Option<Uuid>,

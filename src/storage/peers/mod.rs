@@ -6,7 +6,7 @@
 //!
 //! A deleted peer is read like any other; who must not see it filters by status.
 
-mod list;
+pub mod list;
 mod row;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
@@ -24,8 +24,6 @@ use super::write;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{Peer, PeerStatus};
 use crate::domain::time::Timestamp;
-
-pub use list::{Filter, WithAccess, list};
 
 const TABLE: &str = "peers";
 

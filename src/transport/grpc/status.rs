@@ -234,6 +234,7 @@ fn store(error: &StoreError) -> Status {
         | StoreError::Seal(_)
         | StoreError::Url { .. }
         | StoreError::SchemaTooNew { .. }
+        | StoreError::ExtensionMissing { .. }
         | StoreError::Other(_) => return internal(error),
     };
     tracing::warn!(error = %chain(error), "the store failed");

@@ -7,6 +7,9 @@ use sea_orm::ConnectionTrait as _;
 
 use super::{Database, on_both};
 
+/// Every migration, oldest first.
+const MIGRATIONS: [&str; 2] = ["m20261122_000001_foundation", "m20261122_000002_peer_lists"];
+
 on_both![
     a_new_database_is_behind_until_migrated,
     processes_migrate_one_at_a_time,
@@ -17,7 +20,7 @@ on_both![
 
 async fn a_new_database_is_behind_until_migrated(database: &Database) {
     let store = &database.store;
-    let behind = SchemaState::Behind { missing: vec!["m20261122_000001_foundation".to_owned()] };
+    let behind = SchemaState::Behind { missing: MIGRATIONS.map(str::to_owned).to_vec() };
     assert_eq!(store.schema().await.unwrap(), behind);
     store.migrate().await.unwrap();
     assert_eq!(store.schema().await.unwrap(), SchemaState::Current);

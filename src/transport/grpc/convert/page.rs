@@ -3,6 +3,9 @@
 //! A token holds the last key of the page and a checksum over the list's query, so that a token of
 //! another query is refused instead of giving a page that means nothing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::Fields;
 use crate::application::{Error, Result};
 use crate::domain::invalid::Invalid;
@@ -10,13 +13,8 @@ use crate::domain::invalid::Invalid;
 /// A token that goes on after `key` in the list with this `query`.
 #[must_use]
 pub fn token(query: &str, key: &str) -> String {
-    let mut text = String::with_capacity(key.len() * 2 + 8);
-    for byte in checksum(query, key).to_be_bytes().into_iter().chain(key.bytes()) {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
+    let bytes: Vec<u8> = checksum(query, key).to_be_bytes().into_iter().chain(key.bytes()).collect();
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The key in a token of the list with this `query`; nothing of an empty token.
@@ -65,10 +63,7 @@ pub fn cut<T>(query: &str, mut items: Vec<T>, limit: u64, key: impl Fn(&T) -> St
 pub const TOKEN_MAX: usize = 2048;
 
 fn decode(token: &str) -> Option<Vec<u8>> {
-    if token.len() > TOKEN_MAX || !token.len().is_multiple_of(2) || !token.is_ascii() {
-        return None;
-    }
-    (0..token.len()).step_by(2).map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok()).collect()
+    (token.len() <= TOKEN_MAX).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten()
 }
 
 fn checksum(query: &str, key: &str) -> u32 {

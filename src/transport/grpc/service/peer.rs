@@ -4,10 +4,10 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::Call;
+use crate::application::peers::list::{ListPeers, SortKey};
 use crate::application::peers::{self, ChangeState, StateChange};
-use crate::domain::ids::PeerId;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, page, peer};
+use crate::transport::grpc::convert::{self, mask, page, peer};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::peer_service_server::PeerService;
 use crate::transport::grpc::status;
@@ -52,36 +52,39 @@ impl PeerService for Services {
     async fn get_peer(&self, request: Request<pb::GetPeerRequest>) -> Reply<pb::Peer> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/GetPeer")?;
         let work = async {
-            let peer = checked(|fields| {
-                fields.unsupported("read_mask", peer::is_masked(request.read_mask.as_ref()));
-                fields.required("name", &request.name, convert::peer_name)
+            let (peer, shown) = checked(|fields| {
+                let shown = mask::read(fields, request.read_mask.as_ref(), "Peer");
+                fields.required("name", &request.name, convert::peer_name).zip(shown)
             })?;
-            peers::get(&self.ctx, &call, &peer).await
+            Ok((peers::get(&self.ctx, &call, &peer).await?, shown))
         };
-        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
+        answer(&self.ctx, &call, work, |(seen, shown)| shown.apply(peer::to_pb(&seen))).await
     }
 
     async fn list_peers(&self, request: Request<pb::ListPeersRequest>) -> Reply<pb::ListPeersResponse> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/ListPeers")?;
+        // A token is of one list and one caller; how much of each peer is shown, and of how many, may change.
         let query = format!(
-            "peers of {} in {} by {} with deleted {}",
-            request.account, request.view, request.filter, request.show_deleted
+            "peers for {}: {:?}",
+            call.caller.peer,
+            (&request.account, request.view, &request.filter, &request.order_by, &request.query, request.show_deleted)
         );
         let work = async {
-            let list = checked(|fields| {
+            let (list, shown) = checked(|fields| {
                 let list = peer::list(fields, &request);
-                let after = page::after(fields, &query, &request.page_token, PeerId::parse);
-                Some(peers::ListPeers { after: after?, ..list? })
+                let shown = mask::read(fields, request.read_mask.as_ref(), "Peer");
+                let order = list.as_ref().map_or(SortKey::Id, |list| list.order.key);
+                // Of a list that cannot be read, no token says anything.
+                let token = if list.is_some() { request.page_token.as_str() } else { "" };
+                let after = page::after(fields, &query, token, |key| peer::cursor(key, order));
+                Some((ListPeers { after: after?, ..list? }, shown?))
             })?;
-            peers::list(&self.ctx, &call, &list).await
+            Ok((peers::list::list(&self.ctx, &call, &list).await?, shown))
         };
-        answer(&self.ctx, &call, work, |found| {
-            let next = found.next.map(|id| page::token(&query, &id.to_string()));
-            pb::ListPeersResponse {
-                peers: found.peers.iter().map(peer::to_pb).collect(),
-                next_page_token: next.unwrap_or_default(),
-                total_size: 0,
-            }
+        answer(&self.ctx, &call, work, |(found, shown)| pb::ListPeersResponse {
+            peers: found.peers.iter().map(|seen| shown.apply(peer::to_pb(seen))).collect(),
+            next_page_token: found.next.map(|next| page::token(&query, &peer::cursor_key(&next))).unwrap_or_default(),
+            total_size: found.total.map_or(0, |total| i64::try_from(total).unwrap_or(i64::MAX)),
         })
         .await
     }

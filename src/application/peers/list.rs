@@ -1,0 +1,483 @@
+//! The peers of an account, sorted, filtered and searched, as far as the caller may see them.
+//!
+//! A list has two parts. First come the peers that are seen in full, in the order asked for. Of the
+//! others, those that are only seen to be there come last, by id, whatever the order.
+//!
+//! INVARIANT: nothing that is hidden of a peer decides whether or where it is listed. A restricted peer
+//! is judged by what is shown of it, its kind and home: a comparison with anything else is neither
+//! true nor false of it, a search does not find it, and its place is that of its id. Places that go
+//! into page tokens are of peers that were shown.
+//!
+//! The snapshot says who may see whom and how large an account is; the database sorts and filters.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::sight::{Onlooker, SeenPeer, Sight, VIEW};
+use crate::application::context::{Call, Ctx};
+use crate::application::error::Result;
+use crate::application::guard::View;
+use crate::decision::snapshot::Holder;
+use crate::decision::{AccountIndex, PeerIndex, administrators};
+use crate::domain::binding::Reach;
+use crate::domain::ids::{AccountId, PeerId};
+use crate::domain::peer::{PURGE_AFTER_MICROS, PeerKind, PeerStatus};
+use crate::storage;
+use crate::storage::peers::list::{Matching, Source, WithAccess};
+
+pub use crate::storage::peers::list::{
+    Comparison, Condition, Key, Order, Place, QUERY_MAX, Search, SortKey, Test, TimeColumn,
+};
+
+/// An account with at most so many peers is gathered and sorted; of a larger one the order's index
+/// meets enough on its way.
+const NEAR_SCOPE: usize = 8_000;
+/// The same for what a search finds, and for what passes one test.
+const NEAR_SEARCH: u64 = 20_000;
+const NEAR_TEST: u64 = 5_000;
+/// How many tests of a filter are counted to find a near one.
+const TESTS_COUNTED: usize = 3;
+/// The fewest and most rows that are read at once.
+const CHUNK_MIN: u64 = 64;
+const CHUNK_MAX: u64 = 8_192;
+/// After so many rows of an order's index that were not for this list, the list is gathered after
+/// all: its rows stand together somewhere else in the order.
+const WALK_MAX: u64 = 20_000;
+
+/// Which peers of an account are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListView {
+    /// Those homed in it or below.
+    HomeSubtree,
+    /// Those with a binding that applies to it.
+    WithAccess,
+}
+
+/// A list of peers.
+#[derive(Debug, Clone)]
+pub struct ListPeers {
+    pub account: AccountId,
+    pub view: ListView,
+    pub condition: Condition,
+    /// Whether the peers administer an account now.
+    pub administrator: Option<bool>,
+    pub search: Option<Search>,
+    pub show_deleted: bool,
+    pub order: Order,
+    pub after: Option<Cursor>,
+    pub limit: usize,
+    /// Whether the whole list is counted too.
+    pub count: bool,
+}
+
+/// The last peer of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    Full(Place),
+    Restricted(PeerId),
+}
+
+/// A page, where the list goes on, and how long the whole list is where that was asked.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub peers: Vec<SeenPeer>,
+    pub next: Option<Cursor>,
+    pub total: Option<u64>,
+}
+
+/// Lists the peers of an account.
+///
+/// # Errors
+/// [`crate::application::Error::NotFound`] and [`crate::application::Error::Denied`] as
+/// [`View::admit_at`].
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListPeers) -> Result<Listed> {
+    let snapshot = ctx.snapshot();
+    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let account = view.admit_at(VIEW, &request.account)?.account();
+    let mut lister = Lister::new(ctx, view, request, account);
+    let mut page = match &request.after {
+        Some(Cursor::Restricted(_)) => Vec::new(),
+        Some(Cursor::Full(place)) => lister.full(Some(place)).await?,
+        None => lister.full(None).await?,
+    };
+    if page.len() <= request.limit {
+        let behind = match &request.after {
+            Some(Cursor::Restricted(id)) => Some(*id),
+            Some(Cursor::Full(_)) | None => None,
+        };
+        let rest = lister.restricted().into_iter().filter(|id| behind.is_none_or(|behind| *id > behind));
+        page.extend(rest.take(request.limit + 1 - page.len()).map(Cursor::Restricted));
+    }
+    // One more than the page holds says that there is another.
+    let has_more = page.len() > request.limit;
+    page.truncate(request.limit);
+    let next = page.last().filter(|_| has_more).cloned();
+    let total = if request.count { Some(lister.count().await?) } else { None };
+    Ok(Listed { peers: lister.describe(&page).await?, next, total })
+}
+
+struct Lister<'a> {
+    ctx: &'a Ctx,
+    view: View<'a>,
+    onlooker: Onlooker<'a>,
+    request: &'a ListPeers,
+    account: AccountIndex,
+    matching: Matching,
+    /// Where the caller may view peers, as far as it was asked.
+    seen: HashMap<AccountIndex, bool>,
+}
+
+impl<'a> Lister<'a> {
+    fn new(ctx: &'a Ctx, view: View<'a>, request: &'a ListPeers, account: AccountIndex) -> Self {
+        let is_gone = if request.show_deleted {
+            Test::DeletedUntil(view.now.plus_micros(-PURGE_AFTER_MICROS))
+        } else {
+            Test::Status(PeerStatus::Deleted)
+        };
+        let mut parts = match &request.condition {
+            Condition::All(parts) => parts.clone(),
+            other => vec![other.clone()],
+        };
+        parts.push(Condition::Not(Box::new(Condition::Is(is_gone))));
+        let matching = Matching { condition: Condition::All(parts), search: request.search.clone() };
+        Self { ctx, view, onlooker: Onlooker::new(view), request, account, matching, seen: HashMap::new() }
+    }
+
+    /// Up to one more than the page of the peers that are seen in full.
+    async fn full(&mut self, after: Option<&Place>) -> Result<Vec<Cursor>> {
+        let wanted = self.request.limit + 1;
+        let mut source = self.source().await?;
+        let mut found: Vec<Place> = Vec::new();
+        let mut after = after.cloned();
+        let mut chunk = u64::try_from(wanted).unwrap_or(CHUNK_MAX).max(CHUNK_MIN);
+        let mut walked = 0;
+        while found.len() < wanted {
+            let (matching, order) = (&self.matching, self.request.order);
+            let conn = self.ctx.store.reader();
+            let places = storage::peers::list::places(conn, &source, matching, order, after.as_ref(), chunk).await?;
+            let read = u64::try_from(places.len()).unwrap_or(u64::MAX);
+            after = places.last().cloned().or(after);
+            found.extend(places.into_iter().filter(|place| self.shows(place.id)));
+            if read < chunk {
+                break;
+            }
+            walked += read;
+            if matches!(source, Source::Order) && walked > WALK_MAX {
+                source = self.gathered().unwrap_or(source);
+            }
+            chunk = (chunk * 4).min(CHUNK_MAX);
+        }
+        found.truncate(wanted);
+        Ok(found.into_iter().map(Cursor::Full).collect())
+    }
+
+    /// Where to read the list from: the nearest of what it is narrowed by, or else its order.
+    async fn source(&self) -> Result<Source> {
+        let conn = self.ctx.store.reader();
+        let count = async |source: &Source, most: u64| {
+            storage::peers::list::count_to(conn, source, &self.matching, most).await.map(|count| count <= most)
+        };
+        if self.request.view == ListView::WithAccess {
+            return Ok(Source::WithAccess(self.with_access()));
+        }
+        if self.is_near() {
+            return Ok(Source::Subtree(self.request.account.clone()));
+        }
+        if self.request.search.is_some() && count(&Source::Search, NEAR_SEARCH).await? {
+            return Ok(Source::Search);
+        }
+        for test in self.matching.condition.demands().filter(|test| test.is_indexed()).take(TESTS_COUNTED) {
+            let source = Source::Test(test.clone());
+            if count(&source, NEAR_TEST).await? {
+                return Ok(source);
+            }
+        }
+        Ok(Source::Order)
+    }
+
+    /// What to gather where the order led nowhere.
+    fn gathered(&self) -> Option<Source> {
+        if self.request.administrator == Some(true) {
+            let peers = self.homed().filter(|peer| self.administers(*peer)).take(NEAR_SCOPE + 1);
+            let ids: Vec<PeerId> = peers.filter_map(|peer| self.view.snapshot.peer_id(peer)).collect();
+            if ids.len() <= NEAR_SCOPE {
+                return Some(Source::Ids(ids));
+            }
+        }
+        (!self.is_root()).then(|| Source::Subtree(self.request.account.clone()))
+    }
+
+    fn is_root(&self) -> bool {
+        self.view.snapshot.account(self.account).is_some_and(|account| account.parent.is_none())
+    }
+
+    /// Whether few enough peers are homed in the account and below to sort them all.
+    fn is_near(&self) -> bool {
+        let snapshot = self.view.snapshot;
+        let (mut accounts, mut peers) = (vec![self.account], 0);
+        while let Some(account) = accounts.pop() {
+            peers += snapshot.homed_at(account).take(NEAR_SCOPE + 1).count();
+            accounts.extend(snapshot.children(account).take(NEAR_SCOPE + 1));
+            if peers > NEAR_SCOPE || accounts.len() > NEAR_SCOPE {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Everyone homed in the account and below.
+    fn homed(&self) -> impl Iterator<Item = PeerIndex> {
+        let snapshot = self.view.snapshot;
+        snapshot.subtree(self.account).into_iter().flat_map(|account| snapshot.homed_at(account))
+    }
+
+    fn with_access(&self) -> WithAccess {
+        let snapshot = self.view.snapshot;
+        let path = snapshot.path(self.account);
+        let above = path.as_slice().iter().skip(1).filter_map(|account| snapshot.account_id(*account));
+        WithAccess { account: self.request.account.clone(), ancestors: above.cloned().collect(), now: self.view.now }
+    }
+
+    /// Whether the caller may view the peers homed in an account.
+    fn may_view(&mut self, account: AccountIndex) -> bool {
+        let view = self.view;
+        *self.seen.entry(account).or_insert_with(|| view.may(VIEW, account))
+    }
+
+    fn administers(&self, peer: PeerIndex) -> bool {
+        administrators::administers(self.view.snapshot, peer, self.view.now)
+    }
+
+    /// Whether a matching row is of this list, and seen in full.
+    fn shows(&mut self, id: PeerId) -> bool {
+        let Some(index) = self.view.snapshot.find_peer(id) else { return false };
+        let Some(home) = self.view.snapshot.peer(index).map(|peer| peer.home()) else { return false };
+        let is_within =
+            self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
+        let is_asked = |wanted: bool| wanted == self.administers(index);
+        is_within && self.request.administrator.is_none_or(is_asked) && self.may_view(home)
+    }
+
+    /// The peers of the list that are only seen to be there, by id.
+    fn restricted(&mut self) -> BTreeSet<PeerId> {
+        if self.request.search.is_some() || self.request.administrator.is_some() {
+            return BTreeSet::new();
+        }
+        let snapshot = self.view.snapshot;
+        let candidates: Vec<PeerIndex> = match self.request.view {
+            ListView::WithAccess => self.holders(),
+            ListView::HomeSubtree => {
+                let hidden: Vec<AccountIndex> =
+                    snapshot.subtree(self.account).into_iter().filter(|account| !self.may_view(*account)).collect();
+                hidden.into_iter().flat_map(|account| snapshot.homed_at(account)).collect()
+            }
+        };
+        let is_listed = |peer: &PeerIndex| {
+            let Some(record) = snapshot.peer(*peer) else { return false };
+            let home = snapshot.account_id(record.home());
+            self.onlooker.sight(*peer) == Some(Sight::Restricted)
+                && home.is_some_and(|home| known(&self.request.condition, record.kind(), home) == Some(true))
+        };
+        candidates.into_iter().filter(is_listed).filter_map(|peer| snapshot.peer_id(peer)).collect()
+    }
+
+    /// Everyone with access to the account.
+    fn holders(&self) -> Vec<PeerIndex> {
+        let (snapshot, now) = (self.view.snapshot, self.view.now);
+        let mut found = BTreeSet::new();
+        for account in snapshot.path(self.account).as_slice() {
+            for (holder, id) in snapshot.bound_at(*account) {
+                let Some(binding) = snapshot.binding(holder, id) else { continue };
+                if *account != self.account && binding.reach != Reach::Subtree {
+                    continue;
+                }
+                match holder {
+                    Holder::Peer(peer) => {
+                        let window = snapshot.peer(peer).map(|peer| peer.binding_window(binding));
+                        found.extend(window.filter(|window| !window.is_over(now)).map(|_| peer));
+                    }
+                    Holder::Group(group) => {
+                        let Some(record) = snapshot.group(group) else { continue };
+                        if record.binding_window(binding).is_over(now) {
+                            continue;
+                        }
+                        found.extend(snapshot.members(group).filter(|member| {
+                            snapshot.peer(*member).is_some_and(|peer| {
+                                let mut memberships = peer.memberships().iter().filter(|one| one.group == group);
+                                memberships.any(|one| !peer.membership_window(one).is_over(now))
+                            })
+                        }));
+                    }
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// How many peers the whole list has. What facts tell is counted in the snapshot; for the rest the
+    /// database reads each peer of the list once.
+    async fn count(&mut self) -> Result<u64> {
+        let restricted = u64::try_from(self.restricted().len()).unwrap_or(u64::MAX);
+        let is_factual = self.request.search.is_none()
+            && !self.request.show_deleted
+            && self.request.view == ListView::HomeSubtree
+            && is_factual(&self.request.condition);
+        let full = if is_factual { self.count_facts() } else { self.count_rows().await? };
+        Ok(full.saturating_add(restricted))
+    }
+
+    fn count_facts(&mut self) -> u64 {
+        let snapshot = self.view.snapshot;
+        let mut count = 0;
+        for account in snapshot.subtree(self.account) {
+            let Some(home) = snapshot.account_id(account).filter(|_| self.may_view(account)) else { continue };
+            let is_listed = |peer: &PeerIndex| {
+                let Some(record) = snapshot.peer(*peer) else { return false };
+                record.status() != PeerStatus::Deleted
+                    && self.request.administrator.is_none_or(|wanted| wanted == self.administers(*peer))
+                    && judge(&self.request.condition, &|test| fact(test, record.kind(), home, record.status()))
+                        == Some(true)
+            };
+            count += snapshot.homed_at(account).filter(is_listed).count();
+        }
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
+    async fn count_rows(&mut self) -> Result<u64> {
+        let sources = match (self.request.administrator, self.request.view) {
+            (Some(wanted), view) => {
+                let peers: Vec<PeerIndex> = match view {
+                    ListView::HomeSubtree => self.homed().collect(),
+                    ListView::WithAccess => self.holders(),
+                };
+                let peers = peers.into_iter().filter(|peer| self.administers(*peer) == wanted);
+                let ids: Vec<PeerId> = peers.filter_map(|peer| self.view.snapshot.peer_id(peer)).collect();
+                ids.chunks(1000).map(|ids| Source::Ids(ids.to_vec())).collect()
+            }
+            (None, ListView::WithAccess) => vec![Source::WithAccess(self.with_access())],
+            (None, ListView::HomeSubtree) => match self.source().await? {
+                Source::Order if !self.is_root() => vec![Source::Subtree(self.request.account.clone())],
+                other => vec![other],
+            },
+        };
+        let mut count = 0;
+        for source in sources {
+            let conn = self.ctx.store.reader();
+            for (home, peers) in storage::peers::list::count_by_home(conn, &source, &self.matching).await? {
+                let Some(home) = self.view.snapshot.find_account(home.as_str()) else { continue };
+                let is_within =
+                    self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
+                if is_within && self.may_view(home) {
+                    count += peers;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// The peers of a page with their rows. One that was purged meanwhile is left out.
+    async fn describe(&self, page: &[Cursor]) -> Result<Vec<SeenPeer>> {
+        let listed: Vec<(PeerId, Sight)> = page
+            .iter()
+            .map(|cursor| match cursor {
+                Cursor::Full(place) => (place.id, Sight::Full),
+                Cursor::Restricted(id) => (*id, Sight::Restricted),
+            })
+            .collect();
+        let ids: Vec<PeerId> = listed.iter().map(|(id, _)| *id).collect();
+        let rows = storage::peers::find_many(self.ctx.store.reader(), &ids).await?;
+        let mut rows: HashMap<PeerId, _> = rows.into_iter().map(|row| (row.id, row)).collect();
+        let described = listed
+            .into_iter()
+            .filter_map(|(id, sight)| rows.remove(&id).map(|row| self.onlooker.describe(row, sight)));
+        Ok(described.collect())
+    }
+}
+
+/// What a condition is of a peer of whom only some tests can be judged: Kleene's logic.
+fn judge(condition: &Condition, test: &impl Fn(&Test) -> Option<bool>) -> Option<bool> {
+    let parts = |parts: &[Condition], decisive: bool| {
+        let mut result = Some(!decisive);
+        for part in parts {
+            match judge(part, test) {
+                Some(value) if value == decisive => return Some(decisive),
+                Some(_) => {}
+                None => result = None,
+            }
+        }
+        result
+    };
+    match condition {
+        Condition::All(all) => parts(all, false),
+        Condition::Any(any) => parts(any, true),
+        Condition::Not(part) => judge(part, test).map(|value| !value),
+        Condition::Is(one) => test(one),
+    }
+}
+
+/// What a condition is of a peer of whom only kind and home are shown.
+fn known(condition: &Condition, kind: PeerKind, home: &AccountId) -> Option<bool> {
+    judge(condition, &|test| match test {
+        Test::Status(_) => None,
+        other => fact(other, kind, home, PeerStatus::Enabled),
+    })
+}
+
+/// What a test is, as far as the snapshot tells.
+fn fact(test: &Test, kind: PeerKind, home: &AccountId, status: PeerStatus) -> Option<bool> {
+    match test {
+        Test::Kind(wanted) => Some(*wanted == kind),
+        Test::Home(wanted) => Some(wanted == home),
+        Test::Status(wanted) => Some(*wanted == status),
+        Test::TwoFactor(_)
+        | Test::MailFormat(_)
+        | Test::RequiresExternalLogin
+        | Test::HasMicrosoftAccount
+        | Test::DefaultRole(_)
+        | Test::HasDefaultRole
+        | Test::OrgUser(_)
+        | Test::HasOrgUser
+        | Test::Time(..)
+        | Test::HasTime(_)
+        | Test::DeletedUntil(_) => None,
+    }
+}
+
+/// Whether the snapshot alone tells what a condition is.
+fn is_factual(condition: &Condition) -> bool {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().all(is_factual),
+        Condition::Not(part) => is_factual(part),
+        Condition::Is(test) => matches!(test, Test::Kind(_) | Test::Home(_) | Test::Status(_)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_makes_a_condition_neither_true_nor_false() {
+        let is = Condition::Is;
+        let not = |condition| Condition::Not(Box::new(condition));
+        let (device, person) = (|| is(Test::Kind(PeerKind::Device)), || is(Test::Kind(PeerKind::Person)));
+        let hidden = || is(Test::HasOrgUser);
+        let enabled = || is(Test::Status(PeerStatus::Enabled));
+        for (condition, wanted) in [
+            (Condition::default(), Some(true)),
+            (device(), Some(true)),
+            (person(), Some(false)),
+            (hidden(), None),
+            (not(hidden()), None),
+            (enabled(), None),
+            (not(enabled()), None),
+            (Condition::All(vec![device(), hidden()]), None),
+            (Condition::All(vec![person(), hidden()]), Some(false)),
+            (Condition::Any(vec![device(), hidden()]), Some(true)),
+            (Condition::Any(vec![person(), hidden()]), None),
+            (Condition::Any(vec![hidden(), not(hidden())]), None),
+            (is(Test::Home(AccountId::platform())), Some(true)),
+        ] {
+            assert_eq!(known(&condition, PeerKind::Device, &AccountId::platform()), wanted, "{condition:?}");
+        }
+    }
+}
