@@ -24,7 +24,7 @@ const FACETS: &str = "\
     + CASE microsoft_account WHEN 'LINKED' THEN 256 ELSE 0 END";
 /// The columns of the orders, as `storage::peers` names them.
 const ORDERS: [&str; 14] = [
-    "user_name_key",
+    "user_name_order",
     "full_name_key",
     "email_key",
     "default_role_key",
@@ -99,6 +99,8 @@ fn columns(is_postgres: bool) -> Vec<String> {
     );
     let computed = [
         format!("facets BIGINT GENERATED ALWAYS AS ({FACETS}) {generated}"),
+        // The unique index on the key itself would be taken instead of the one with facets.
+        format!("user_name_order TEXT {bytewise} GENERATED ALWAYS AS (user_name_key) {generated}"),
         format!("default_role_key TEXT {bytewise} GENERATED ALWAYS AS (COALESCE(default_role, '')) {generated}"),
         format!(
             "microsoft_account_key TEXT {bytewise} GENERATED ALWAYS AS (COALESCE(microsoft_account, '')) {generated}"

@@ -1,6 +1,8 @@
 //! PeerService over the wire.
 
+mod columns;
 mod create;
+mod hidden;
 mod lists;
 mod rules;
 mod states;

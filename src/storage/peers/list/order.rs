@@ -50,7 +50,7 @@ impl SortKey {
     pub(super) const fn column(self) -> Option<&'static str> {
         match self {
             Self::Id => None,
-            Self::UserName => Some("user_name_key"),
+            Self::UserName => Some("user_name_order"),
             Self::FullName => Some("full_name_key"),
             Self::Email => Some("email_key"),
             Self::DefaultRole => Some("default_role_key"),

@@ -149,20 +149,20 @@ mod tests {
             address: Some(pb::PostalAddress { city: "Bern".into(), country: "CH".into(), ..Default::default() }),
             ..Default::default()
         };
-        let read = |paths: &[&str]| {
+        let show = |paths: &[&str]| {
             let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
-            read(&mut Fields::default(), Some(&mask), "Peer")
+            super::read(&mut Fields::default(), Some(&mask), "Peer")
         };
-        assert_eq!(read(&[]).unwrap().apply(peer.clone()), peer);
-        assert_eq!(read(&["*"]).unwrap().apply(peer.clone()), peer);
+        assert_eq!(show(&[]).unwrap().apply(peer.clone()), peer);
+        assert_eq!(show(&["*"]).unwrap().apply(peer.clone()), peer);
         let address = Some(pb::PostalAddress { city: "Bern".into(), ..Default::default() });
         let wanted = pb::Peer { name: "peers/1".into(), address, ..Default::default() };
-        assert_eq!(read(&["name", "address.city", "email"]).unwrap().apply(peer.clone()), wanted);
-        assert_eq!(read(&["address", "address.city", "name"]).unwrap().apply(peer.clone()).address, peer.address);
+        assert_eq!(show(&["name", "address.city", "email"]).unwrap().apply(peer.clone()), wanted);
+        assert_eq!(show(&["address", "address.city", "name"]).unwrap().apply(peer.clone()).address, peer.address);
         for bad in [&["password"][..], &["name.x"], &["address.nothing"], &["external_identities.subject"], &["*", "name"], &[""]] {
-            assert!(read(bad).is_none(), "{bad:?}");
+            assert!(show(bad).is_none(), "{bad:?}");
         }
-        assert!(read(&["name"; 65]).is_none());
+        assert!(show(&["name"; 65]).is_none());
     }
 
     const KNOWN: &[&str] = &["title", "rules", "rules.assignable"];
