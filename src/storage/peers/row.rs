@@ -1,6 +1,6 @@
 //! Rows of peers to domain peers and back.
 
-use super::TABLE;
+use super::{TABLE, facets};
 use crate::domain::ids::{AccountId, PeerId, RoleId};
 use crate::domain::peer::{Peer, PeerKind, PeerStatus, UserName};
 use crate::domain::text;
@@ -17,6 +17,14 @@ pub(super) fn key(text: &str) -> String {
     let mut key = text::fold(text);
     key.truncate(key.floor_char_boundary(KEY_MAX));
     key
+}
+
+/// The key of an unset time, before all others. SQLite cannot write the smallest number of 64 bits.
+pub(super) const UNSET: i64 = -9_000_000_000_000_000_000;
+
+/// What lists sort and compare a time by.
+fn time_key(time: Option<Timestamp>) -> i64 {
+    time.map_or(UNSET, Timestamp::as_micros)
 }
 
 pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
@@ -36,6 +44,12 @@ pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
         org_user: key(&profile.org_user),
         mail_format: profile.mail_format.word().to_owned(),
         require_external_login: profile.require_external_login,
+        facets: facets::of(peer),
+        user_name_order: peer.user_name.key(),
+        default_role_key: peer.default_role.as_ref().map(RoleId::to_string).unwrap_or_default(),
+        last_login_key: time_key(peer.last_login_time),
+        last_active_key: time_key(peer.last_active_time),
+        expire_key: time_key(peer.expire_time),
         default_role: peer.default_role.as_ref().map(RoleId::to_string),
         expire_time: peer.expire_time.map(Timestamp::as_micros),
         person: peer.person.map(PeerId::as_uuid),

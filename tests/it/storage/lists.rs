@@ -210,7 +210,7 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
     tree(store).await;
     let all = varied(60);
     add(store, &all).await;
-    database.sql("UPDATE peers SET microsoft_account = 'LINKED' WHERE user_name LIKE '%7'").await;
+    database.sql("UPDATE peers SET microsoft_account = 'LINKED', facets = facets + 256 WHERE user_name LIKE '%7'").await;
     type Holds = fn(&Peer) -> bool;
     let role = RoleId::parse("core.auditor").unwrap();
     let last_login = |comparison| Test::Time(TimeColumn::LastLogin, comparison, at(2000));
@@ -454,6 +454,13 @@ async fn crowd(database: &Database) {
              update_revision) SELECT {values} FROM ({series}) AS series"
         ))
         .await;
+    database
+        .sql(
+            "UPDATE peers SET user_name_order = user_name_key, default_role_key = COALESCE(default_role, ''), \
+             last_login_key = COALESCE(last_login_time, last_login_key), \
+             facets = CASE kind WHEN 'DEVICE' THEN 4 ELSE 0 END + CASE status WHEN 'DISABLED' THEN 1 ELSE 0 END",
+        )
+        .await;
 }
 
 /// The plan of a statement, in the words of the database.
@@ -518,7 +525,9 @@ async fn every_order_with_any_test_is_read_from_its_index(database: &Database) {
                         let has_scan = plan.contains("Seq Scan");
                         let by_index = plan.contains("peers_by_") || plan.contains("peers_pkey") || plan.contains("sqlite_autoindex_peers_1");
                         assert!(by_index && !has_sort && !has_scan, "{order:?} {test:?} {after:?} {analyzed}:\n{plan}");
-                        if *sort != SortKey::Id && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_))) {
+                        // SQLite reads no generated column from an index alone.
+                        let is_generated = matches!(sort, SortKey::MicrosoftAccount | SortKey::PrivilegedAccess);
+                        if *sort != SortKey::Id && !is_generated && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_))) {
                             let covers = plan.contains("COVERING INDEX") || plan.contains("Index Only Scan");
                             assert!(covers || !analyzed, "{order:?} {test:?} looks at rows:\n{plan}");
                         }

@@ -1,20 +1,17 @@
 //! Conditions on peers: what a filter may ask, and how the databases test it.
 //!
-//! What has few values is tested on `facets`, which the index of every order holds. The bits are those
-//! of the migration that made the column.
+//! What has few values is tested on `facets`, which the index of every order holds.
 
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 
-use super::super::row;
+use super::super::facets;
+use super::super::row::{self, UNSET};
 use super::{Matching, search};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use crate::domain::time::Timestamp;
 use crate::storage::code::Coded as _;
-
-/// A key that stands for an unset time.
-const UNSET: i64 = -9_000_000_000_000_000_000;
 
 /// One thing that a peer is or is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,21 +154,13 @@ fn written(condition: &Condition) -> Expr {
 }
 
 fn tested(test: &Test) -> Expr {
-    let facet = |mask: i64, value: i64| Expr::col("facets").bit_and(mask).eq(value);
     match test {
-        Test::Status(PeerStatus::Enabled) => facet(3, 0),
-        Test::Status(PeerStatus::Disabled) => facet(3, 1),
-        Test::Status(PeerStatus::Deleted) => facet(3, 2),
-        Test::Kind(PeerKind::Person) => facet(12, 0),
-        Test::Kind(PeerKind::Device) => facet(12, 4),
-        Test::Kind(PeerKind::Integration) => facet(12, 8),
-        Test::TwoFactor(TwoFactor::None) => facet(48, 0),
-        Test::TwoFactor(TwoFactor::Email) => facet(48, 16),
-        Test::TwoFactor(TwoFactor::Totp) => facet(48, 32),
-        Test::MailFormat(MailFormat::Html) => facet(64, 0),
-        Test::MailFormat(MailFormat::PlainText) => facet(64, 64),
-        Test::RequiresExternalLogin => facet(128, 128),
-        Test::HasMicrosoftAccount => facet(256, 256),
+        Test::Status(status) => facets::status(*status).tested(),
+        Test::Kind(kind) => facets::kind(*kind).tested(),
+        Test::TwoFactor(two_factor) => facets::two_factor(*two_factor).tested(),
+        Test::MailFormat(format) => facets::mail_format(*format).tested(),
+        Test::RequiresExternalLogin => facets::EXTERNAL_LOGIN.tested(),
+        Test::HasMicrosoftAccount => facets::MICROSOFT_ACCOUNT.tested(),
         // NULL in a negation would be no answer.
         Test::DeletedUntil(time) => {
             Func::coalesce([Expr::col("delete_time"), Expr::val(i64::MAX)]).lte(time.as_micros())
