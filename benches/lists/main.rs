@@ -20,9 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use peerage::app;
 use peerage::application::bootstrap::{OperatorKey, bootstrap};
-use peerage::application::peers::list::{
-    Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list,
-};
+use peerage::application::peers::list::{Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list};
 use peerage::application::{Call, Caller, Clock, Ctx};
 use peerage::config::Config;
 use peerage::domain::ids::{AccountId, ApiKeyId, PeerId, RoleId};
@@ -150,10 +148,8 @@ impl Bench {
         ] {
             self.measure(&ListPeers { condition: Condition::Is(test), ..base.clone() }, "UserName", name).await?;
         }
-        for (name, condition) in [
-            ("count all", Condition::default()),
-            ("count role", Condition::Is(Test::HasOrgUser)),
-        ] {
+        for (name, condition) in [("count all", Condition::default()), ("count role", Condition::Is(Test::HasOrgUser))]
+        {
             let start = Instant::now();
             let found = list(&self.ctx, &self.call(), &ListPeers { condition, count: true, ..base.clone() }).await?;
             let time = start.elapsed().as_secs_f64() * 1000.0;
@@ -168,7 +164,20 @@ impl Bench {
             if self.ctx.snapshot().find_account(scope.as_str()).is_none() {
                 continue;
             }
-            for text in ["emily.chen.7", "chen", "müll", "example", ".777@", "customer-5000", "large", "xyz", "emily.wilson.12345", "zoë b", "ro", "q"] {
+            for text in [
+                "emily.chen.7",
+                "chen",
+                "müll",
+                "example",
+                ".777@",
+                "customer-5000",
+                "large",
+                "xyz",
+                "emily.wilson.12345",
+                "zoë b",
+                "ro",
+                "q",
+            ] {
                 for key in [SortKey::UserName, SortKey::CreateTime] {
                     let order = Order { key, descending: key == SortKey::CreateTime };
                     let request = ListPeers { search: Search::of(text), order, ..request(&scope) };

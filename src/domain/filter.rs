@@ -306,7 +306,11 @@ mod tests {
             ("NOT", 4),
             ("()", 2),
         ] {
-            assert!(matches!(parse(text), Err(Invalid::At { position: at, .. }) if at == position), "{text}: {:?}", parse(text));
+            assert!(
+                matches!(parse(text), Err(Invalid::At { position: at, .. }) if at == position),
+                "{text}: {:?}",
+                parse(text)
+            );
         }
     }
 

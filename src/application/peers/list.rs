@@ -251,8 +251,7 @@ impl<'a> Lister<'a> {
     fn shows(&mut self, id: PeerId) -> bool {
         let Some(index) = self.view.snapshot.find_peer(id) else { return false };
         let Some(home) = self.view.snapshot.peer(index).map(|peer| peer.home()) else { return false };
-        let is_within =
-            self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
+        let is_within = self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
         let is_asked = |wanted: bool| wanted == self.administers(index);
         is_within && self.request.administrator.is_none_or(is_asked) && self.may_view(home)
     }
@@ -386,9 +385,8 @@ impl<'a> Lister<'a> {
         let ids: Vec<PeerId> = listed.iter().map(|(id, _)| *id).collect();
         let rows = storage::peers::find_many(self.ctx.store.reader(), &ids).await?;
         let mut rows: HashMap<PeerId, _> = rows.into_iter().map(|row| (row.id, row)).collect();
-        let described = listed
-            .into_iter()
-            .filter_map(|(id, sight)| rows.remove(&id).map(|row| self.onlooker.describe(row, sight)));
+        let described =
+            listed.into_iter().filter_map(|(id, sight)| rows.remove(&id).map(|row| self.onlooker.describe(row, sight)));
         Ok(described.collect())
     }
 }

@@ -280,7 +280,8 @@ async fn op_25_tenant_access_is_all_or_a_number() {
     server.person(&partner, "everywhere", READ_ONLY).await;
     server.person_on(&partner, "somewhere", READ_ONLY, &[&one, &two]).await;
     let found = all(&server.operator(), &pb::ListPeersRequest { order_by: "user_name".into(), ..of(&partner) }).await;
-    let access: Vec<_> = found.iter().map(|peer| peer.tenant_access.unwrap()).map(|all| (all.all, all.account_count)).collect();
+    let access: Vec<_> =
+        found.iter().map(|peer| peer.tenant_access.unwrap()).map(|all| (all.all, all.account_count)).collect();
     assert_eq!(access, [(true, 0), (false, 2)]);
     server.stop().await;
 }
@@ -290,8 +291,12 @@ async fn filters(server: &Server) {
     let operator = server.operator();
     server.person(&partner, "staff", READ_ONLY).await;
     let listed = async |filter: &str| {
-        let request =
-            pb::ListPeersRequest { filter: filter.into(), order_by: "user_name".into(), count_total: true, ..of(&customer) };
+        let request = pb::ListPeersRequest {
+            filter: filter.into(),
+            order_by: "user_name".into(),
+            count_total: true,
+            ..of(&customer)
+        };
         let counted = page(&operator, &request).await.total_size;
         let found = all(&operator, &request).await;
         assert_eq!(counted, i64::try_from(found.len()).unwrap(), "{filter}");
@@ -362,8 +367,12 @@ async fn searches(server: &Server) {
         ("nobody at all", vec![]),
         ("   ", vec!["Adam", "agent-7", "bob.smith", "boss", "eve_100%", "former", "zoe", "ÉMILE", "王芳"]),
     ] {
-        let request =
-            pb::ListPeersRequest { query: query.into(), order_by: "user_name".into(), count_total: true, ..of(&customer) };
+        let request = pb::ListPeersRequest {
+            query: query.into(),
+            order_by: "user_name".into(),
+            count_total: true,
+            ..of(&customer)
+        };
         assert_eq!(user_names(&all(&operator, &request).await), wanted, "{query}");
         assert_eq!(page(&operator, &request).await.total_size, i64::try_from(wanted.len()).unwrap(), "{query}");
         let everywhere = pb::ListPeersRequest { account: "accounts/platform".into(), ..request };
@@ -373,7 +382,8 @@ async fn searches(server: &Server) {
     // What is found follows every change.
     let renamed = pb::Peer { name: "peers/@zoe".into(), user_name: "chloe".into(), ..Default::default() };
     update(&operator, renamed, &["user_name"]).await.unwrap();
-    let found = async |query: &str| all(&operator, &pb::ListPeersRequest { query: query.into(), ..of(&customer) }).await;
+    let found =
+        async |query: &str| all(&operator, &pb::ListPeersRequest { query: query.into(), ..of(&customer) }).await;
     assert_eq!(user_names(&found("chloe").await), ["chloe"]);
     delete(&operator, "peers/@chloe").await.unwrap();
     assert!(found("chloe").await.is_empty());
@@ -389,7 +399,8 @@ async fn mc_18_a_read_mask_shows_the_columns_it_names() {
     on_both(async |server: &Server| {
         let (_, customer) = crowd(server).await;
         let operator = server.operator();
-        let mask = |paths: &[&str]| Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).into()).collect() });
+        let mask =
+            |paths: &[&str]| Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).into()).collect() });
         let order_by = "user_name".to_owned();
         let read_mask = mask(&["user_name", "email", "two_factor_provider"]);
         let request = pb::ListPeersRequest { read_mask, order_by, page_size: 1, ..of(&customer) };
@@ -446,7 +457,9 @@ async fn what_is_wrong_with_a_filter_is_told_with_its_place() {
             assert!(status.message().contains(&format!("at character {place}:")), "{filter}: {}", status.message());
         }
     }
-    for order_by in ["password", "user_name asc", "user_name, email", "user_name desc desc", "profile", "id; DROP TABLE peers"] {
+    for order_by in
+        ["password", "user_name asc", "user_name, email", "user_name desc desc", "profile", "id; DROP TABLE peers"]
+    {
         let request = pb::ListPeersRequest { order_by: order_by.into(), ..of("accounts/platform") };
         let told = why(operator.peers().list_peers(request).await);
         assert_eq!(told, is(Code::InvalidArgument, "ORDER_BY_INVALID"), "{order_by}");
@@ -460,10 +473,17 @@ async fn a_token_belongs_to_its_list_and_its_caller() {
         let (partner, customer) = crowd(server).await;
         let operator = server.operator();
         let other = server.person(&partner, "staff", READ_ONLY).await;
-        let good = pb::ListPeersRequest { order_by: "email".into(), query: "example".into(), page_size: 2, ..of(&customer) };
+        let good =
+            pb::ListPeersRequest { order_by: "email".into(), query: "example".into(), page_size: 2, ..of(&customer) };
         let token = page(&operator, &good).await.next_page_token;
         let good = pb::ListPeersRequest { page_token: token, ..good };
-        assert_eq!(page(&operator, &pb::ListPeersRequest { page_size: 9, count_total: true, ..good.clone() }).await.peers.len(), 3);
+        assert_eq!(
+            page(&operator, &pb::ListPeersRequest { page_size: 9, count_total: true, ..good.clone() })
+                .await
+                .peers
+                .len(),
+            3
+        );
         for wrong in [
             pb::ListPeersRequest { order_by: "email desc".into(), ..good.clone() },
             pb::ListPeersRequest { order_by: "create_time".into(), ..good.clone() },
@@ -488,7 +508,8 @@ async fn mc_19_sorted_pages_neither_skip_nor_repeat_while_peers_come_go_and_are_
         let operator = server.operator();
         let mut names: Vec<String> = Vec::new();
         for number in 0..30 {
-            let made = create(&operator, wish(&partner, &format!("peer-{:02}", number * 7 % 30), READ_ONLY)).await.unwrap();
+            let made =
+                create(&operator, wish(&partner, &format!("peer-{:02}", number * 7 % 30), READ_ONLY)).await.unwrap();
             names.push(made.name);
         }
         for (round, order_by) in ["user_name", "user_name desc", "state", "email desc"].into_iter().enumerate() {
@@ -504,13 +525,17 @@ async fn mc_19_sorted_pages_neither_skip_nor_repeat_while_peers_come_go_and_are_
                 let last = next.peers.last().unwrap().name.clone();
                 if step % 2 == 0 {
                     let user_name = format!("{}-{round}-{step}", ["aaa", "zzz"][step % 4 / 2]);
-                    update(&operator, pb::Peer { name: last.clone(), user_name, ..Default::default() }, &["user_name"]).await.unwrap();
+                    update(&operator, pb::Peer { name: last.clone(), user_name, ..Default::default() }, &["user_name"])
+                        .await
+                        .unwrap();
                 } else if names.len() > 24 {
                     delete(&operator, &last).await.unwrap();
                     names.retain(|name| *name != last);
                 }
                 touched.push(last);
-                touched.push(create(&operator, wish(&partner, &format!("new-{round}-{step}"), READ_ONLY)).await.unwrap().name);
+                touched.push(
+                    create(&operator, wish(&partner, &format!("new-{round}-{step}"), READ_ONLY)).await.unwrap().name,
+                );
                 if next.next_page_token.is_empty() {
                     break;
                 }

@@ -20,9 +20,13 @@ async fn shared(server: &Server) -> Shared {
     let operator = server.operator();
     let admin = server.person(&customer, "m-admin", "roles/mspcontrol.customer_admin_peer").await;
     let (mut own, mut partners) = (vec![admin.name.clone()], Vec::new());
-    for (home, user_name, login) in
-        [(&partner, "zed-secret", 30), (&customer, "kim", 20), (&partner, "abe-secret", 10), (&partner, "lee-secret", 40), (&customer, "yan", 5)]
-    {
+    for (home, user_name, login) in [
+        (&partner, "zed-secret", 30),
+        (&customer, "kim", 20),
+        (&partner, "abe-secret", 10),
+        (&partner, "lee-secret", 40),
+        (&customer, "yan", 5),
+    ] {
         let mut request = wish(home, user_name, READ_ONLY);
         let peer = request.peer.as_mut().unwrap();
         peer.email = format!("{user_name}@mail.example");
@@ -36,8 +40,7 @@ async fn shared(server: &Server) -> Shared {
     Shared { customer, admin, own, partners }
 }
 
-const ORDERS: [&str; 8] =
-    ["", "name", "user_name", "email", "last_login_time", "state", "create_time", "org_user"];
+const ORDERS: [&str; 8] = ["", "name", "user_name", "email", "last_login_time", "state", "create_time", "org_user"];
 
 #[tokio::test]
 async fn peers_from_elsewhere_are_listed_last_by_name_whatever_the_order() {
@@ -50,7 +53,8 @@ async fn peers_from_elsewhere_are_listed_last_by_name_whatever_the_order() {
                 if order == " desc" {
                     continue;
                 }
-                let found = all(&admin.client, &pb::ListPeersRequest { order_by: order.clone(), ..with_access.clone() }).await;
+                let found =
+                    all(&admin.client, &pb::ListPeersRequest { order_by: order.clone(), ..with_access.clone() }).await;
                 let (full, restricted) = found.split_at(own.len());
                 assert!(full.iter().all(|peer| own.contains(&peer.name) && !peer.user_name.is_empty()), "{order}");
                 assert_eq!(names(restricted), partners, "{order}, round {round}");
@@ -63,7 +67,10 @@ async fn peers_from_elsewhere_are_listed_last_by_name_whatever_the_order() {
                 assert!(restricted.iter().all(|peer| *peer == bare(peer)), "{order} shows more");
             }
             // Nothing that is hidden moves them.
-            let victim = get(&operator, ["peers/@zed-secret", "peers/@abe-secret", "peers/@lee-secret"][round]).await.unwrap().name;
+            let victim = get(&operator, ["peers/@zed-secret", "peers/@abe-secret", "peers/@lee-secret"][round])
+                .await
+                .unwrap()
+                .name;
             signed_in(server, &victim, 1000).await;
             let renamed = pb::Peer { name: victim, email: format!("a{round}@x.example"), ..Default::default() };
             update(&operator, renamed, &["email"]).await.unwrap();
@@ -76,7 +83,8 @@ async fn peers_from_elsewhere_are_listed_last_by_name_whatever_the_order() {
 async fn peers_from_elsewhere_are_not_found_by_what_is_hidden() {
     on_both(async |server: &Server| {
         let Shared { customer, admin, own, partners } = shared(server).await;
-        let with_access = pb::ListPeersRequest { view: pb::PeerListView::WithAccess.into(), count_total: true, ..of(&customer) };
+        let with_access =
+            pb::ListPeersRequest { view: pb::PeerListView::WithAccess.into(), count_total: true, ..of(&customer) };
         let found = async |filter: &str, query: &str| {
             let request = pb::ListPeersRequest { filter: filter.into(), query: query.into(), ..with_access.clone() };
             let counted = page(&admin.client, &request).await.total_size;
@@ -107,7 +115,12 @@ async fn peers_from_elsewhere_are_not_found_by_what_is_hidden() {
         ] {
             assert_eq!(found(filter, "").await, 0, "{filter}");
         }
-        for filter in ["kind = PERSON", "NOT kind = DEVICE", "kind = PERSON OR state = DISABLED", "home_account != accounts/fabrikam OR kind = DEVICE"] {
+        for filter in [
+            "kind = PERSON",
+            "NOT kind = DEVICE",
+            "kind = PERSON OR state = DISABLED",
+            "home_account != accounts/fabrikam OR kind = DEVICE",
+        ] {
             assert_eq!(found(filter, "").await, partners.len(), "{filter}");
         }
         assert_eq!(found("home_account = accounts/contoso-msp", "").await, 3);
@@ -139,7 +152,8 @@ fn base64(text: &str) -> Vec<u8> {
         b'-' => 62,
         _ => 63,
     };
-    let bits: Vec<bool> = text.bytes().flat_map(|byte| (0..6).rev().map(move |bit| digit(byte) >> bit & 1 == 1)).collect();
+    let bits: Vec<bool> =
+        text.bytes().flat_map(|byte| (0..6).rev().map(move |bit| digit(byte) >> bit & 1 == 1)).collect();
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | u8::from(*bit))).collect()
 }
 
@@ -150,9 +164,20 @@ async fn a_denied_branch_leaves_no_trace_in_lists_from_above() {
         let (open, secret) = (server.customer("open", &partner).await, server.customer("secret", &partner).await);
         let operator = server.operator();
         let viewer = server.person(&partner, "viewer", READ_ONLY).await;
-        let deny = pb::Grant { permission: "peers.*".into(), effect: pb::GrantEffect::Deny.into(), ..Default::default() };
-        let role = pb::Role { title: "Blind".into(), owner_account: partner.clone(), inheritable: true, grants: vec![deny], ..Default::default() };
-        let role = operator.roles().create_role(pb::CreateRoleRequest { role: Some(role), ..Default::default() }).await.unwrap();
+        let deny =
+            pb::Grant { permission: "peers.*".into(), effect: pb::GrantEffect::Deny.into(), ..Default::default() };
+        let role = pb::Role {
+            title: "Blind".into(),
+            owner_account: partner.clone(),
+            inheritable: true,
+            grants: vec![deny],
+            ..Default::default()
+        };
+        let role = operator
+            .roles()
+            .create_role(pb::CreateRoleRequest { role: Some(role), ..Default::default() })
+            .await
+            .unwrap();
         let seen = server.person(&open, "seen", READ_ONLY).await.name;
         let hidden = server.person(&secret, "hidden", READ_ONLY).await.name;
         let both = server.person_on(&secret, "both", READ_ONLY, &[&secret]).await.name;
@@ -167,8 +192,15 @@ async fn a_denied_branch_leaves_no_trace_in_lists_from_above() {
         let base = pb::ListPeersRequest { order_by: "user_name".into(), ..of(&partner) };
         assert_eq!(listed(base.clone()).await, [seen.as_str(), viewer.name.as_str()]);
         assert!(listed(pb::ListPeersRequest { query: "hidden".into(), ..base.clone() }).await.is_empty());
-        assert!(listed(pb::ListPeersRequest { filter: "home_account = accounts/secret".into(), ..base.clone() }).await.is_empty());
-        assert_eq!(why(viewer.client.peers().list_peers(of(&secret)).await), is(Code::PermissionDenied, "PERMISSION_DENIED"));
+        assert!(
+            listed(pb::ListPeersRequest { filter: "home_account = accounts/secret".into(), ..base.clone() })
+                .await
+                .is_empty()
+        );
+        assert_eq!(
+            why(viewer.client.peers().list_peers(of(&secret)).await),
+            is(Code::PermissionDenied, "PERMISSION_DENIED")
+        );
 
         // With access to an open account one of them is there, last, and no more is told.
         server.bind(&both, READ_ONLY, &open).await;
@@ -177,7 +209,10 @@ async fn a_denied_branch_leaves_no_trace_in_lists_from_above() {
             assert_eq!((found.len(), found.last()), (3, Some(&both)), "{order_by}");
         }
         assert!(listed(pb::ListPeersRequest { query: "both".into(), ..base.clone() }).await.is_empty());
-        assert_eq!(listed(pb::ListPeersRequest { filter: "home_account = accounts/secret".into(), ..base }).await, [both]);
+        assert_eq!(
+            listed(pb::ListPeersRequest { filter: "home_account = accounts/secret".into(), ..base }).await,
+            [both]
+        );
         assert_ne!(hidden, viewer.name);
     })
     .await;

@@ -105,7 +105,8 @@ fn varied(count: usize) -> Vec<Peer> {
     let names = ["Åsa", "adam", "Zoë", "ZOE", "émile", "王芳", "", "Ωmega", "ß", "ss", "%", "_a", "a_"];
     let time = |number: usize, every: usize| (!number.is_multiple_of(every)).then(|| at((number % 5) as i64 * 1000));
     let make = |number: usize| {
-        let mut made = peer(&format!("{}{number}", names[number % names.len()]), ["msp", "contoso", "sales"][number % 3]);
+        let mut made =
+            peer(&format!("{}{number}", names[number % names.len()]), ["msp", "contoso", "sales"][number % 3]);
         made.kind = [PeerKind::Person, PeerKind::Device, PeerKind::Integration][number % 3];
         made.status = [PeerStatus::Enabled, PeerStatus::Disabled, PeerStatus::Enabled, PeerStatus::Deleted][number % 4];
         made.profile = Profile {
@@ -117,7 +118,8 @@ fn varied(count: usize) -> Vec<Peer> {
             require_external_login: number.is_multiple_of(5),
             ..Profile::default()
         };
-        made.default_role = (!number.is_multiple_of(6)).then(|| RoleId::parse(["core.auditor", "msp-panel.owner"][number % 2]).unwrap());
+        made.default_role = (!number.is_multiple_of(6))
+            .then(|| RoleId::parse(["core.auditor", "msp-panel.owner"][number % 2]).unwrap());
         made.last_login_time = time(number, 3);
         made.last_active_time = time(number, 4);
         made.expire_time = time(number, 2);
@@ -210,7 +212,9 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
     tree(store).await;
     let all = varied(60);
     add(store, &all).await;
-    database.sql("UPDATE peers SET microsoft_account = 'LINKED', facets = facets + 256 WHERE user_name LIKE '%7'").await;
+    database
+        .sql("UPDATE peers SET microsoft_account = 'LINKED', facets = facets + 256 WHERE user_name LIKE '%7'")
+        .await;
     type Holds = fn(&Peer) -> bool;
     let role = RoleId::parse("core.auditor").unwrap();
     let last_login = |comparison| Test::Time(TimeColumn::LastLogin, comparison, at(2000));
@@ -225,7 +229,9 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
         (Test::RequiresExternalLogin, |peer| peer.profile.require_external_login),
         (Test::HasMicrosoftAccount, |peer| peer.user_name.as_str().ends_with('7')),
         (Test::Home(id("sales")), |peer| peer.home.as_str() == "sales"),
-        (Test::DefaultRole(role), |peer| peer.default_role.as_ref().is_some_and(|role| role.to_string() == "core.auditor")),
+        (Test::DefaultRole(role), |peer| {
+            peer.default_role.as_ref().is_some_and(|role| role.to_string() == "core.auditor")
+        }),
         (Test::HasDefaultRole, |peer| peer.default_role.is_some()),
         (Test::OrgUser("ORG 2".to_owned()), |peer| peer.profile.org_user == "Org 2"),
         (Test::HasOrgUser, |peer| !peer.profile.org_user.is_empty()),
@@ -240,7 +246,8 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
         (Test::DeletedUntil(at(20)), |peer| peer.delete_time.is_some_and(|time| time <= at(20))),
     ];
     let order = by(SortKey::Id, false);
-    let model = |holds: &dyn Fn(&Peer) -> bool| all.iter().filter(|peer| holds(peer)).map(|peer| peer.id).collect::<Vec<_>>();
+    let model =
+        |holds: &dyn Fn(&Peer) -> bool| all.iter().filter(|peer| holds(peer)).map(|peer| peer.id).collect::<Vec<_>>();
     for (test, holds) in &cases {
         let wanted = model(&|peer| holds(peer));
         assert!(!wanted.is_empty() && wanted.len() < all.len(), "{test:?} tells nothing apart");
@@ -288,14 +295,16 @@ async fn pages_neither_skip_nor_repeat_what_stays_in_every_order(database: &Data
     add(store, &there).await;
     for sort in SortKey::ALL {
         for descending in [false, true] {
-            let (order, source) = (by(*sort, descending), if descending { Source::Order } else { Source::Subtree(id("platform")) });
+            let (order, source) =
+                (by(*sort, descending), if descending { Source::Order } else { Source::Subtree(id("platform")) });
             let mut stays: Vec<PeerId> = there.iter().map(|peer| peer.id).collect();
             let (mut seen, mut after): (Vec<PeerId>, Option<Place>) = (Vec::new(), None);
             loop {
                 let size = 5 + random.below(30) as u64;
-                let page = peers::list::places(store.reader(), &source, &Matching::default(), order, after.as_ref(), size)
-                    .await
-                    .unwrap();
+                let page =
+                    peers::list::places(store.reader(), &source, &Matching::default(), order, after.as_ref(), size)
+                        .await
+                        .unwrap();
                 let is_last = (page.len() as u64) < size;
                 seen.extend(page.iter().map(|place| place.id));
                 after = page.last().cloned().or(after);
@@ -306,7 +315,9 @@ async fn pages_neither_skip_nor_repeat_what_stays_in_every_order(database: &Data
                 let transaction = store.begin().await.unwrap();
                 let conn = transaction.connection();
                 let last = there.iter().position(|peer| Some(peer.id) == after.as_ref().map(|place| place.id));
-                for place in [last.filter(|_| random.below(2) == 0), Some(random.below(there.len()))].into_iter().flatten() {
+                for place in
+                    [last.filter(|_| random.below(2) == 0), Some(random.below(there.len()))].into_iter().flatten()
+                {
                     if place >= there.len() {
                         continue;
                     }
@@ -317,7 +328,8 @@ async fn pages_neither_skip_nor_repeat_what_stays_in_every_order(database: &Data
                         there.remove(place);
                     } else {
                         let new = spare.pop().unwrap();
-                        there[place].user_name = UserName::parse(&format!("{}-renamed", new.user_name.as_str())).unwrap();
+                        there[place].user_name =
+                            UserName::parse(&format!("{}-renamed", new.user_name.as_str())).unwrap();
                         there[place].profile = new.profile;
                         there[place].status = new.status;
                         peers::update(conn, &there[place]).await.unwrap();
@@ -438,7 +450,10 @@ async fn crowd(database: &Database) {
     tree(store).await;
     let (series, uuid) = match store.reader().get_database_backend() {
         DbBackend::Postgres => ("SELECT generate_series(1, 20000) AS n", "md5(n::text)::uuid"),
-        _ => ("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s", "randomblob(16)"),
+        _ => (
+            "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s",
+            "randomblob(16)",
+        ),
     };
     let values = format!(
         "{uuid}, 'user ' || n, 'user ' || n, CASE n % 3 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'msp' END, \
@@ -523,11 +538,16 @@ async fn every_order_with_any_test_is_read_from_its_index(database: &Database) {
                         let plan = plan(store, &Source::Order, &matching, order, after).await;
                         let has_sort = plan.contains("Sort") || plan.contains("TEMP B-TREE");
                         let has_scan = plan.contains("Seq Scan");
-                        let by_index = plan.contains("peers_by_") || plan.contains("peers_pkey") || plan.contains("sqlite_autoindex_peers_1");
+                        let by_index = plan.contains("peers_by_")
+                            || plan.contains("peers_pkey")
+                            || plan.contains("sqlite_autoindex_peers_1");
                         assert!(by_index && !has_sort && !has_scan, "{order:?} {test:?} {after:?} {analyzed}:\n{plan}");
                         // SQLite reads no generated column from an index alone.
                         let is_generated = matches!(sort, SortKey::MicrosoftAccount | SortKey::PrivilegedAccess);
-                        if *sort != SortKey::Id && !is_generated && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_))) {
+                        if *sort != SortKey::Id
+                            && !is_generated
+                            && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_)))
+                        {
                             let covers = plan.contains("COVERING INDEX") || plan.contains("Index Only Scan");
                             assert!(covers || !analyzed, "{order:?} {test:?} looks at rows:\n{plan}");
                         }
@@ -547,7 +567,11 @@ async fn what_is_gathered_is_found_by_an_index(database: &Database) {
     for (source, matching, index) in [
         (Source::Test(rare), Matching::default(), "peers_by_org_user_idx"),
         (Source::Test(Test::Status(PeerStatus::Deleted)), Matching::default(), "peers_by_status_idx"),
-        (Source::Test(Test::Time(TimeColumn::LastLogin, Comparison::Greater, at(19_990))), Matching::default(), "peers_by_last_login_key_idx"),
+        (
+            Source::Test(Test::Time(TimeColumn::LastLogin, Comparison::Greater, at(19_990))),
+            Matching::default(),
+            "peers_by_last_login_key_idx",
+        ),
         (Source::Search, searched("mail77@"), "search"),
         (Source::Search, searched("zz"), "peers_by_email_key_idx"),
     ] {

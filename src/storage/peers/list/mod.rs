@@ -16,7 +16,9 @@ mod condition;
 mod order;
 mod search;
 
-use sea_orm::sea_query::{Alias, CommonTableExpression, Expr, ExprTrait as _, Order as Direction, Query, SelectStatement};
+use sea_orm::sea_query::{
+    Alias, CommonTableExpression, Expr, ExprTrait as _, Order as Direction, Query, SelectStatement,
+};
 use sea_orm::{ConnectionTrait, DbBackend};
 use uuid::Uuid;
 

@@ -59,18 +59,14 @@ pub(super) fn indexed(backend: DbBackend, search: &Search) -> Expr {
             let found = Query::select()
                 .column(("peer_numbers", "peer_id"))
                 .from("peer_search")
-                .inner_join(
-                    "peer_numbers",
-                    Expr::col(("peer_numbers", "number")).equals(("peer_search", "rowid")),
-                )
+                .inner_join("peer_numbers", Expr::col(("peer_numbers", "number")).equals(("peer_search", "rowid")))
                 .and_where(Expr::cust_with_values("peer_search MATCH ?", [phrase]))
                 .take();
             Expr::col("id").in_subquery(found)
         }
         Search::StartsWith(start) => {
-            let by = |column: &'static str| {
-                Query::select().column("id").from(TABLE).and_where(begins(column, start)).take()
-            };
+            let by =
+                |column: &'static str| Query::select().column("id").from(TABLE).and_where(begins(column, start)).take();
             let [first, rest @ ..] = NAMES;
             let mut found = by(first);
             for column in rest {
@@ -85,7 +81,8 @@ pub(super) fn indexed(backend: DbBackend, search: &Search) -> Expr {
 pub(super) fn tested(backend: DbBackend, search: &Search) -> Expr {
     match search {
         Search::Contains(part) => {
-            let function = if backend == DbBackend::Postgres { "strpos(search_key, $1) > 0" } else { "instr(search_key, ?) > 0" };
+            let function =
+                if backend == DbBackend::Postgres { "strpos(search_key, $1) > 0" } else { "instr(search_key, ?) > 0" };
             Expr::cust_with_values(function, [part.as_str()])
         }
         Search::StartsWith(start) => {

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["pack = a OR role = b", "NOT pack = a", "pack != a", "pack > a", "secret = x", "pack = a AND pack = b"] {
+        for text in
+            ["pack = a OR role = b", "NOT pack = a", "pack != a", "pack > a", "secret = x", "pack = a AND pack = b"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -159,7 +159,14 @@ mod tests {
         let wanted = pb::Peer { name: "peers/1".into(), address, ..Default::default() };
         assert_eq!(show(&["name", "address.city", "email"]).unwrap().apply(peer.clone()), wanted);
         assert_eq!(show(&["address", "address.city", "name"]).unwrap().apply(peer.clone()).address, peer.address);
-        for bad in [&["password"][..], &["name.x"], &["address.nothing"], &["external_identities.subject"], &["*", "name"], &[""]] {
+        for bad in [
+            &["password"][..],
+            &["name.x"],
+            &["address.nothing"],
+            &["external_identities.subject"],
+            &["*", "name"],
+            &[""],
+        ] {
             assert!(show(bad).is_none(), "{bad:?}");
         }
         assert!(show(&["name"; 65]).is_none());

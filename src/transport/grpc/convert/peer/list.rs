@@ -1,8 +1,7 @@
 //! Lists of peers on the wire: filters, orders, searches and places.
 
 use crate::application::peers::list::{
-    Comparison, Condition, Cursor, Key, ListPeers, ListView, Order, Place, QUERY_MAX, Search, SortKey, Test,
-    TimeColumn,
+    Comparison, Condition, Cursor, Key, ListPeers, ListView, Order, Place, QUERY_MAX, Search, SortKey, Test, TimeColumn,
 };
 use crate::domain::filter::{self, Node, Operator, Restriction, at};
 use crate::domain::ids::PeerId;
@@ -123,10 +122,7 @@ fn comparison(one: &Restriction) -> Result<Condition, Invalid> {
         ),
         "mail_format" => word(
             "`mail_format` is HTML or PLAIN_TEXT",
-            &[
-                ("HTML", Test::MailFormat(MailFormat::Html)),
-                ("PLAIN_TEXT", Test::MailFormat(MailFormat::PlainText)),
-            ],
+            &[("HTML", Test::MailFormat(MailFormat::Html)), ("PLAIN_TEXT", Test::MailFormat(MailFormat::PlainText))],
         ),
         "microsoft_account_status" => flag(one, Test::HasMicrosoftAccount, "LINKED", "NOT_LINKED"),
         "require_external_login" => flag(one, Test::RequiresExternalLogin, "true", "false"),

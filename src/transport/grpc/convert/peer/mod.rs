@@ -14,8 +14,8 @@ use crate::domain::invalid::Invalid;
 use crate::domain::peer::{
     EMAIL_MAX, FIELD_MAX, MailFormat, NAME_MAX, PeerKind, PeerRef, PeerStatus, Profile, TwoFactor, UserName,
 };
-use crate::domain::time::Timestamp;
 use crate::domain::text;
+use crate::domain::time::Timestamp;
 use crate::transport::grpc::pb;
 
 /// The most accounts that a new peer is for.

@@ -10,7 +10,7 @@ use crate::application::bindings::{self, read};
 use crate::domain::ids::BindingId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, binding, page as token};
+use crate::transport::grpc::convert::{self, binding, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleBindingRequest, UpdateRoleBindingRequest, DeleteRoleBindingRequest);
@@ -28,13 +28,13 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindin
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleBindingRequest>) -> Answer<pb::RoleBinding> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRoleBinding")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::binding_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "RoleBinding");
+            fields.required("name", &request.name, convert::binding_name).zip(shown)
         })?;
-        read::get(ctx, &call, id).await
+        Ok((read::get(ctx, &call, id).await?, shown))
     };
-    answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+    answer(ctx, &call, work, |(binding, shown)| shown.apply(binding::to_pb(&binding))).await
 }
 
 pub(super) async fn list(
@@ -45,16 +45,18 @@ pub(super) async fn list(
     let pb::ListRoleBindingsRequest { account, include_descendants, filter, .. } = &request;
     let query = format!("role bindings of {account} and below: {include_descendants} where {filter}");
     let work = async {
-        let list = checked(|fields| {
+        let (list, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "RoleBinding");
             let limit = fields.take("page_size", page::size(request.page_size));
             let after = token::after(fields, &query, &request.page_token, BindingId::parse);
             let list = binding::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(Some(read::ListBindings { after: after?, ..list? }))
+            limit?;
+            Some((read::ListBindings { after: after?, ..list? }, shown?))
         })?;
-        read::list(ctx, &call, &list).await
+        Ok((read::list(ctx, &call, &list).await?, shown))
     };
-    answer(ctx, &call, work, |page| pb::ListRoleBindingsResponse {
-        role_bindings: page.bindings.iter().map(binding::to_pb).collect(),
+    answer(ctx, &call, work, |(page, shown)| pb::ListRoleBindingsResponse {
+        role_bindings: page.bindings.iter().map(|binding| shown.apply(binding::to_pb(binding))).collect(),
         next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
     })
     .await

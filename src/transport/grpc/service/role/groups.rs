@@ -10,7 +10,7 @@ use crate::application::groups;
 use crate::domain::ids::GroupId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, group, page as token};
+use crate::transport::grpc::convert::{self, group, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateGroupRequest, UpdateGroupRequest, DeleteGroupRequest);
@@ -27,13 +27,13 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupReque
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetGroup")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::group_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Group");
+            fields.required("name", &request.name, convert::group_name).zip(shown)
         })?;
-        groups::get(ctx, &call, id).await
+        Ok((groups::get(ctx, &call, id).await?, shown))
     };
-    answer(ctx, &call, work, |group| group::to_pb(&group)).await
+    answer(ctx, &call, work, |(group, shown)| shown.apply(group::to_pb(&group))).await
 }
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>) -> Answer<pb::ListGroupsResponse> {
@@ -41,16 +41,18 @@ pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>
     let pb::ListGroupsRequest { account, include_descendants, filter, .. } = &request;
     let query = format!("groups of {account} and below: {include_descendants} where {filter}");
     let work = async {
-        let list = checked(|fields| {
+        let (list, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Group");
             let limit = fields.take("page_size", page::size(request.page_size));
             let after = token::after(fields, &query, &request.page_token, GroupId::parse);
             let list = group::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(Some(groups::ListGroups { after: after?, ..list? }))
+            limit?;
+            Some((groups::ListGroups { after: after?, ..list? }, shown?))
         })?;
-        groups::list(ctx, &call, &list).await
+        Ok((groups::list(ctx, &call, &list).await?, shown))
     };
-    answer(ctx, &call, work, |page| pb::ListGroupsResponse {
-        groups: page.groups.iter().map(group::to_pb).collect(),
+    answer(ctx, &call, work, |(page, shown)| pb::ListGroupsResponse {
+        groups: page.groups.iter().map(|group| shown.apply(group::to_pb(group))).collect(),
         next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
     })
     .await

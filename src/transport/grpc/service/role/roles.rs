@@ -10,7 +10,7 @@ use crate::application::roles::{self, ListRoles, edit};
 use crate::domain::ids::RoleId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, page as token, role};
+use crate::transport::grpc::convert::{self, mask, page as token, role};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleRequest, UpdateRoleRequest, DeleteRoleRequest, CopyRoleRequest);
@@ -27,35 +27,36 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleReques
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRole")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::role_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Role");
+            fields.required("name", &request.name, convert::role_name).zip(shown)
         })?;
-        roles::get(ctx, &call, &id).await
+        Ok((roles::get(ctx, &call, &id).await?, shown))
     };
-    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+    answer(ctx, &call, work, |(role, shown)| shown.apply(role::to_pb(&role))).await
 }
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoles")?;
     let query = format!("roles of {} where {}", request.account, request.filter);
     let work = async {
-        let (list, limit) = checked(|fields| {
+        let (list, limit, shown) = checked(|fields| {
             let account = fields.required("account", &request.account, convert::account_name);
             fields.unsupported("order_by", !request.order_by.is_empty());
-            fields.unsupported("read_mask", request.read_mask.is_some());
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Role");
             let filter = role::filter(fields, &request.filter);
             let after = token::after(fields, &query, &request.page_token, RoleId::parse);
             let limit = fields.take("page_size", page::size(request.page_size));
             let list = ListRoles { account: account?, filter: filter?, after: after?, limit: 0 };
-            Some((list, limit?))
+            Some((list, limit?, shown?))
         })?;
         let list = ListRoles { limit: usize::try_from(limit).unwrap_or(usize::MAX), ..list };
-        Ok((roles::list(ctx, &call, &list).await?, limit))
+        Ok((roles::list(ctx, &call, &list).await?, limit, shown))
     };
-    answer(ctx, &call, work, |(roles, limit)| {
+    answer(ctx, &call, work, |(roles, limit, shown)| {
         let (roles, next_page_token) = token::cut(&query, roles, limit, |listed| listed.role.id.to_string());
-        pb::ListRolesResponse { roles: roles.iter().map(role::to_pb).collect(), next_page_token }
+        let roles = roles.iter().map(|role| shown.apply(role::to_pb(role))).collect();
+        pb::ListRolesResponse { roles, next_page_token }
     })
     .await
 }
