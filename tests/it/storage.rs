@@ -7,6 +7,7 @@ mod audit;
 mod feed;
 mod identity;
 mod lists;
+mod plans;
 mod schema;
 mod world;
 

@@ -4,6 +4,7 @@ mod columns;
 mod create;
 mod hidden;
 mod lists;
+mod queries;
 mod rules;
 mod states;
 mod update;

@@ -10,17 +10,19 @@
 //!
 //! The snapshot says who may see whom and how large an account is; the database sorts and filters.
 
-use std::collections::{BTreeSet, HashMap};
+mod count;
+mod judge;
+mod restricted;
+
+use std::collections::HashMap;
 
 use super::sight::{Onlooker, SeenPeer, Sight, VIEW};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
-use crate::decision::snapshot::Holder;
 use crate::decision::{AccountIndex, PeerIndex, administrators};
-use crate::domain::binding::Reach;
 use crate::domain::ids::{AccountId, PeerId};
-use crate::domain::peer::{PURGE_AFTER_MICROS, PeerKind, PeerStatus};
+use crate::domain::peer::{PURGE_AFTER_MICROS, PeerStatus};
 use crate::storage;
 use crate::storage::peers::list::{Matching, Source, WithAccess};
 
@@ -256,123 +258,6 @@ impl<'a> Lister<'a> {
         is_within && self.request.administrator.is_none_or(is_asked) && self.may_view(home)
     }
 
-    /// The peers of the list that are only seen to be there, by id.
-    fn restricted(&mut self) -> BTreeSet<PeerId> {
-        if self.request.search.is_some() || self.request.administrator.is_some() {
-            return BTreeSet::new();
-        }
-        let snapshot = self.view.snapshot;
-        let candidates: Vec<PeerIndex> = match self.request.view {
-            ListView::WithAccess => self.holders(),
-            ListView::HomeSubtree => {
-                let hidden: Vec<AccountIndex> =
-                    snapshot.subtree(self.account).into_iter().filter(|account| !self.may_view(*account)).collect();
-                hidden.into_iter().flat_map(|account| snapshot.homed_at(account)).collect()
-            }
-        };
-        let is_listed = |peer: &PeerIndex| {
-            let Some(record) = snapshot.peer(*peer) else { return false };
-            let home = snapshot.account_id(record.home());
-            self.onlooker.sight(*peer) == Some(Sight::Restricted)
-                && home.is_some_and(|home| known(&self.request.condition, record.kind(), home) == Some(true))
-        };
-        candidates.into_iter().filter(is_listed).filter_map(|peer| snapshot.peer_id(peer)).collect()
-    }
-
-    /// Everyone with access to the account.
-    fn holders(&self) -> Vec<PeerIndex> {
-        let (snapshot, now) = (self.view.snapshot, self.view.now);
-        let mut found = BTreeSet::new();
-        for account in snapshot.path(self.account).as_slice() {
-            for (holder, id) in snapshot.bound_at(*account) {
-                let Some(binding) = snapshot.binding(holder, id) else { continue };
-                if *account != self.account && binding.reach != Reach::Subtree {
-                    continue;
-                }
-                match holder {
-                    Holder::Peer(peer) => {
-                        let window = snapshot.peer(peer).map(|peer| peer.binding_window(binding));
-                        found.extend(window.filter(|window| !window.is_over(now)).map(|_| peer));
-                    }
-                    Holder::Group(group) => {
-                        let Some(record) = snapshot.group(group) else { continue };
-                        if record.binding_window(binding).is_over(now) {
-                            continue;
-                        }
-                        found.extend(snapshot.members(group).filter(|member| {
-                            snapshot.peer(*member).is_some_and(|peer| {
-                                let mut memberships = peer.memberships().iter().filter(|one| one.group == group);
-                                memberships.any(|one| !peer.membership_window(one).is_over(now))
-                            })
-                        }));
-                    }
-                }
-            }
-        }
-        found.into_iter().collect()
-    }
-
-    /// How many peers the whole list has. What facts tell is counted in the snapshot; for the rest the
-    /// database reads each peer of the list once.
-    async fn count(&mut self) -> Result<u64> {
-        let restricted = u64::try_from(self.restricted().len()).unwrap_or(u64::MAX);
-        let is_factual = self.request.search.is_none()
-            && !self.request.show_deleted
-            && self.request.view == ListView::HomeSubtree
-            && is_factual(&self.request.condition);
-        let full = if is_factual { self.count_facts() } else { self.count_rows().await? };
-        Ok(full.saturating_add(restricted))
-    }
-
-    fn count_facts(&mut self) -> u64 {
-        let snapshot = self.view.snapshot;
-        let mut count = 0;
-        for account in snapshot.subtree(self.account) {
-            let Some(home) = snapshot.account_id(account).filter(|_| self.may_view(account)) else { continue };
-            let is_listed = |peer: &PeerIndex| {
-                let Some(record) = snapshot.peer(*peer) else { return false };
-                record.status() != PeerStatus::Deleted
-                    && self.request.administrator.is_none_or(|wanted| wanted == self.administers(*peer))
-                    && judge(&self.request.condition, &|test| fact(test, record.kind(), home, record.status()))
-                        == Some(true)
-            };
-            count += snapshot.homed_at(account).filter(is_listed).count();
-        }
-        u64::try_from(count).unwrap_or(u64::MAX)
-    }
-
-    async fn count_rows(&mut self) -> Result<u64> {
-        let sources = match (self.request.administrator, self.request.view) {
-            (Some(wanted), view) => {
-                let peers: Vec<PeerIndex> = match view {
-                    ListView::HomeSubtree => self.homed().collect(),
-                    ListView::WithAccess => self.holders(),
-                };
-                let peers = peers.into_iter().filter(|peer| self.administers(*peer) == wanted);
-                let ids: Vec<PeerId> = peers.filter_map(|peer| self.view.snapshot.peer_id(peer)).collect();
-                ids.chunks(1000).map(|ids| Source::Ids(ids.to_vec())).collect()
-            }
-            (None, ListView::WithAccess) => vec![Source::WithAccess(self.with_access())],
-            (None, ListView::HomeSubtree) => match self.source().await? {
-                Source::Order if !self.is_root() => vec![Source::Subtree(self.request.account.clone())],
-                other => vec![other],
-            },
-        };
-        let mut count = 0;
-        for source in sources {
-            let conn = self.ctx.store.reader();
-            for (home, peers) in storage::peers::list::count_by_home(conn, &source, &self.matching).await? {
-                let Some(home) = self.view.snapshot.find_account(home.as_str()) else { continue };
-                let is_within =
-                    self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
-                if is_within && self.may_view(home) {
-                    count += peers;
-                }
-            }
-        }
-        Ok(count)
-    }
-
     /// The peers of a page with their rows. One that was purged meanwhile is left out.
     async fn describe(&self, page: &[Cursor]) -> Result<Vec<SeenPeer>> {
         let listed: Vec<(PeerId, Sight)> = page
@@ -388,94 +273,5 @@ impl<'a> Lister<'a> {
         let described =
             listed.into_iter().filter_map(|(id, sight)| rows.remove(&id).map(|row| self.onlooker.describe(row, sight)));
         Ok(described.collect())
-    }
-}
-
-/// What a condition is of a peer of whom only some tests can be judged: Kleene's logic.
-fn judge(condition: &Condition, test: &impl Fn(&Test) -> Option<bool>) -> Option<bool> {
-    let parts = |parts: &[Condition], decisive: bool| {
-        let mut result = Some(!decisive);
-        for part in parts {
-            match judge(part, test) {
-                Some(value) if value == decisive => return Some(decisive),
-                Some(_) => {}
-                None => result = None,
-            }
-        }
-        result
-    };
-    match condition {
-        Condition::All(all) => parts(all, false),
-        Condition::Any(any) => parts(any, true),
-        Condition::Not(part) => judge(part, test).map(|value| !value),
-        Condition::Is(one) => test(one),
-    }
-}
-
-/// What a condition is of a peer of whom only kind and home are shown.
-fn known(condition: &Condition, kind: PeerKind, home: &AccountId) -> Option<bool> {
-    judge(condition, &|test| match test {
-        Test::Status(_) => None,
-        other => fact(other, kind, home, PeerStatus::Enabled),
-    })
-}
-
-/// What a test is, as far as the snapshot tells.
-fn fact(test: &Test, kind: PeerKind, home: &AccountId, status: PeerStatus) -> Option<bool> {
-    match test {
-        Test::Kind(wanted) => Some(*wanted == kind),
-        Test::Home(wanted) => Some(wanted == home),
-        Test::Status(wanted) => Some(*wanted == status),
-        Test::TwoFactor(_)
-        | Test::MailFormat(_)
-        | Test::RequiresExternalLogin
-        | Test::HasMicrosoftAccount
-        | Test::DefaultRole(_)
-        | Test::HasDefaultRole
-        | Test::OrgUser(_)
-        | Test::HasOrgUser
-        | Test::Time(..)
-        | Test::HasTime(_)
-        | Test::DeletedUntil(_) => None,
-    }
-}
-
-/// Whether the snapshot alone tells what a condition is.
-fn is_factual(condition: &Condition) -> bool {
-    match condition {
-        Condition::All(parts) | Condition::Any(parts) => parts.iter().all(is_factual),
-        Condition::Not(part) => is_factual(part),
-        Condition::Is(test) => matches!(test, Test::Kind(_) | Test::Home(_) | Test::Status(_)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_hidden_makes_a_condition_neither_true_nor_false() {
-        let is = Condition::Is;
-        let not = |condition| Condition::Not(Box::new(condition));
-        let (device, person) = (|| is(Test::Kind(PeerKind::Device)), || is(Test::Kind(PeerKind::Person)));
-        let hidden = || is(Test::HasOrgUser);
-        let enabled = || is(Test::Status(PeerStatus::Enabled));
-        for (condition, wanted) in [
-            (Condition::default(), Some(true)),
-            (device(), Some(true)),
-            (person(), Some(false)),
-            (hidden(), None),
-            (not(hidden()), None),
-            (enabled(), None),
-            (not(enabled()), None),
-            (Condition::All(vec![device(), hidden()]), None),
-            (Condition::All(vec![person(), hidden()]), Some(false)),
-            (Condition::Any(vec![device(), hidden()]), Some(true)),
-            (Condition::Any(vec![person(), hidden()]), None),
-            (Condition::Any(vec![hidden(), not(hidden())]), None),
-            (is(Test::Home(AccountId::platform())), Some(true)),
-        ] {
-            assert_eq!(known(&condition, PeerKind::Device, &AccountId::platform()), wanted, "{condition:?}");
-        }
     }
 }
