@@ -25,25 +25,30 @@ use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
 use crate::transport::grpc::layer::gate::GateLayer;
 use crate::transport::grpc::server;
-use crate::worker;
+use crate::worker::{self, duties::Duties};
 
 /// The most streams of one connection at once.
 const STREAMS_MAX: u32 = 1024;
 /// How often a silent connection is asked whether it is there, and how long it may take to answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often the age of the policy is looked at.
+const HEALTH_PERIOD: Duration = Duration::from_millis(500);
+/// How long what is left may take after the calls ended.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A server that runs. Dropping it stops nothing; [`Running::stop`] does.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     ctx: Arc<Ctx>,
-    health: HealthReporter,
     shutdown: crate::config::Shutdown,
     stop_accepting: CancellationToken,
     stop_workers: CancellationToken,
+    stop_reporting: CancellationToken,
     server: JoinHandle<Result<(), tonic::transport::Error>>,
-    workers: JoinHandle<()>,
+    reporter: Duties,
+    duties: Duties,
 }
 
 /// Opens the database.
@@ -123,10 +128,7 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
         SchemaState::Behind { .. } => anyhow::bail!("the schema is behind this release; run `peerage migrate`"),
         SchemaState::TooNew { floor } => anyhow::bail!("the schema needs release {floor} or later"),
     }
-    let mut compiler = Compiler::new()?;
-    let snapshot = refresh::load(&ctx.store, ctx.clock.now(), &mut compiler).await?;
-    ctx.publish(Arc::new(snapshot));
-    Ok(())
+    Ok(refresh::reload(ctx).await?)
 }
 
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
@@ -140,38 +142,66 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let (stop_accepting, stop_workers) = (CancellationToken::new(), CancellationToken::new());
+    let (stop_accepting, stop_workers, stop_reporting) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let mut duties = Duties::default();
     let routes = server::routes(&ctx, HealthService::from_health_reporter(health.clone()))?;
     let server =
         builder(config)?.layer(GateLayer::new(Arc::clone(&ctx))).add_routes(routes).serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             stop_accepting.clone().cancelled_owned(),
         );
-    let server = tokio::spawn(server);
+    let server = tokio::spawn(duties.watched(server));
     if let Err(error) = load(&ctx).await {
         stop_accepting.cancel();
+        server.abort();
         return Err(error);
     }
-    ctx.set_ready(true);
+    ctx.policy.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
-    let workers = tokio::spawn(work(Arc::clone(&ctx), health.clone(), stop_workers.clone()));
+    duties.start("follow", worker::follow(Arc::clone(&ctx), stop_workers.clone()));
+    duties.start("write_refusals", worker::write_refusals(Arc::clone(&ctx), stop_workers.clone()));
+    duties.start("write_uses", worker::write_uses(Arc::clone(&ctx), stop_workers.clone()));
+    duties.start("purge_peers", worker::purge_peers(Arc::clone(&ctx), stop_workers.clone()));
+    duties.start("purge_requests", worker::purge_requests(Arc::clone(&ctx), stop_workers.clone()));
+    let mut reporter = Duties::default();
+    let ended = duties.ended().clone();
+    let stale_after = config.follow.stale_after();
+    let reporting = report_health(Arc::clone(&ctx), health, stale_after, (stop_reporting.clone(), ended));
+    reporter.start("report_health", reporting);
     tracing::info!(server.address = %address, server.revision = ctx.snapshot().revision(), "serving");
     let shutdown = config.shutdown.clone();
-    Ok(Running { address, ctx, health, shutdown, stop_accepting, stop_workers, server, workers })
+    Ok(Running { address, ctx, shutdown, stop_accepting, stop_workers, stop_reporting, server, reporter, duties })
 }
 
-/// Runs the workers, and reports what they find of the server's health.
-async fn work(ctx: Arc<Ctx>, health: HealthReporter, stop: CancellationToken) {
-    let (is_following, mut followed) = tokio::sync::watch::channel(true);
-    let workers = worker::run(ctx, is_following, stop);
-    let report = async {
-        while followed.changed().await.is_ok() {
-            let is_following = *followed.borrow_and_update();
-            let status = if is_following { ServingStatus::Serving } else { ServingStatus::NotServing };
+/// Reports SERVING while the facts are loaded, were proven current lately, and no part of the server is
+/// lost. In the end it reports NOT_SERVING.
+async fn report_health(
+    ctx: Arc<Ctx>,
+    health: HealthReporter,
+    stale_after: Duration,
+    (stop, ended): (CancellationToken, CancellationToken),
+) {
+    let mut readiness = ctx.policy.readiness();
+    let mut did_serve = true;
+    loop {
+        let serves = ctx.policy.is_ready() && ctx.policy.is_younger_than(stale_after);
+        if serves != did_serve {
+            let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+            tracing::warn!(server.serves = serves, "what the server reports of itself has changed");
             server::report(&health, status).await;
+            did_serve = serves;
         }
-    };
-    tokio::join!(workers, report);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = ended.cancelled() => break,
+            _ = readiness.changed() => {}
+            () = tokio::time::sleep(HEALTH_PERIOD) => {}
+        }
+    }
+    server::report(&health, ServingStatus::NotServing).await;
+    // To end before being told to would be taken for a fault of its own.
+    stop.cancelled().await;
 }
 
 fn builder(config: &Config) -> anyhow::Result<Server> {
@@ -197,36 +227,62 @@ impl Running {
         &self.ctx
     }
 
+    /// Waits until a part of the server ended by itself: then it is no server any more, and is to be
+    /// stopped.
+    pub async fn broken(&self) {
+        tokio::select! {
+            () = self.duties.ended().cancelled() => {}
+            () = self.reporter.ended().cancelled() => {}
+        }
+    }
+
     /// Stops: reports NOT_SERVING, goes on for the drain delay so that callers turn away, takes no
     /// more connections, lets calls in flight end within the grace, then closes the database.
     ///
     /// # Errors
-    /// Where the server had failed.
+    /// Where the server or a duty had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        server::report(&self.health, ServingStatus::NotServing).await;
-        tokio::time::sleep(self.shutdown.drain_delay()).await;
+        let Self { ctx, shutdown, mut server, reporter, duties, .. } = self;
+        self.stop_reporting.cancel();
+        let reported = reporter.join().await;
+        tokio::time::sleep(shutdown.drain_delay()).await;
         self.stop_accepting.cancel();
-        let ended = tokio::time::timeout(self.shutdown.grace(), self.server).await;
-        self.stop_workers.cancel();
-        self.workers.await?;
-        if let Ok(ended) = ended {
-            ended??;
-        } else {
+        let ended = tokio::time::timeout(shutdown.grace(), &mut server).await;
+        if ended.is_err() {
             tracing::warn!("calls in flight outlived the grace");
+            server.abort();
+            // What an aborted task has to say is that it was aborted.
+            drop(server.await);
         }
-        Ok(self.ctx.store.close().await?)
+        self.stop_workers.cancel();
+        let done = duties.join().await;
+        if tokio::time::timeout(CLOSE_MAX, ctx.policy.settled()).await.is_err() {
+            tracing::warn!("a change was still being committed");
+        }
+        let closed = tokio::time::timeout(CLOSE_MAX, ctx.store.close()).await;
+        if closed.is_err() {
+            tracing::warn!("the database did not close in time");
+        }
+        ended.unwrap_or(Ok(Ok(())))??;
+        reported.and(done)?;
+        Ok(closed.unwrap_or(Ok(()))?)
     }
 }
 
 /// Serves until the process is told to end.
 ///
 /// # Errors
-/// As [`start`] and [`Running::stop`].
+/// As [`start`] and [`Running::stop`]; where a part of the server ended by itself.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
     let running = start(config, Clock::System).await?;
-    told_to_end().await?;
+    let is_told = tokio::select! {
+        told = told_to_end() => told.map(|()| true)?,
+        () = running.broken() => false,
+    };
     tracing::info!("draining");
-    running.stop().await
+    running.stop().await?;
+    anyhow::ensure!(is_told, "a part of the server ended by itself");
+    Ok(())
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -263,7 +319,10 @@ pub(crate) async fn start_demo(folder: PathBuf, listen: SocketAddr) -> anyhow::R
     let told = stop.clone();
     let address = running.address().to_string();
     let served = tokio::spawn(async move {
-        told.cancelled().await;
+        tokio::select! {
+            () = told.cancelled() => {}
+            () = running.broken() => {}
+        }
         running.stop().await
     });
     Ok(DemoServer { address, api_key_file, stop, served })

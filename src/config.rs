@@ -21,6 +21,7 @@ pub struct Config {
     /// Lets the server speak plaintext beyond loopback, behind a mesh that encrypts.
     pub allow_plaintext: bool,
     pub log: Log,
+    pub follow: Follow,
     pub shutdown: Shutdown,
     #[cfg(feature = "fault-injection")]
     pub fault: Fault,
@@ -68,6 +69,14 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Follow {
+    /// How long the server reports SERVING without proof that its policy is all that is committed, in
+    /// milliseconds.
+    pub stale_after_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
     /// How long the server goes on taking calls after it reports NOT_SERVING, in milliseconds.
     pub drain_delay_ms: u64,
@@ -83,6 +92,7 @@ impl Default for Config {
             tls: None,
             allow_plaintext: false,
             log: Log::default(),
+            follow: Follow::default(),
             shutdown: Shutdown::default(),
             #[cfg(feature = "fault-injection")]
             fault: Fault::default(),
@@ -99,6 +109,19 @@ impl Default for Database {
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Follow {
+    fn default() -> Self {
+        Self { stale_after_ms: 60_000 }
+    }
+}
+
+impl Follow {
+    #[must_use]
+    pub const fn stale_after(&self) -> Duration {
+        Duration::from_millis(self.stale_after_ms)
     }
 }
 
@@ -131,9 +154,12 @@ impl Config {
             ensure!(file.is_file(), "there is no configuration file `{}`", file.display());
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        // The client's settings share the prefix.
-        let environment =
-            config::Environment::with_prefix("PEERAGE").prefix_separator("_").separator("__").source(Some(
+        // The client's settings share the prefix, and a variable that is set to nothing counts as unset.
+        let environment = config::Environment::with_prefix("PEERAGE")
+            .prefix_separator("_")
+            .separator("__")
+            .ignore_empty(true)
+            .source(Some(
                 std::env::vars()
                     .filter(|(name, _)| {
                         !CLIENT_VARIABLES.contains(&name.as_str()) && !name.starts_with("PEERAGE_TEST_")
@@ -160,6 +186,10 @@ impl Config {
         ensure!(
             (1..=1000).contains(&self.database.max_connections),
             "`database.max_connections` must be at least 1 and at most 1000"
+        );
+        ensure!(
+            (2_000..=3_600_000).contains(&self.follow.stale_after_ms),
+            "`follow.stale_after_ms` must be at least 2000 and at most 3600000"
         );
         ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
         ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
@@ -211,6 +241,7 @@ mod tests {
             ("listen", "nowhere", "listen"),
             ("database.url", "mysql://x", "database.url"),
             ("database.max_connections", "0", "max_connections"),
+            ("follow.stale_after_ms", "1999", "stale_after_ms"),
             ("lisstten", "1", "lisstten"),
             ("log.format", "xml", "xml"),
         ] {

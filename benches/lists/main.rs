@@ -23,12 +23,12 @@ use peerage::application::bootstrap::{OperatorKey, bootstrap};
 use peerage::application::peers::list::{Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list};
 use peerage::application::{Call, Caller, Clock, Ctx};
 use peerage::config::Config;
-use peerage::domain::ids::{AccountId, ApiKeyId, PeerId, RoleId};
+use peerage::domain::ids::{AccountId, RoleId};
 use peerage::domain::peer::{PeerKind, PeerStatus, UserName};
 use peerage::domain::time::Timestamp;
+use peerage::storage::api_keys;
 use peerage::storage::peers::list::{Comparison, Matching, Source, TimeColumn, places};
 use random::Random;
-use uuid::Uuid;
 
 const PEERS: usize = 1_000_000;
 const PAGES: usize = 25;
@@ -67,6 +67,9 @@ async fn main() -> Result<()> {
     let start = Instant::now();
     app::load(&ctx).await?;
     say(&format!("loaded {} peers in {:.1} s", ctx.snapshot().peer_count(), start.elapsed().as_secs_f64()))?;
+    let keys = api_keys::list_of_peer(ctx.store.reader(), operator, None, 1).await?;
+    let key = keys.first().context("the operator has no API key")?;
+    let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash };
     Bench { ctx, operator, random: Random::new(1) }.run().await
 }
 
@@ -86,7 +89,7 @@ fn say(text: &str) -> Result<()> {
 
 struct Bench {
     ctx: Ctx,
-    operator: PeerId,
+    operator: Caller,
     random: Random,
 }
 
@@ -231,8 +234,9 @@ impl Bench {
 
     fn call(&self) -> Call {
         Call {
-            caller: Caller { peer: self.operator, api_key: ApiKeyId::from(Uuid::nil()) },
+            caller: self.operator,
             method: "/peerage.v1.PeerService/ListPeers",
+            permission: None,
             request_id: None,
             body_hash: [0; 32],
             validate_only: false,

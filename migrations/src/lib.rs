@@ -10,6 +10,8 @@
 mod column;
 mod foundation;
 mod peer_lists;
+mod policy_digest;
+mod secrets;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::EntityTrait as _;
@@ -21,7 +23,12 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(foundation::Foundation), Box::new(peer_lists::PeerLists)]
+        vec![
+            Box::new(foundation::Foundation),
+            Box::new(policy_digest::PolicyDigest),
+            Box::new(secrets::Secrets),
+            Box::new(peer_lists::PeerLists),
+        ]
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct PeerLists;
 
 impl MigrationName for PeerLists {
     fn name(&self) -> &'static str {
-        "m20261122_000002_peer_lists"
+        "m20261122_000004_peer_lists"
     }
 }
 

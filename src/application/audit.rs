@@ -2,18 +2,17 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sea_orm::DatabaseTransaction;
-
-use super::context::{Call, Ctx};
+use super::context::{Call, Ctx, Entropy};
 use super::error::{Error, Result};
 use super::guard::View;
+use super::page::Page;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::account::AccountKind;
 use crate::domain::audit::{ActingPeer, Actor, AuditDraft, AuditEvent, Personal, SealedEvent, Target, open};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
-use crate::storage;
 use crate::storage::audit::Entry;
+use crate::storage::{self, TransactionConnection};
 
 /// The account in whose log an act on an account stands: departments write to their customer's.
 #[must_use]
@@ -54,8 +53,8 @@ pub(super) fn system_draft(name: &str, now: Timestamp, action: &str, target: Tar
 /// # Errors
 /// [`Error::Internal`] without randomness, [`Error::Store`] where the database could not keep them.
 pub(super) async fn append(
-    ctx: &Ctx,
-    transaction: &DatabaseTransaction,
+    entropy: Entropy,
+    transaction: &TransactionConnection,
     acts: &[Entry],
     revision: Option<i64>,
     now: Timestamp,
@@ -64,8 +63,8 @@ pub(super) async fn append(
     // where it undoes the transaction.
     let failure = Mutex::new(None);
     let keep = |error: Error| *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-    let mut event_id = || ctx.entropy.uuid(now).map_err(keep).unwrap_or_default();
-    let mut salt = || ctx.entropy.bytes().map_err(keep).unwrap_or([0; 32]);
+    let mut event_id = || entropy.uuid(now).map_err(keep).unwrap_or_default();
+    let mut salt = || entropy.bytes().map_err(keep).unwrap_or([0; 32]);
     let recording =
         storage::audit::Recording { revision, recorded_time: now, event_id: &mut event_id, salt: &mut salt };
     storage::audit::append(transaction, acts, recording).await?;
@@ -90,20 +89,36 @@ pub struct ListedEvent {
     pub event: AuditEvent,
 }
 
+/// The log of a deleted account stays, for those who may read the log of the nearest account above it
+/// that is still there.
+async fn admit(ctx: &Ctx, view: &View<'_>, account: &AccountId) -> Result<()> {
+    if view.snapshot.find_account(account.as_str()).is_none()
+        && let Some(above) = storage::accounts::ancestors_of_deleted(ctx.store.reader(), account).await?
+    {
+        let nearest = above.iter().find_map(|id| view.snapshot.find_account(id.as_str()));
+        if nearest.is_some_and(|nearest| view.may("audit.view", nearest)) {
+            return Ok(());
+        }
+    }
+    view.admit_at("audit.view", account).map(|_| ())
+}
+
 /// Lists the events of an account's log, oldest first.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`] as [`View::admit_at`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Vec<ListedEvent>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListEvents) -> Result<Page<ListedEvent, i64>> {
     let snapshot = ctx.snapshot();
-    View::of(&snapshot, call.caller.peer, ctx.clock.now())?.admit_at("audit.view", &request.account)?;
-    let sealed = storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit).await?;
-    sealed
+    admit(ctx, &View::of_caller(&snapshot, &call.caller, ctx.clock.now())?, &request.account).await?;
+    let sealed =
+        storage::audit::list(ctx.store.reader(), &request.account, request.after_seq, request.limit + 1).await?;
+    let events: Result<Vec<ListedEvent>> = sealed
         .into_iter()
         .map(|sealed| {
             let event =
                 open(&sealed.bytes, &sealed.personal).map_err(|error| Error::Internal(anyhow::Error::new(error)))?;
             Ok(ListedEvent { sealed, event })
         })
-        .collect()
+        .collect();
+    Ok(Page::cut(events?, request.limit, |listed| listed.sealed.seq))
 }

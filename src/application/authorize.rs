@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::context::{Caller, Ctx};
+use super::context::Ctx;
 use super::error::{Error, Result};
 use super::guard::View;
 use super::refresh;
@@ -21,8 +21,9 @@ use crate::domain::role::Requirements;
 const CHECK: &str = "access.check";
 /// The longest wait for a revision where the call itself has no shorter deadline.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long a wait sleeps before it looks again.
-const WAIT_STEP: Duration = Duration::from_millis(20);
+/// How long a wait lasts before it looks at the database again, at first and at most.
+const STEP_MIN: Duration = Duration::from_millis(20);
+const STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Who would act.
 #[derive(Debug, Clone)]
@@ -66,41 +67,50 @@ pub struct Answer {
 /// # Errors
 /// [`Error::RevisionNotReached`] where it is not in time, rather than an answer from the past.
 pub async fn await_revision(ctx: &Ctx, consistency: Consistency) -> Result<()> {
-    let wanted = match consistency {
-        Consistency::MinimizeLatency => return Ok(()),
-        Consistency::AtLeast(revision) => revision,
-        Consistency::Latest => ctx.store.revision().await?,
-    };
     let wait = async {
-        while ctx.snapshot_guard().revision() < wanted {
-            if refresh::catch_up(ctx).await? < wanted {
-                tokio::time::sleep(WAIT_STEP).await;
-            }
+        match consistency {
+            Consistency::MinimizeLatency => Ok(()),
+            Consistency::AtLeast(revision) if ctx.snapshot_guard().revision() >= revision => Ok(()),
+            Consistency::AtLeast(revision) => reach(ctx, revision).await,
+            Consistency::Latest => refresh::catch_up(ctx, Duration::ZERO).await,
         }
-        Ok(())
     };
     tokio::time::timeout(WAIT_MAX, wait).await.unwrap_or(Err(Error::RevisionNotReached))
 }
 
-/// Decides one check on one snapshot.
+/// Waits for a revision. All who wait share their looks at the database, so that asking for the far
+/// future costs it nothing, and are woken by whoever publishes.
+async fn reach(ctx: &Ctx, wanted: i64) -> Result<()> {
+    let mut revisions = ctx.policy.revisions();
+    let mut step = STEP_MIN;
+    loop {
+        refresh::catch_up(ctx, STEP_MIN).await?;
+        match tokio::time::timeout(step, revisions.wait_for(|revision| *revision >= wanted)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(_)) => return Err(Error::NotReady),
+            Err(_) => step = STEP_MAX.min(step * 2),
+        }
+    }
+}
+
+/// Decides one check, of a caller who was let in, on one snapshot.
 ///
 /// # Errors
 /// [`Error::PermissionUnknown`]; [`Error::NotFound`] where the caller may not ask, or the account is
 /// missing for one who may know.
-pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>) -> Result<Answer> {
-    let now = ctx.clock.now();
-    let view = View::of(snapshot, caller.peer, now)?;
+pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
+    let (snapshot, now) = (view.snapshot, view.now);
     let permission = snapshot.find_permission(check.permission).ok_or_else(|| Error::PermissionUnknown {
         field: "permission".to_owned(),
         name: check.permission.to_owned(),
     })?;
-    let subject = find_subject(&view, check.subject);
+    let subject = find_subject(ctx, view, check.subject);
     let account = snapshot.find_account(check.account.as_str());
     let missing = || Error::not_found("account", format!("accounts/{}", check.account));
     let is_self = subject == Some(view.actor);
     let account = match account {
         Some(account) if is_self || view.may(CHECK, account) => account,
-        None if is_self && !may_check_everywhere(&view) => {
+        None if is_self && !may_check_everywhere(view) => {
             return Ok(Answer { decision: no_match(), revision: snapshot.revision() });
         }
         _ => return Err(missing()),
@@ -110,7 +120,7 @@ pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>)
         (true, false) => no_match(),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
         (false, false) => {
-            let peer = subject.filter(|subject| is_visible(&view, *subject));
+            let peer = subject.filter(|subject| is_visible(view, *subject));
             evaluate(snapshot, &Query { peer, permission, account, now })
         }
         (_, true) => evaluate(snapshot, &Query { peer: subject, permission, account, now }),
@@ -119,13 +129,18 @@ pub fn decide(ctx: &Ctx, snapshot: &Snapshot, caller: Caller, check: &Check<'_>)
 }
 
 /// The peer that a subject names, whether or not it can act.
-fn find_subject(view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
+fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
     match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),
         Subject::Token(text) => {
             let record = view.snapshot.find_api_key(&hash_presented(text)?)?;
-            record.expire_time.is_none_or(|end| end > view.now).then_some(record.peer)
+            if record.expire_time.is_some_and(|end| end <= view.now) {
+                return None;
+            }
+            // Whoever holds the key presented it to the caller.
+            ctx.uses.note(record.id, view.now);
+            Some(record.peer)
         }
     }
 }
@@ -144,11 +159,8 @@ fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
 /// Whether a peer holds any binding on the way from the account to the root. A caller who holds none
 /// learns nothing about the account, not even that it is suspended.
 fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
-    let Some(peer) = snapshot.peer(peer) else { return false };
     let path = snapshot.path(account);
-    let by_group = peer.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
-    peer.bindings().iter().any(|binding| path.contains(binding.account))
-        || by_group.flat_map(|group| &group.bindings).any(|binding| path.contains(binding.account))
+    snapshot.held(peer).any(|held| path.contains(held.binding.account))
 }
 
 const fn no_match() -> Decision {

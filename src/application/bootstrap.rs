@@ -2,8 +2,8 @@
 
 use super::context::Ctx;
 use super::error::{Error, Result};
+use super::packs;
 use super::write::Write;
-use super::{api_keys, packs};
 use crate::crypto::api_key::ApiKeyText;
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::{Personal, Target, Text};
@@ -97,12 +97,13 @@ pub async fn bootstrap(ctx: &Ctx, user_name: UserName, key: OperatorKey) -> Resu
         create_time: now,
         expire_time: None,
         revoke_time: None,
+        last_used_time: None,
         update_revision: 0,
     };
     for fact in [
         Fact::Peer(storage::facts::peer(&peer)),
         Fact::Binding(storage::facts::binding(&binding)),
-        api_keys::fact(&api_key),
+        Fact::ApiKey(storage::facts::api_key(&api_key)),
     ] {
         write.change_as_system(None, Some(fact))?;
     }

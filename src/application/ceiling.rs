@@ -5,15 +5,17 @@
 //! the day it is written. What no fact shows (another peer's password, e-mail address or factor) is
 //! checked by its use case through [`Holdings::may_become`].
 
-use super::error::{Error, Result};
+use super::error::{Error, Forbidden, Result};
 use super::guard::View;
+use super::invariants::Ownership;
+use crate::decision::administrators::newly_denied;
 use crate::decision::compile::effective_requirements;
-use crate::decision::holdings::{Ceiling, Excess, Holdings, Place, given_by_group, place_of};
+use crate::decision::holdings::{Ceiling, Excess, Holdings, Place, given_by_group, life, place_of};
 use crate::decision::snapshot::{Holder, Snapshot};
-use crate::decision::{AccountIndex, RoleIndex};
+use crate::decision::{AccountIndex, PeerIndex, RoleIndex};
 use crate::domain::binding::{Principal, Reach};
 use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, Change, Fact, MemberFact, PeerFact, RoleFact};
-use crate::domain::ids::{AccountId, RoleId};
+use crate::domain::ids::{AccountId, PeerId, RoleId};
 use crate::domain::peer::PeerStatus;
 use crate::domain::role::{Effect, Grant, RoleOrigin, RoleRules};
 use crate::domain::time::{Timestamp, Window};
@@ -22,12 +24,13 @@ use crate::domain::time::{Timestamp, Window};
 ///
 /// # Errors
 /// [`Error::Escalation`] names the first right beyond the actor's own.
-pub fn check(actor: &View<'_>, after: &Snapshot, changes: &[Change]) -> Result<()> {
-    let judge = Judge { before: actor.snapshot, after, holdings: actor.holdings(after), actor };
+pub fn check(actor: &View<'_>, after: &Snapshot, changes: &[Change], ownership: Ownership) -> Result<()> {
+    let judge = Judge { before: actor.snapshot, after, holdings: actor.holdings(after), actor, ownership };
     for change in changes {
+        judge.own_link(change)?;
         judge.change(change).map_err(|excess| escalation(after, excess))?;
     }
-    Ok(())
+    judge.denials(changes)
 }
 
 /// The error of an excess.
@@ -42,6 +45,7 @@ struct Judge<'a> {
     after: &'a Snapshot,
     holdings: Holdings<'a>,
     actor: &'a View<'a>,
+    ownership: Ownership,
 }
 
 type Verdict = std::result::Result<(), Excess>;
@@ -58,35 +62,47 @@ impl Judge<'_> {
             (Some(Fact::Member(before)), None) => self.member_gone(before),
             (Some(Fact::Role(before)), Some(Fact::Role(after))) => self.role_changed(before, after),
             (None, Some(Fact::Role(after))) => self.role_made(after),
-            (Some(Fact::Peer(before)), Some(Fact::Peer(after))) => self.peer_changed(before, after),
+            (Some(Fact::Peer(before)), Some(Fact::Peer(after))) => {
+                self.linked(before.person, after)?;
+                self.peer_changed(before, after)
+            }
+            (None, Some(Fact::Peer(after))) => self.linked(None, after),
             (None, Some(Fact::ApiKey(after))) => self.api_key_made(after),
             (Some(Fact::Account(before)), Some(Fact::Account(after))) => self.account_changed(before, after),
             (None, Some(Fact::Account(after))) => self.account_made(after),
-            // A new group gives nothing by itself, a new peer holds only the bindings made
-            // beside it, what is gone gives nothing, and registering a permission has its own rule.
+            // A new group gives nothing by itself, what is gone gives nothing, and registering a permission has its own rule.
             _ => Ok(()),
         }
     }
 
-    fn place(&self, account: &AccountId, reach: Reach, window: Window) -> Option<Place> {
-        Some(Place { account: self.after.find_account(account.as_str())?, reach, window })
+    /// Where and when a binding counts; not behind the end of the peer that has it.
+    fn place(&self, binding: &BindingFact) -> Option<Place> {
+        let account = self.after.find_account(binding.account.as_str())?;
+        let life = match binding.principal {
+            Principal::Peer(peer) => life(self.after, self.after.find_peer(peer)?)?,
+            Principal::Group(_) => Window::ALWAYS,
+        };
+        Some(Place { account, reach: binding.reach, window: binding.window.intersect(life)? })
     }
 
     fn binding(&self, before: Option<&BindingFact>, after: Option<&BindingFact>) -> Verdict {
         if let Some(after) = after
             && !before.is_some_and(|before| is_within(after, before))
-            && let (Some(role), Some(place)) =
-                (self.after.find_role(&after.role), self.place(&after.account, after.reach, after.window))
+            && let (Some(role), Some(place)) = (self.after.find_role(&after.role), self.place(after))
         {
-            self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
+            let is_founding = self.ownership == Ownership::Changing && self.before.account(place.account).is_none();
+            if is_founding {
+                self.holdings.may_found(role, place)?;
+            } else {
+                self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
+            }
         }
         // What is gone may have been a DENY. On a deleted account there is nothing left to gain, and
         // nobody to gain it where the peer or the group went too.
         if let Some(before) = before
             && !after.is_some_and(|after| is_within(before, after))
             && holder(self.after, before.principal).is_some()
-            && let (Some(role), Some(place)) =
-                (self.grants(&before.role), self.place(&before.account, before.reach, before.window))
+            && let (Some(role), Some(place)) = (self.grants(&before.role), self.place(before))
         {
             self.holdings.may_lift_denials(&role.grants, place)?;
         }
@@ -99,19 +115,21 @@ impl Judge<'_> {
     }
 
     fn member_made(&self, member: &MemberFact) -> Verdict {
-        let Some(group) = self.after.find_group(member.group) else { return Ok(()) };
-        for (role, place) in given_by_group(self.after, group, member.window) {
+        let (Some(group), Some(peer)) = (self.after.find_group(member.group), self.after.find_peer(member.peer)) else {
+            return Ok(());
+        };
+        for (role, place) in given_by_group(self.after, group, peer, member.window) {
             self.holdings.may_give_role(role, place, Ceiling::OwnAndGrantable)?;
         }
         Ok(())
     }
 
     fn member_gone(&self, member: &MemberFact) -> Verdict {
-        let Some(group) = self.before.find_group(member.group) else { return Ok(()) };
-        if self.after.find_peer(member.peer).is_none() {
+        let (Some(group), Some(peer)) = (self.before.find_group(member.group), self.after.find_peer(member.peer))
+        else {
             return Ok(());
-        }
-        for (role, place) in given_by_group(self.before, group, member.window) {
+        };
+        for (role, place) in given_by_group(self.before, group, peer, member.window) {
             let is_gone = self.after.account(place.account).is_none_or(|account| account.gone);
             if let Some(record) = self.before.role(role).filter(|_| !is_gone) {
                 self.holdings.may_lift_denials(&record.fact.grants, place)?;
@@ -133,7 +151,8 @@ impl Judge<'_> {
         // A role by itself gives nothing for any length of time, so only this moment is compared.
         let now = self.actor.now;
         let window = Window::parse(Some(now), Some(now.plus_micros(1))).ok()?;
-        self.place(owner, Reach::Subtree, window)
+        let account = self.after.find_account(owner.as_str())?;
+        Some(Place { account, reach: Reach::Subtree, window })
     }
 
     /// Every existing binding of an edited role is checked for what the edit adds.
@@ -174,6 +193,44 @@ impl Judge<'_> {
             Some(peer) if is_restored || is_enabled || is_prolonged => self.holdings.may_become(peer),
             _ => Ok(()),
         }
+    }
+
+    /// Whoever says that two peers are one human says whose requests they may not approve.
+    fn linked(&self, before: Option<PeerId>, after: &PeerFact) -> Verdict {
+        if before == after.person {
+            return Ok(());
+        }
+        let linked = [before, after.person, Some(after.id)].into_iter().flatten();
+        let known = linked.filter_map(|peer| self.before.find_peer(peer)).filter(|peer| *peer != self.actor.actor);
+        known.into_iter().try_for_each(|peer| self.holdings.may_become(peer))
+    }
+
+    /// Nobody takes away a link that is about themselves.
+    fn own_link(&self, change: &Change) -> Result<()> {
+        let (Some(Fact::Peer(before)), Some(Fact::Peer(after))) = (&change.before, &change.after) else {
+            return Ok(());
+        };
+        let Some(old) = before.person.filter(|_| before.person != after.person) else { return Ok(()) };
+        let own = self.before.peer_id(self.actor.actor);
+        if own == Some(old) || own == Some(before.id) {
+            return Err(Error::Forbidden { rule: Forbidden::OwnPersonLink, subject: format!("peers/{}", before.id) });
+        }
+        Ok(())
+    }
+
+    /// A DENY reaches whoever it is bound to and so could lock out those who administer from above, the
+    /// operator first: it is for those who have a say at the peer's home.
+    fn denials(&self, changes: &[Change]) -> Result<()> {
+        for denied in newly_denied(self.before, self.after, changes, self.actor.now) {
+            let Some(home) = self.after.peer(denied.peer).map(|peer| peer.home()) else { continue };
+            let is_below = self.after.is_within(home, denied.account);
+            let is_own = denied.peer == self.actor.actor;
+            if !is_own && !is_below && !self.actor.may("role_bindings.create", home) {
+                let subject = peer_name(self.after, denied.peer);
+                return Err(Error::Forbidden { rule: Forbidden::DenialOfOthers, subject });
+            }
+        }
+        Ok(())
     }
 
     fn api_key_made(&self, key: &ApiKeyFact) -> Verdict {
@@ -236,6 +293,26 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// Whether an ALLOW begins to count by its labels, or a DENY ceases to, at an account or below. An
+    /// account that is new is compared with its parent.
+    fn gives_more(&self, grant: &Grant, top: AccountIndex, reach: Reach) -> bool {
+        let accounts = match reach {
+            Reach::Subtree => self.after.subtree(top),
+            Reach::AccountOnly => vec![top],
+        };
+        accounts.into_iter().any(|account| {
+            let known = |one: &AccountIndex| self.before.account(*one).is_some_and(|record| !record.gone);
+            let path = self.after.path(account);
+            let old = path.as_slice().iter().copied().find(known);
+            let held = old.is_some_and(|old| self.before.holds(&self.before.path(old), &grant.condition));
+            let holds = self.after.holds(&path, &grant.condition);
+            match grant.effect {
+                Effect::Allow => holds && !held,
+                Effect::Deny => held && !holds,
+            }
+        })
+    }
+
     /// A grant under a condition on a changed label may begin to count, and a DENY may cease to: the
     /// actor must hold, without that condition, all that any such grant names.
     fn relabelled(&self, account: AccountIndex, changed: &dyn Fn(&String) -> bool) -> Verdict {
@@ -249,13 +326,11 @@ impl Judge<'_> {
                 if is_above && binding.reach == Reach::AccountOnly {
                     continue;
                 }
-                let touched: Vec<Grant> = role
-                    .fact
-                    .grants
-                    .iter()
-                    .filter(|grant| grant.condition.account_labels.keys().any(changed))
-                    .map(unconditional)
-                    .collect();
+                let top = if is_above { account } else { bound };
+                let on_labels = |grant: &&Grant| grant.condition.account_labels.keys().any(changed);
+                let touched = role.fact.grants.iter().filter(on_labels);
+                let touched: Vec<Grant> =
+                    touched.filter(|grant| self.gives_more(grant, top, binding.reach)).map(unconditional).collect();
                 let Some(place) = place_of(self.before, holder, binding) else { continue };
                 if touched.is_empty() || place.window.is_over(self.actor.now) {
                     continue;
@@ -322,4 +397,9 @@ pub fn holder(snapshot: &Snapshot, principal: Principal) -> Option<Holder> {
         Principal::Peer(peer) => snapshot.find_peer(peer).map(Holder::Peer),
         Principal::Group(group) => snapshot.find_group(group).map(Holder::Group),
     }
+}
+
+/// The name of a peer for an error.
+pub(super) fn peer_name(snapshot: &Snapshot, peer: PeerIndex) -> String {
+    snapshot.peer_id(peer).map_or_else(|| "peers/?".to_owned(), |id| format!("peers/{id}"))
 }

@@ -1,18 +1,21 @@
 //! What every use case works with: the store, the published snapshot, the clock, randomness, and who
 //! is calling.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::error::{Error, Result};
+use super::page;
+use super::published::Published;
 use super::refusals::Refusals;
+use super::uses::Uses;
+use crate::crypto::page_token::PageKey;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
-use crate::domain::fact::Change;
 use crate::domain::ids::{ApiKeyId, PeerId};
 use crate::domain::time::Timestamp;
 use crate::storage::Store;
@@ -71,10 +74,10 @@ pub struct Ctx {
     pub clock: Clock,
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
-    pub refusals: Refusals,
-    is_ready: AtomicBool,
-    snapshot: ArcSwap<Snapshot>,
-    compiler: Mutex<Compiler>,
+    pub refusals: Arc<Refusals>,
+    pub uses: Uses,
+    pub policy: Arc<Published>,
+    page_key: OnceCell<PageKey>,
 }
 
 impl Ctx {
@@ -86,67 +89,43 @@ impl Ctx {
         snapshot: Snapshot,
         compiler: Compiler,
     ) -> Self {
-        let snapshot = ArcSwap::from_pointee(snapshot);
+        let policy = Arc::new(Published::new(snapshot, compiler));
         Self {
             store,
             clock,
             entropy: Entropy,
             packs,
-            refusals: Refusals::default(),
-            is_ready: AtomicBool::new(false),
-            snapshot,
-            compiler: Mutex::new(compiler),
+            refusals: Arc::default(),
+            uses: Uses::default(),
+            policy,
+            page_key: OnceCell::new(),
         }
-    }
-
-    /// Whether facts are loaded and followed; until then, nothing is decided.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire)
-    }
-
-    /// Says whether the facts are loaded and followed.
-    pub fn set_ready(&self, is_ready: bool) {
-        self.is_ready.store(is_ready, Ordering::Release);
     }
 
     /// The published snapshot, without waiting.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.policy.snapshot()
     }
 
     /// The published snapshot for one decision: cheaper than [`Ctx::snapshot`], not to be kept across
     /// a wait.
     #[must_use]
     pub fn snapshot_guard(&self) -> arc_swap::Guard<Arc<Snapshot>> {
-        self.snapshot.load()
+        self.policy.snapshot_guard()
     }
 
-    /// Publishes a snapshot unless a newer one is out already.
-    pub fn publish(&self, next: Arc<Snapshot>) {
-        self.snapshot.rcu(
-            |current| {
-                if current.revision() < next.revision() { Arc::clone(&next) } else { Arc::clone(current) }
-            },
-        );
+    /// The key of page tokens, which is the same in every process and never changes.
+    pub(super) async fn page_key(&self) -> Result<&PageKey> {
+        self.page_key.get_or_try_init(|| page::key(self)).await
     }
 
-    /// Applies changes with the compiler that all share. The lock is held for the change only.
+    /// As [`Published::compile`].
     ///
     /// # Errors
     /// [`SnapshotError`] where the changes do not fit.
     pub fn compile<T>(&self, work: impl FnOnce(&mut Compiler) -> std::result::Result<T, SnapshotError>) -> Result<T> {
-        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(work(&mut compiler)?)
-    }
-
-    /// A snapshot with the changes of one more revision.
-    ///
-    /// # Errors
-    /// [`SnapshotError`] where the changes do not fit.
-    pub fn advance(&self, snapshot: &Snapshot, revision: i64, changes: &[Change]) -> Result<Snapshot> {
-        self.compile(|compiler| snapshot.apply(revision, changes, compiler))
+        self.policy.compile(work)
     }
 }
 
@@ -155,6 +134,9 @@ impl Ctx {
 pub struct Caller {
     pub peer: PeerId,
     pub api_key: ApiKeyId,
+    /// SHA-256 of the key that was presented: by it every later look at the policy tells whether the
+    /// credential still counts.
+    pub key_hash: [u8; 32],
 }
 
 /// One call of one method.
@@ -163,9 +145,13 @@ pub struct Call {
     pub caller: Caller,
     /// The full gRPC method, such as `/peerage.v1.PeerService/CreatePeer`.
     pub method: &'static str,
+    /// The permission that the method needs, the first where several will do; none where callers need
+    /// none.
+    pub permission: Option<&'static str>,
     /// Makes a repeat of the same call harmless (AIP-155).
     pub request_id: Option<Uuid>,
-    /// SHA-256 of the request's bytes, to tell a repeat from another request under the same id.
+    /// SHA-256 of the message as this server would write it, to tell a repeat from another request
+    /// under the same id. How the client ordered its fields and the entries of its maps is not in it.
     pub body_hash: [u8; 32],
     /// All checks, no change (AIP-163).
     pub validate_only: bool,

@@ -1,7 +1,7 @@
 //! What a use case can fail with. Transport turns each into one status; nothing else does.
 
 use crate::decision::SnapshotError;
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::Pattern;
 use crate::domain::role::Requirements;
@@ -60,8 +60,6 @@ pub enum Precondition {
     ReachNotAllowed,
     MaxHoldersReached,
     JustificationRequired,
-    /// Wildcards that exist would match a new permission; confirm first.
-    GainsUnconfirmed,
     GroupInUse,
     MemberHomeNotRelated,
     ApiKeyRevoked,
@@ -74,6 +72,11 @@ pub enum Forbidden {
     OwnerProtected,
     /// Only peers homed there, or the operator with a reason, change partner access.
     PartnerAccessOfOthers,
+    /// Nobody loosens the link between their own peers: it says whose approvals are one's own.
+    OwnPersonLink,
+    /// A DENY falls on peers homed at its account or below; on others it is for those who bind roles
+    /// at their home.
+    DenialOfOthers,
 }
 
 /// Why a caller is not let in.
@@ -129,12 +132,19 @@ pub enum Error {
     LimitReached { of: &'static str, most: usize },
     #[error("`{subject}` does not allow this: {}", words(reason))]
     Precondition { reason: Precondition, subject: String },
+    /// Wildcards that exist would match new permissions; the first of the roles that hold them.
+    #[error("{role_count} role(s) would gain permissions by their wildcards; set `confirm_gains` if they may")]
+    GainsUnconfirmed { roles: Vec<RoleId>, role_count: usize, gain_count: usize },
     #[error("`{name}` was changed by someone else: the etag is stale")]
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]
     Bootstrapped,
     #[error("the server is not ready")]
     NotReady,
+    /// The database holds another history than the one that was followed: it was restored, or failed
+    /// over to a copy that lagged.
+    #[error("the database at revision {there} is not the one that revision {here} came from")]
+    Diverged { here: i64, there: i64 },
     #[error("the revision asked for is not here yet")]
     RevisionNotReached,
     #[error("not built in this release")]
@@ -162,6 +172,37 @@ impl Error {
     #[must_use]
     pub fn precondition(reason: Precondition, subject: impl Into<String>) -> Self {
         Self::Precondition { reason, subject: subject.into() }
+    }
+}
+
+/// What it means to a caller that the store could not do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreFault {
+    /// Another change was in the way: worth another try.
+    Conflict,
+    Unavailable,
+    /// It takes no writes.
+    ReadOnly,
+    /// A fault of this program or of the data.
+    Internal,
+}
+
+impl StoreFault {
+    #[must_use]
+    pub const fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) => Self::Conflict,
+            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Full(_) | StoreError::ReadOnly(_) => Self::ReadOnly,
+            StoreError::UniqueViolation { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Missing { .. }
+            | StoreError::Seal(_)
+            | StoreError::Url { .. }
+            | StoreError::SchemaTooNew { .. }
+            | StoreError::ExtensionMissing { .. }
+            | StoreError::Other(_) => Self::Internal,
+        }
     }
 }
 

@@ -4,15 +4,15 @@
 //! same NOT_FOUND. Mutating functions demand a [`Permit`], which only this module makes, so that an
 //! unchecked path does not compile.
 
+use super::context::Caller;
 use super::error::{Error, Result, Unauthenticated};
-use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, subject_fault};
+use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, evaluate_unsuspended, subject_fault};
 use crate::decision::holdings::Holdings;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
-use crate::domain::ids::{AccountId, PeerId};
-use crate::domain::peer::PeerRef;
+use crate::domain::ids::AccountId;
+use crate::domain::peer::{PeerRef, user_name_hash};
 use crate::domain::role::Requirements;
 use crate::domain::time::Timestamp;
-use crate::storage::facts::user_name_hash;
 
 /// Proof that the caller may do what `permission` names on `account`.
 #[derive(Debug, Clone)]
@@ -42,16 +42,31 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The view of a caller who can act at all.
+    /// The view of a caller whose key counts and who can act at all. Whoever looks at the policy anew,
+    /// after a wait or under the lock, asks this again: the key may be revoked by then.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] where the caller is gone, disabled, expired or its home suspended.
-    pub fn of(snapshot: &'a Snapshot, caller: PeerId, now: Timestamp) -> Result<Self> {
-        let unknown = Error::Unauthenticated(Unauthenticated::CredentialUnknown);
-        let actor = snapshot.find_peer(caller).ok_or(unknown)?;
-        let view = Self { snapshot, actor, now };
+    /// [`Error::Unauthenticated`] where the key is gone or expired, or its peer is gone, disabled,
+    /// expired or its home suspended.
+    pub fn of_caller(snapshot: &'a Snapshot, caller: &Caller, now: Timestamp) -> Result<Self> {
+        let (view, found) = Self::of_key(snapshot, caller.key_hash, now)?;
+        if found == *caller { Ok(view) } else { Err(Error::Unauthenticated(Unauthenticated::CredentialUnknown)) }
+    }
+
+    /// The view of whoever presents a key, by its hash.
+    ///
+    /// # Errors
+    /// As [`View::of_caller`].
+    pub fn of_key(snapshot: &'a Snapshot, key_hash: [u8; 32], now: Timestamp) -> Result<(Self, Caller)> {
+        let unknown = || Error::Unauthenticated(Unauthenticated::CredentialUnknown);
+        let key = snapshot.find_api_key(&key_hash).ok_or_else(unknown)?;
+        if key.expire_time.is_some_and(|end| end <= now) {
+            return Err(Error::Unauthenticated(Unauthenticated::CredentialExpired));
+        }
+        let peer = snapshot.peer_id(key.peer).ok_or_else(unknown)?;
+        let view = Self { snapshot, actor: key.peer, now };
         view.check_actor()?;
-        Ok(view)
+        Ok((view, Caller { peer, api_key: key.id, key_hash }))
     }
 
     fn check_actor(&self) -> Result<()> {
@@ -87,6 +102,16 @@ impl<'a> View<'a> {
         Some(evaluate(self.snapshot, &Query { peer: Some(self.actor), permission, account, now: self.now }))
     }
 
+    /// Whether the caller holds the permission here, with or without more to do, and only suspension
+    /// keeps it from use.
+    #[must_use]
+    pub fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
+        let Some(permission) = self.snapshot.find_permission(permission) else { return false };
+        let query = Query { peer: Some(self.actor), permission, account, now: self.now };
+        evaluate(self.snapshot, &query).reason == Reason::AccountSuspended
+            && evaluate_unsuspended(self.snapshot, &query).outcome != Outcome::Deny
+    }
+
     /// Whether the caller may, without more.
     #[must_use]
     pub fn may(&self, permission: &str, account: AccountIndex) -> bool {
@@ -98,12 +123,10 @@ impl<'a> View<'a> {
     /// It asks about the accounts where the caller holds bindings, which is where a right starts.
     #[must_use]
     pub fn may_anywhere(&self, permission: &str) -> bool {
-        let Some(peer) = self.snapshot.peer(self.actor) else { return false };
         let Some(index) = self.snapshot.find_permission(permission) else { return false };
-        let by_group = peer.memberships().iter().filter_map(|membership| self.snapshot.group(membership.group));
-        let bindings = peer.bindings().iter().chain(by_group.flat_map(|group| group.bindings.iter()));
-        bindings
-            .filter_map(|binding| self.snapshot.role(binding.role))
+        self.snapshot
+            .held(self.actor)
+            .filter_map(|held| self.snapshot.role(held.binding.role))
             .any(|role| role.compiled.any.contains(index.place()))
     }
 

@@ -1,14 +1,16 @@
 //! Rules that hold after every change of policy, whoever made it and by whatever method (DESIGN 1
 //! and 8): the tree, the use of roles, owners, and the last full administrator.
 
-use super::ceiling::holder;
+use std::collections::BTreeSet;
+
+use super::ceiling::{holder, peer_name};
 use super::error::{Error, Forbidden, Precondition, Result};
-use crate::decision::administrators::{account_left_alone, holders, owner_newly_denied};
+use crate::decision::administrators::{NewlyDenied, account_left_alone, holders, holds_unassignable, newly_denied};
 use crate::decision::snapshot::{RoleRecord, Snapshot};
 use crate::decision::{AccountIndex, SnapshotError};
 use crate::domain::account::AccountKind;
 use crate::domain::binding::Principal;
-use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, MemberFact, PeerFact};
+use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, MemberFact, PeerFact, RoleFact};
 use crate::domain::peer::{PeerKind, PeerStatus};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
@@ -45,25 +47,27 @@ pub fn check(
             (before_fact, Some(Fact::Account(fact))) => tree(after, before_fact.as_ref(), fact)?,
             (before_fact, Some(Fact::Binding(fact))) => {
                 let is_first = before_fact.is_none();
-                binding(after, fact, ownership, is_first)?;
+                binding(after, fact, ownership, is_first, now)?;
             }
+            (Some(Fact::Role(old)), Some(Fact::Role(fact))) => role(after, old, fact, now)?,
             // Those of a deleted account go with it.
             (Some(Fact::Binding(fact)), None)
                 if ownership == Ownership::Fixed && after.find_account(fact.account.as_str()).is_some() =>
             {
                 assignable(before, fact)?;
             }
-            (_, Some(Fact::Member(fact))) => member(after, fact, ownership)?,
+            (_, Some(Fact::Member(fact))) => member(after, fact, ownership, now)?,
             (Some(Fact::Member(fact)), None) if ownership == Ownership::Fixed => member_assignable(before, fact)?,
             (Some(Fact::Peer(old)), after_fact) => peer((before, after), old, after_fact.as_ref(), standing)?,
             _ => {}
         }
     }
+    // To deny an owner something would do what disabling does, so it takes the same standing (rule 11).
+    let is_owner = |denied: &NewlyDenied| holds_unassignable(before, denied.peer);
     if standing == Standing::Other
-        && let Some(owner) = owner_newly_denied(before, after, changes)
+        && let Some(owner) = newly_denied(before, after, changes, now).into_iter().find(is_owner)
     {
-        let subject = before.peer_id(owner).map_or_else(|| "peers/?".to_owned(), |id| format!("peers/{id}"));
-        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject });
+        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: peer_name(before, owner.peer) });
     }
     if let Some(account) = account_left_alone(before, after, changes, now) {
         return Err(Error::precondition(Precondition::LastAdministrator, account_name(after, account)));
@@ -118,7 +122,7 @@ fn is_looser(after: &Snapshot, fact: &AccountFact) -> bool {
     after.role_packs(&after.path(above)).is_some_and(|on| packs.iter().any(|pack| !on.contains(pack)))
 }
 
-fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first: bool) -> Result<()> {
+fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first: bool, now: Timestamp) -> Result<()> {
     let name = || format!("roles/{}", fact.role);
     let index = after.find_role(&fact.role).ok_or_else(|| Error::not_found("role", name()))?;
     let role = after.role(index).ok_or_else(|| Error::not_found("role", name()))?;
@@ -137,10 +141,10 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
     }
     let rules = &role.fact.rules;
     let kind = after.account(account).map(|record| record.fact.kind);
-    if !rules.account_kinds.is_empty() && !kind.is_some_and(|kind| rules.account_kinds.contains(&kind)) {
+    if !allows(&rules.account_kinds, kind) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name()));
     }
-    if !rules.reaches.is_empty() && !rules.reaches.contains(&fact.reach) {
+    if !allows(&rules.reaches, Some(fact.reach)) {
         return Err(Error::precondition(Precondition::ReachNotAllowed, name()));
     }
     if let Some(holder) = holder(after, fact.principal) {
@@ -149,22 +153,52 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
         }
     }
     if let Some(most) = rules.max_holders
-        && holders(after, index, account) > most as usize
+        && holders(after, index, account, now) > most as usize
     {
         return Err(Error::precondition(Precondition::MaxHoldersReached, name()));
     }
     Ok(())
 }
 
+/// Bindings that exist must be such as could be made under a custom role's new rules. Built-in roles
+/// change with a release, which must not fail for what tenants did.
+fn role(after: &Snapshot, old: &RoleFact, fact: &RoleFact, now: Timestamp) -> Result<()> {
+    let is_judged =
+        matches!(fact.origin, RoleOrigin::Custom { .. }) && (old.rules != fact.rules || old.origin != fact.origin);
+    let Some(index) = after.find_role(&fact.id).filter(|_| is_judged) else { return Ok(()) };
+    let rules = &fact.rules;
+    let mut accounts = BTreeSet::new();
+    let fits = after.bound_by_role(index).all(|(holder, id)| {
+        let Some(binding) = after.binding(holder, id) else { return true };
+        accounts.insert(binding.account);
+        let kind = after.account(binding.account).map(|record| record.fact.kind);
+        let peer_kind = |peer| after.peer(peer).map(|peer| peer.kind());
+        rules.assignable
+            && after.is_role_usable_at(fact, binding.account)
+            && allows(&rules.account_kinds, kind)
+            && allows(&rules.reaches, Some(binding.reach))
+            && after.peers_of(holder).into_iter().all(|peer| allows(&rules.peer_kinds, peer_kind(peer)))
+    });
+    let is_full = |most: u32| accounts.iter().any(|account| holders(after, index, *account, now) > most as usize);
+    if fits && !rules.max_holders.is_some_and(is_full) {
+        return Ok(());
+    }
+    Err(Error::precondition(Precondition::RoleRulesViolated, format!("roles/{}", fact.id)))
+}
+
+/// Whether a rule of use allows one; an empty list allows all.
+fn allows<T: PartialEq>(allowed: &[T], one: Option<T>) -> bool {
+    allowed.is_empty() || one.is_some_and(|one| allowed.contains(&one))
+}
+
 fn peer_kind(role: &RoleRecord, kind: Option<PeerKind>) -> Result<()> {
-    let kinds = &role.fact.rules.peer_kinds;
-    if kinds.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind)) {
+    if allows(&role.fact.rules.peer_kinds, kind) {
         return Ok(());
     }
     Err(Error::precondition(Precondition::PeerKindNotAllowed, format!("roles/{}", role.fact.id)))
 }
 
-fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership) -> Result<()> {
+fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership, now: Timestamp) -> Result<()> {
     let Some(group) = after.find_group(fact.group).and_then(|group| after.group(group)) else { return Ok(()) };
     for record in &group.bindings {
         let Some(role) = after.role(record.role) else { continue };
@@ -178,7 +212,7 @@ fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership) -> Result<(
             mode: record.mode,
             window: fact.window,
         };
-        binding(after, &given, ownership, false)?;
+        binding(after, &given, ownership, false, now)?;
     }
     let home = |peer| after.peer(peer).map(|peer| peer.home());
     let home = after.find_peer(fact.peer).and_then(home);
@@ -210,20 +244,22 @@ fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
 
 /// Only the operator may disable or delete who holds an unassignable role.
 fn peer((before, after): (&Snapshot, &Snapshot), old: &PeerFact, new: Option<&Fact>, standing: Standing) -> Result<()> {
-    let is_enabled_after =
-        matches!(new, Some(Fact::Peer(new)) if new.status == PeerStatus::Enabled && new.expire_time == old.expire_time);
-    if standing == Standing::Operator || is_enabled_after || old.status != PeerStatus::Enabled {
+    let is_stopped = match new {
+        Some(Fact::Peer(new)) => {
+            let is_disabled = old.status == PeerStatus::Enabled && new.status != PeerStatus::Enabled;
+            is_disabled || new.status == PeerStatus::Deleted || new.expire_time != old.expire_time
+        }
+        Some(_) | None => true,
+    };
+    if standing == Standing::Operator || !is_stopped || old.status == PeerStatus::Deleted {
         return Ok(());
     }
-    let Some(view) = before.find_peer(old.id).and_then(|peer| before.peer(peer)) else { return Ok(()) };
     // Who goes with a deleted account loses that account's ownership alone: bindings elsewhere are
     // judged for themselves.
     if new.is_none() && after.find_account(old.home.as_str()).is_none() {
         return Ok(());
     }
-    let is_owner =
-        view.bindings().iter().filter_map(|binding| before.role(binding.role)).any(|role| !role.fact.rules.assignable);
-    if is_owner {
+    if before.find_peer(old.id).is_some_and(|peer| holds_unassignable(before, peer)) {
         return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{}", old.id) });
     }
     Ok(())

@@ -1,44 +1,36 @@
 //! Administrative calls that were refused are audited: the first at once, repeats of the same one as
 //! one event a minute with their count, so that nobody can fill a log by knocking.
 //!
-//! INVARIANT: what is remembered is bounded; a caller who varies the target makes events of its own.
+//! What the events say is written down in docs/audit-format.md, section 4: the action is the
+//! permission that was needed, the reason the one that the caller was given. What is counted and not
+//! yet recorded stands in [`gathered`]; a caller who varies the target gets some events of its own a
+//! minute and then one that counts the rest.
 
-use std::collections::HashMap;
-use std::num::NonZeroU64;
-use std::sync::{Mutex, PoisonError};
+mod gathered;
+
+use std::sync::Arc;
+
+pub use gathered::{Due, Refusals};
+use gathered::{Kind, Lane, Owed};
 
 use super::audit;
-use super::context::{Call, Caller, Ctx};
-use super::error::{Error, Result};
+use super::context::{Call, Ctx};
+use super::error::{Error, Forbidden, Result};
 use crate::domain::audit::{AuditDraft, Target, Text};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
 
-/// How long repeats are gathered, in microseconds.
-const GATHER_MICROS: i64 = 60 * 1_000_000;
-/// The most refusals that are remembered at once.
-const REMEMBERED_MAX: usize = 10_000;
+/// The action of a refused call whose method needs no permission.
+const OWN: &str = "calls.own";
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    caller: Caller,
-    method: &'static str,
-    reason: &'static str,
-    target: String,
-}
-
+/// What was refused, why, and on which account.
 #[derive(Debug)]
-struct Gathered {
-    since: Timestamp,
-    repeats: u64,
-    entry: Entry,
-}
-
-/// Refusals of the last minute.
-#[derive(Debug, Default)]
-pub struct Refusals {
-    gathered: Mutex<HashMap<Key, Gathered>>,
+struct Refusal {
+    action: &'static str,
+    reason: &'static str,
+    target: Target,
+    account: Option<AccountId>,
 }
 
 /// Does the work of a call, and records it where it is refused.
@@ -48,142 +40,137 @@ pub struct Refusals {
 pub async fn watch<T>(ctx: &Ctx, call: &Call, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     let result = work.await;
     if let Err(error) = &result
-        && let Some((reason, target, account)) = refusal(error)
+        && let Some(refusal) = Refusal::of(error, call.permission.unwrap_or(OWN))
     {
-        note(ctx, call, (reason, target), account).await?;
+        note(ctx, call, refusal).await?;
     }
     result
 }
 
-/// Records that a caller asked for a method whose permission it holds nowhere.
+/// Records that a caller asked for a method whose permission it holds nowhere. What the request names
+/// was not read, so that the method is all there is to name.
 ///
 /// # Errors
 /// [`Error::Store`] where it could not be recorded.
 pub async fn note_at_gate(ctx: &Ctx, call: &Call, permission: &'static str) -> Result<()> {
-    note(ctx, call, (permission, call.method.to_owned()), None).await
+    let refusal = Refusal { action: permission, reason: "PERMISSION_DENIED", target: method(call), account: None };
+    note(ctx, call, refusal).await
 }
 
-/// What was refused, of what, and on which account, if the error is a refusal.
-fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> {
-    match error {
-        Error::Denied { permission, account, .. } => Some((permission, format!("accounts/{account}"), Some(account))),
-        Error::Escalation { account, .. } => Some(("ESCALATION", format!("accounts/{account}"), Some(account))),
-        Error::Forbidden { subject, .. } => Some(("FORBIDDEN", subject.clone(), None)),
-        Error::NotFound { name, .. } => Some(("RESOURCE_NOT_FOUND", name.clone(), None)),
-        Error::Invalid(_)
-        | Error::Unauthenticated(_)
-        | Error::AlreadyExists { .. }
-        | Error::Precondition { .. }
-        | Error::EtagMismatch { .. }
-        | Error::Bootstrapped
-        | Error::NotReady
-        | Error::RevisionNotReached
-        | Error::RequestIdReused
-        | Error::PageToken
-        | Error::PermissionUnknown { .. }
-        | Error::LimitReached { .. }
-        | Error::Unimplemented
-        | Error::Store(_)
-        | Error::Snapshot(_)
-        | Error::Internal(_) => None,
+impl Refusal {
+    /// What there is to record of an error, if it is a refusal. The reasons are those of
+    /// `error_reason.proto`.
+    fn of(error: &Error, action: &'static str) -> Option<Self> {
+        let on = |account: &AccountId| {
+            (Target::new("account", Text::public(format!("accounts/{account}"))), Some(account.clone()))
+        };
+        let (action, reason, (target, account)) = match error {
+            Error::Denied { permission, account, unmet } => {
+                let reason = match (unmet.step_up, unmet.approval) {
+                    (None, false) => "PERMISSION_DENIED",
+                    (Some(_), false) => "STEP_UP_REQUIRED",
+                    (_, true) => "APPROVAL_REQUIRED",
+                };
+                (*permission, reason, on(account))
+            }
+            Error::Escalation { account, .. } => (action, "ESCALATION", on(account)),
+            Error::Forbidden { rule, subject } => {
+                let (reason, kind) = match rule {
+                    Forbidden::OwnerProtected => ("OWNER_PROTECTED", "peer"),
+                    Forbidden::PartnerAccessOfOthers => ("PARTNER_ACCESS_OF_OTHERS", "account"),
+                    Forbidden::OwnPersonLink => ("OWN_PERSON_LINK", "peer"),
+                    Forbidden::DenialOfOthers => ("DENIAL_OF_OTHERS", "peer"),
+                };
+                (action, reason, (Target::new(kind, Text::public(subject.clone())), None))
+            }
+            // A name that leads nowhere may hold anything, a user name included.
+            Error::NotFound { kind, name } => {
+                let kind = kind.to_ascii_lowercase().replace(' ', "_");
+                (action, "RESOURCE_NOT_FOUND", (Target::new(kind, Text::personal(name.clone())), None))
+            }
+            Error::Invalid(_)
+            | Error::Unauthenticated(_)
+            | Error::AlreadyExists { .. }
+            | Error::Precondition { .. }
+            | Error::GainsUnconfirmed { .. }
+            | Error::EtagMismatch { .. }
+            | Error::Bootstrapped
+            | Error::NotReady
+            | Error::Diverged { .. }
+            | Error::RevisionNotReached
+            | Error::RequestIdReused
+            | Error::PageToken
+            | Error::PermissionUnknown { .. }
+            | Error::LimitReached { .. }
+            | Error::Unimplemented
+            | Error::Store(_)
+            | Error::Snapshot(_)
+            | Error::Internal(_) => return None,
+        };
+        Some(Self { action, reason, target, account })
     }
 }
 
-async fn note(
-    ctx: &Ctx,
-    call: &Call,
-    (reason, target): (&'static str, String),
-    account: Option<&AccountId>,
-) -> Result<()> {
+async fn note(ctx: &Ctx, call: &Call, refusal: Refusal) -> Result<()> {
     let now = ctx.clock.now();
-    let key = Key { caller: call.caller, method: call.method, reason, target };
-    let Some(entry) = entry(ctx, call, &key, account, now) else { return Ok(()) };
-    let entries = ctx.refusals.gather(key, entry, now);
-    record(ctx, &entries, now).await
+    let lane = Lane { caller: call.caller, method: call.method };
+    let target = refusal.target.name.value().unwrap_or_default().to_owned();
+    let kind = Kind::One { action: refusal.action, reason: refusal.reason, target };
+    let event = |kind: &Kind| match kind {
+        Kind::One { .. } => entry(ctx, call, &refusal, now),
+        Kind::Others => entry(ctx, call, &Refusal { target: method(call), account: None, ..refusal }, now),
+    };
+    let owed = ctx.refusals.gather((lane, kind), event, now);
+    record(ctx, owed, now).await
+}
+
+/// The method as a target, where what the request names was not read, or was too much to tell.
+fn method(call: &Call) -> Target {
+    Target::new("method", Text::public(call.method.trim_start_matches('/')))
 }
 
 /// The event of a refusal, in the log of the account and in that of the caller's home.
-fn entry(ctx: &Ctx, call: &Call, key: &Key, account: Option<&AccountId>, now: Timestamp) -> Option<Entry> {
+fn entry(ctx: &Ctx, call: &Call, refusal: &Refusal, now: Timestamp) -> Option<Entry> {
     let snapshot = ctx.snapshot();
     let peer = snapshot.find_peer(call.caller.peer)?;
     let home = snapshot.peer(peer)?.home();
-    let at = account.and_then(|account| snapshot.find_account(account.as_str()));
+    let at = refusal.account.as_ref().and_then(|account| snapshot.find_account(account.as_str()));
     let mut logs: Vec<AccountId> =
         [Some(home), at].into_iter().flatten().filter_map(|account| audit::log_of(&snapshot, account)).collect();
     logs.sort();
     logs.dedup();
-    let action = format!("calls.{}", snake_case(call.method.rsplit('/').next().unwrap_or("unknown")));
-    // A name that leads nowhere may hold anything, a user name included.
-    let name = Text::personal(key.target.clone());
-    let draft: AuditDraft = audit::draft(&snapshot, call, peer, now, &action, Target::new("resource", name));
-    Some(Entry { logs, draft: draft.denied(key.reason) })
+    let draft: AuditDraft = audit::draft(&snapshot, call, peer, now, refusal.action, refusal.target.clone());
+    Some(Entry { logs, draft: draft.denied(refusal.reason) })
 }
 
-/// Writes the repeats whose minute is over. Called by a worker.
+/// Records what is due. Called by a worker.
 ///
 /// # Errors
-/// [`Error::Store`] where the database could not keep them.
-pub async fn flush(ctx: &Ctx) -> Result<()> {
-    let now = ctx.clock.now();
-    let entries = ctx.refusals.take_over(now);
-    record(ctx, &entries, now).await
+/// [`Error::Store`] where the database could not keep it; then it is still owed.
+pub async fn flush(ctx: &Ctx, due: Due) -> Result<()> {
+    loop {
+        let now = ctx.clock.now();
+        let owed = ctx.refusals.take_over(now, due);
+        if owed.is_empty() {
+            return Ok(());
+        }
+        record(ctx, owed, now).await?;
+    }
 }
 
-async fn record(ctx: &Ctx, entries: &[Entry], now: Timestamp) -> Result<()> {
-    if entries.is_empty() {
+/// Records refusals, also where the caller does not wait for it.
+async fn record(ctx: &Ctx, owed: Owed, now: Timestamp) -> Result<()> {
+    if owed.is_empty() {
         return Ok(());
     }
-    let transaction = ctx.store.begin().await?;
-    let revision = ctx.snapshot().revision();
-    audit::append(ctx, transaction.connection(), entries, Some(revision), now).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-impl Refusals {
-    /// What is to be written now: the first of its kind, or the repeats before it.
-    fn gather(&self, key: Key, entry: Entry, now: Timestamp) -> Vec<Entry> {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        match gathered.get_mut(&key) {
-            Some(known) if known.since.plus_micros(GATHER_MICROS) > now => {
-                known.repeats += 1;
-                Vec::new()
-            }
-            Some(known) => {
-                let repeats = std::mem::replace(known, Gathered { since: now, repeats: 0, entry: entry.clone() });
-                repeats.counted().into_iter().chain([entry]).collect()
-            }
-            None => {
-                if gathered.len() < REMEMBERED_MAX {
-                    gathered.insert(key, Gathered { since: now, repeats: 0, entry: entry.clone() });
-                }
-                vec![entry]
-            }
-        }
-    }
-
-    fn take_over(&self, now: Timestamp) -> Vec<Entry> {
-        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = gathered.extract_if(|_, known| known.since.plus_micros(GATHER_MICROS) <= now);
-        over.filter_map(|(_, known)| known.counted()).collect()
-    }
-}
-
-impl Gathered {
-    /// One event for all repeats, if there were any.
-    fn counted(self) -> Option<Entry> {
-        let count = NonZeroU64::new(self.repeats)?;
-        Some(Entry { draft: AuditDraft { count: Some(count), ..self.entry.draft }, logs: self.entry.logs })
-    }
-}
-
-fn snake_case(name: &str) -> String {
-    let mut snake = String::with_capacity(name.len() + 4);
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.push(character.to_ascii_lowercase());
-    }
-    snake
+    let (store, entropy, policy) = (ctx.store.clone(), ctx.entropy, Arc::clone(&ctx.policy));
+    let work = async move {
+        let transaction = store.begin().await?;
+        let revision = policy.snapshot().revision();
+        audit::append(entropy, transaction.connection(), &owed.entries(), Some(revision), now).await?;
+        transaction.commit().await?;
+        owed.settle();
+        Ok(())
+    };
+    ctx.policy.to_its_end(work).await
 }

@@ -6,25 +6,23 @@
 
 use std::sync::Arc;
 
-use sea_orm::DatabaseTransaction;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::commit::Commit;
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::{Permit, View};
 use super::invariants::{self, Ownership, Standing};
-use super::{audit, ceiling};
+use super::{audit, ceiling, refresh, requests};
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::audit::{AuditDraft, Target};
 use crate::domain::fact::{Change, Fact, FactKey};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
-use crate::storage::{self, PolicyTransaction};
-
-/// How long a request id is remembered, in microseconds: 24 hours.
-pub const REQUEST_ID_LIFE_MICROS: i64 = 24 * 3_600 * 1_000_000;
+use crate::storage::requests::StoredRequest;
+use crate::storage::{self, PolicyTransaction, TransactionConnection};
 
 /// Who makes a change.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +38,15 @@ enum Author<'a> {
 /// A change in the making. Dropping it undoes everything.
 #[derive(Debug)]
 pub struct Write<'a> {
+    plan: Plan<'a>,
+    transaction: PolicyTransaction,
+}
+
+/// What is to change, and what it is judged by.
+#[derive(Debug)]
+struct Plan<'a> {
     ctx: &'a Ctx,
     author: Author<'a>,
-    transaction: PolicyTransaction,
     before: Arc<Snapshot>,
     now: Timestamp,
     changes: Vec<Change>,
@@ -54,12 +58,12 @@ impl<'a> Write<'a> {
     /// Begins a change on behalf of a caller.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] where the caller can no longer act, [`Error::Store`] where the
-    /// database is not there.
+    /// [`Error::Unauthenticated`] where the caller can no longer act, or its key was revoked while it
+    /// waited; [`Error::Store`] where the database is not there.
     pub async fn begin(ctx: &'a Ctx, call: &'a Call) -> Result<Self> {
         let (transaction, before) = Self::catch_up(ctx).await?;
         let now = ctx.clock.now();
-        let peer = View::of(&before, call.caller.peer, now)?.actor;
+        let peer = View::of_caller(&before, &call.caller, now)?.actor;
         Ok(Self::new(ctx, Author::Caller { call, peer }, transaction, before, now))
     }
 
@@ -80,33 +84,17 @@ impl<'a> Write<'a> {
         before: Arc<Snapshot>,
         now: Timestamp,
     ) -> Self {
-        Self {
-            ctx,
-            author,
-            transaction,
-            before,
-            now,
-            changes: Vec::new(),
-            acts: Vec::new(),
-            ownership: Ownership::Fixed,
-        }
+        let ownership = Ownership::Fixed;
+        let plan = Plan { ctx, author, before, now, changes: Vec::new(), acts: Vec::new(), ownership };
+        Self { plan, transaction }
     }
 
     /// Locks the revision row and applies what other processes committed since the snapshot here.
     async fn catch_up(ctx: &Ctx) -> Result<(PolicyTransaction, Arc<Snapshot>)> {
         let transaction = ctx.store.begin_policy().await?;
-        let mut snapshot = ctx.snapshot();
-        while snapshot.revision() < transaction.revision() {
-            let revisions =
-                storage::change_feed::since(transaction.connection(), snapshot.revision(), CATCH_UP_STEP).await?;
-            if revisions.is_empty() {
-                return Err(Error::Internal(anyhow::anyhow!("the change feed ends before the revision row")));
-            }
-            for step in revisions {
-                snapshot = Arc::new(ctx.advance(&snapshot, step.revision, &step.changes)?);
-            }
-            ctx.publish(Arc::clone(&snapshot));
-        }
+        let snapshot = ctx.snapshot();
+        let head = transaction.head().await?;
+        let snapshot = refresh::follow(ctx, transaction.connection(), snapshot, head).await?;
         Ok((transaction, snapshot))
     }
 
@@ -115,10 +103,10 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`Error::RequestIdReused`] where that call had another body.
     pub async fn repeated<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let Author::Caller { call, .. } = self.author else { return Ok(None) };
-        let Some(key) = request_key(call) else { return Ok(None) };
+        let Author::Caller { call, .. } = self.plan.author else { return Ok(None) };
+        let Some(key) = requests::key(call) else { return Ok(None) };
         let found = storage::requests::find(self.connection(), &key).await?;
-        let Some(found) = found.filter(|found| found.create_time.plus_micros(REQUEST_ID_LIFE_MICROS) > self.now) else {
+        let Some(found) = found.filter(|found| found.create_time > requests::oldest(self.plan.now)) else {
             return Ok(None);
         };
         if found.body_hash != call.body_hash {
@@ -132,32 +120,29 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`Error::Internal`] where the service itself is the author, which sees everything.
     pub fn view(&self) -> Result<View<'_>> {
-        match self.author {
-            Author::Caller { peer, .. } => Ok(View { snapshot: &self.before, actor: peer, now: self.now }),
-            Author::System(name) => Err(Error::Internal(anyhow::anyhow!("`{name}` has no view of its own"))),
-        }
+        self.plan.view()
     }
 
     /// The facts before the change, up to the last commit of any process.
     #[must_use]
     pub fn before(&self) -> &Arc<Snapshot> {
-        &self.before
+        &self.plan.before
     }
 
     #[must_use]
     pub const fn now(&self) -> Timestamp {
-        self.now
+        self.plan.now
     }
 
     #[must_use]
     pub const fn ctx(&self) -> &'a Ctx {
-        self.ctx
+        self.plan.ctx
     }
 
     /// The peer that makes the change, if one does.
     #[must_use]
     pub fn actor(&self) -> Option<crate::domain::ids::PeerId> {
-        match self.author {
+        match self.plan.author {
             Author::Caller { call, .. } => Some(call.caller.peer),
             Author::System(_) => None,
         }
@@ -165,7 +150,7 @@ impl<'a> Write<'a> {
 
     /// What queries of this change run on.
     #[must_use]
-    pub fn connection(&self) -> &DatabaseTransaction {
+    pub fn connection(&self) -> &TransactionConnection {
         self.transaction.connection()
     }
 
@@ -179,7 +164,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`Error::Internal`] where a caller is the author.
     pub fn change_as_system(&mut self, before: Option<Fact>, after: Option<Fact>) -> Result<()> {
-        match self.author {
+        match self.plan.author {
             Author::System(_) => {
                 self.note(before, after);
                 Ok(())
@@ -190,21 +175,26 @@ impl<'a> Write<'a> {
 
     fn note(&mut self, before: Option<Fact>, after: Option<Fact>) {
         if before != after {
-            self.changes.push(Change { before, after });
+            self.plan.changes.push(Change { before, after });
         }
     }
 
     /// Lets bindings of unassignable roles change: creation and deletion of accounts, and
     /// TransferOwnership (rule 11).
     pub fn change_ownership(&mut self) {
-        self.ownership = Ownership::Changing;
+        self.plan.ownership = Ownership::Changing;
     }
 
     /// The revision that the resources of this write carry: the next one if policy has changed so
-    /// far, otherwise the current.
+    /// far, otherwise the current. A rehearsal makes none, and shows 0.
     #[must_use]
     pub fn revision(&self) -> i64 {
-        self.before.revision() + i64::from(!self.changes.is_empty())
+        match self.plan.author {
+            Author::Caller { call, .. } if call.validate_only => 0,
+            Author::Caller { .. } | Author::System(_) => {
+                self.plan.before.revision() + i64::from(!self.plan.changes.is_empty())
+            }
+        }
     }
 
     /// Records an act on something of an account, in that account's log and in the actor's own.
@@ -229,24 +219,24 @@ impl<'a> Write<'a> {
         // Only a change of the tree makes another log of an account, and to apply all changes for each
         // of a thousand acts would be slow.
         let is_tree = |change: &Change| matches!(change.key(), Some(FactKey::Account(_)));
-        let after = if self.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.before) };
-        let mut draft = match self.author {
-            Author::Caller { call, peer } => audit::draft(&self.before, call, peer, self.now, action, target),
-            Author::System(name) => audit::system_draft(name, self.now, action, target),
+        let after =
+            if self.plan.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.plan.before) };
+        let mut draft = match self.plan.author {
+            Author::Caller { call, peer } => audit::draft(&self.plan.before, call, peer, self.plan.now, action, target),
+            Author::System(name) => audit::system_draft(name, self.plan.now, action, target),
         };
         let about = std::iter::once(&account).chain(others).filter_map(|account| audit::log_of(&after, *account));
         draft.target.account = after.account_id(account).cloned();
-        let own = match self.author {
+        let own = match self.plan.author {
             Author::Caller { peer, .. } => {
-                self.before.peer(peer).and_then(|peer| audit::log_of(&self.before, peer.home()))
+                self.plan.before.peer(peer).and_then(|peer| audit::log_of(&self.plan.before, peer.home()))
             }
             Author::System(_) => None,
         };
         let mut logs: Vec<AccountId> = about.chain(own).collect();
         logs.sort();
         logs.dedup();
-        self.acts.push(Entry { logs, draft });
-        self.acts.last_mut().map(|act| &mut act.draft).ok_or(Error::Unimplemented)
+        Ok(&mut self.plan.acts.push_mut(Entry { logs, draft }).draft)
     }
 
     /// The facts as they would be after the changes noted so far.
@@ -254,7 +244,7 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`Error::Precondition`] where a rule of the tree is broken.
     pub fn after(&self) -> Result<Snapshot> {
-        let applied = self.ctx.compile(|compiler| Ok(self.before.with(&self.changes, compiler)));
+        let applied = self.plan.ctx.compile(|compiler| Ok(self.plan.before.with(&self.plan.changes, compiler)));
         applied?.map_err(invariants::explain)
     }
 
@@ -264,34 +254,40 @@ impl<'a> Write<'a> {
     /// # Errors
     /// [`Error::Escalation`] and [`Error::Precondition`] where a rule forbids the change;
     /// [`Error::Store`] where the database could not keep it, and then nothing of it is there.
-    pub async fn commit<T: Serialize>(mut self, result: T) -> Result<T> {
-        let revision = self.before.revision() + 1;
-        let after = if self.changes.is_empty() {
-            None
-        } else {
-            let applied = self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
-            let after = applied?.map_err(invariants::explain)?;
-            self.judge(&after)?;
-            Some(Arc::new(after))
-        };
-        if let Author::Caller { call, .. } = self.author
+    pub async fn commit<T: Serialize>(self, result: T) -> Result<T> {
+        let Self { plan, transaction } = self;
+        if let Author::Caller { call, .. } = plan.author
             && call.validate_only
         {
-            self.transaction.rollback().await?;
+            // Others need not wait while this is judged.
+            transaction.rollback().await?;
+            plan.judged()?;
             return Ok(result);
         }
-        self.transaction.append_changes(self.now, &self.changes).await?;
-        let recorded = after.as_ref().map(|after| after.revision());
-        audit::append(self.ctx, self.transaction.connection(), &self.acts, recorded, self.now).await?;
-        self.remember(&result).await?;
-        self.transaction.commit().await?;
-        if let Some(after) = after {
-            self.ctx.publish(after);
-        }
+        let after = plan.judged()?;
+        let request = plan.remembered(&result)?;
+        let Plan { ctx, now, changes, acts, .. } = plan;
+        Commit { transaction, now, changes, acts, after, request }.run(ctx).await?;
         Ok(result)
     }
+}
 
-    fn judge(&self, after: &Snapshot) -> Result<()> {
+impl Plan<'_> {
+    fn view(&self) -> Result<View<'_>> {
+        match self.author {
+            Author::Caller { peer, .. } => Ok(View { snapshot: &self.before, actor: peer, now: self.now }),
+            Author::System(name) => Err(Error::Internal(anyhow::anyhow!("`{name}` has no view of its own"))),
+        }
+    }
+
+    /// The facts after the changes, if there are any, and if the rules allow them.
+    fn judged(&self) -> Result<Option<Snapshot>> {
+        if self.changes.is_empty() {
+            return Ok(None);
+        }
+        let revision = self.before.revision() + 1;
+        let applied = self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
+        let after = applied?.map_err(invariants::explain)?;
         let standing = match self.author {
             Author::System(_) => Standing::Operator,
             Author::Caller { .. } => {
@@ -299,35 +295,18 @@ impl<'a> Write<'a> {
                 if view.is_operator() { Standing::Operator } else { Standing::Other }
             }
         };
-        invariants::check(&self.before, after, &self.changes, (self.ownership, standing), self.now)?;
+        invariants::check(&self.before, &after, &self.changes, (self.ownership, standing), self.now)?;
         match self.author {
-            Author::Caller { .. } => ceiling::check(&self.view()?, after, &self.changes),
-            Author::System(_) => Ok(()),
+            Author::Caller { .. } => ceiling::check(&self.view()?, &after, &self.changes, self.ownership)?,
+            Author::System(_) => {}
         }
+        Ok(Some(after))
     }
 
-    async fn remember<T: Serialize>(&self, result: &T) -> Result<()> {
-        let Author::Caller { call, .. } = self.author else { return Ok(()) };
-        let Some(key) = request_key(call) else { return Ok(()) };
+    fn remembered<T: Serialize>(&self, result: &T) -> Result<Option<StoredRequest>> {
+        let Author::Caller { call, .. } = self.author else { return Ok(None) };
+        let Some(key) = requests::key(call) else { return Ok(None) };
         let response = serde_json::to_vec(result).map_err(|error| Error::Internal(error.into()))?;
-        let request =
-            storage::requests::StoredRequest { key, body_hash: call.body_hash, response, create_time: self.now };
-        // One that has outlived its day gives way.
-        let oldest = self.now.plus_micros(-REQUEST_ID_LIFE_MICROS);
-        storage::requests::delete_older_than(self.connection(), oldest).await?;
-        storage::requests::save(self.connection(), &request).await?;
-        Ok(())
+        Ok(Some(StoredRequest { key, body_hash: call.body_hash, response, create_time: self.now }))
     }
 }
-
-/// Request ids are scoped to caller and method.
-fn request_key(call: &Call) -> Option<storage::requests::RequestKey> {
-    Some(storage::requests::RequestKey {
-        caller: call.caller.peer.to_string(),
-        method: call.method.to_owned(),
-        request_id: call.request_id?.to_string(),
-    })
-}
-
-/// How many revisions are read at once while catching up.
-const CATCH_UP_STEP: u64 = 1000;

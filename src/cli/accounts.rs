@@ -1,13 +1,14 @@
 //! `peerage accounts`: the tree of partners, customers and departments.
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
+use tonic::Status;
 
 use super::connection::{Connection, Server};
+use super::consent::{self, Consent, Loss};
 use super::output::{self, Format};
 use super::words::{AccountKind, PartnerAccessMode, SuspensionScope, Word as _};
 use super::{names, page};
@@ -18,10 +19,11 @@ use crate::transport::grpc::pb;
 #[command(after_help = "Examples:\n  \
     peerage accounts list --under contoso-msp\n  \
     peerage accounts get contoso-corp\n  \
-    peerage accounts create northwind --kind customer --parent contoso-msp --title 'Northwind' --label env=test\n  \
+    peerage accounts create northwind --kind CUSTOMER --parent contoso-msp --title 'Northwind' --label env=test\n  \
     peerage accounts update northwind --title 'Northwind Traders'\n  \
     peerage accounts move northwind --to fabrikam-msp\n  \
-    peerage accounts suspend northwind --scope subtree --reason 'unpaid since March'\n\n\
+    peerage accounts suspend northwind --scope SUBTREE --reason 'unpaid since March'\n  \
+    peerage accounts delete northwind --cascade --dry-run\n\n\
     An account may be named `northwind` or `accounts/northwind`.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -33,6 +35,7 @@ enum Action {
     /// Lists accounts that you may view
     List(List),
     /// Shows one account
+    #[command(visible_alias = "show")]
     Get { account: String },
     /// Creates an account, with its first peer if one is named
     Create(Create),
@@ -66,6 +69,8 @@ enum Action {
         /// Deletes everything in and below it too: accounts, peers, roles, bindings and groups
         #[arg(long)]
         cascade: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
@@ -83,9 +88,8 @@ struct List {
     /// Such as `title` or `create_time desc`
     #[arg(long, default_value = "")]
     order_by: String,
-    /// Lists at most so many
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    limit: page::Limit,
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +163,9 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    if let Action::Delete { consent, .. } = &arguments.action {
+        consent.check()?;
+    }
     let connection = Connection::open(server).await?;
     let mut client = connection.accounts();
     let account = match arguments.action {
@@ -188,11 +195,13 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             let name = names::account(&account);
             client.resume_account(pb::ResumeAccountRequest { name, reason, ..Default::default() }).await?
         }
-        Action::Delete { account, cascade } => {
+        Action::Delete { account, cascade, consent } => {
             let name = names::account(&account);
-            let text = format!("deleted {name}");
-            client.delete_account(pb::DeleteAccountRequest { name, cascade, ..Default::default() }).await?;
-            output::done(format, &text)?;
+            if consent.given(format, async || loss(&connection, &name, cascade).await).await? {
+                let text = format!("deleted {name}");
+                client.delete_account(pb::DeleteAccountRequest { name, cascade, ..Default::default() }).await?;
+                output::done(format, &text)?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -203,7 +212,7 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
 async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<ExitCode> {
     let parent = arguments.under.as_deref().map(names::account).unwrap_or_default();
     let mut client = connection.accounts();
-    let accounts = page::follow(arguments.limit, async |page_size, page_token| {
+    let accounts = page::follow(arguments.limit.count, async |page_size, page_token| {
         let request = pb::ListAccountsRequest {
             parent_account: parent.clone(),
             include_descendants: !arguments.children && !parent.is_empty(),
@@ -231,6 +240,69 @@ async fn list(connection: &Connection, arguments: List, format: Format) -> anyho
         ]
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a deletion would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, name: &str, cascade: bool) -> anyhow::Result<Loss> {
+    let mut client = connection.accounts();
+    let account = client.get_account(pb::GetAccountRequest { name: name.to_owned(), read_mask: None }).await?;
+    let account = account.into_inner();
+    let rehearsal =
+        pb::DeleteAccountRequest { name: name.to_owned(), cascade, validate_only: true, ..Default::default() };
+    client.delete_account(rehearsal).await?;
+    let id = names::short(&account.name).to_owned();
+    let mut details = vec![("title", account.title), ("kind", pb::AccountKind::of(account.kind))];
+    if cascade {
+        details.push(("accounts below", consent::count(accounts_below(connection, name).await)?));
+        details.push(("peers", consent::count(peers_below(connection, name).await)?));
+        details.push(("role bindings", consent::count(bindings_below(connection, name).await)?));
+    }
+    let all = if cascade { ", with everything in and below it" } else { "" };
+    Ok(Loss { what: format!("deletes account {id} for good{all}; its id is never used again"), name: id, details })
+}
+
+async fn accounts_below(connection: &Connection, name: &str) -> Result<Vec<pb::Account>, Status> {
+    let mut client = connection.accounts();
+    page::follow(None, async |page_size, page_token| {
+        let parent_account = name.to_owned();
+        let include_descendants = true;
+        let request = pb::ListAccountsRequest {
+            parent_account,
+            include_descendants,
+            page_size,
+            page_token,
+            ..Default::default()
+        };
+        client
+            .list_accounts(request)
+            .await
+            .map(|page| page.into_inner())
+            .map(|page| (page.accounts, page.next_page_token))
+    })
+    .await
+}
+
+async fn peers_below(connection: &Connection, name: &str) -> Result<Vec<pb::Peer>, Status> {
+    let mut client = connection.peers();
+    page::follow(None, async |page_size, page_token| {
+        let (account, view) = (name.to_owned(), pb::PeerListView::HomeSubtree.into());
+        let request = pb::ListPeersRequest { account, view, page_size, page_token, ..Default::default() };
+        client.list_peers(request).await.map(|page| page.into_inner()).map(|page| (page.peers, page.next_page_token))
+    })
+    .await
+}
+
+async fn bindings_below(connection: &Connection, name: &str) -> Result<Vec<pb::RoleBinding>, Status> {
+    let mut client = connection.roles();
+    page::follow(None, async |page_size, page_token| {
+        let account = name.to_owned();
+        let include_descendants = true;
+        let request =
+            pb::ListRoleBindingsRequest { account, include_descendants, page_size, page_token, ..Default::default() };
+        let page = client.list_role_bindings(request).await?.into_inner();
+        Ok((page.role_bindings, page.next_page_token))
+    })
+    .await
 }
 
 fn create(arguments: Create) -> pb::CreateAccountRequest {
@@ -282,7 +354,7 @@ async fn update(connection: &Connection, arguments: Update) -> anyhow::Result<pb
     if !arguments.labels.is_empty() || !arguments.remove_labels.is_empty() {
         let current = connection.accounts().get_account(pb::GetAccountRequest { name, read_mask: None }).await?;
         let current = current.into_inner();
-        let mut labels: HashMap<_, _> = current.labels;
+        let mut labels = current.labels;
         for key in &arguments.remove_labels {
             labels.remove(key).with_context(|| format!("the account has no label `{key}` of its own"))?;
         }

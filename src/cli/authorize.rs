@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::connection::{Connection, Server};
-use super::names;
 use super::output::{self, Format};
 use super::words::Word as _;
+use super::{failure, names};
 use crate::transport::grpc::pb;
 
 /// The subject may not act, or not yet.
@@ -37,8 +37,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
     let consistency =
         arguments.latest.then_some(pb::Consistency { requirement: Some(pb::consistency::Requirement::Latest(true)) });
+    let peer = names::peer(&arguments.peer);
     let request = pb::AuthorizeRequest {
-        subject: Some(pb::authorize_request::Subject::Peer(names::peer(&arguments.peer))),
+        subject: Some(pb::authorize_request::Subject::Peer(peer.clone())),
         permission: arguments.permission,
         account: names::account(&arguments.account),
         consistency,
@@ -48,6 +49,11 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     match format {
         Format::Table => output::write(&output::pairs(&lines(&answer)))?,
         Format::Json => output::one(format, &answer)?,
+    }
+    if answer.reason() == pb::DecisionReason::SubjectUnknown
+        && let Some(hint) = names::unknown_peer(&peer)
+    {
+        failure::hint(&hint);
     }
     let is_allowed = answer.decision() == pb::Decision::Allow;
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALLOWED) })

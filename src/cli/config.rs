@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::output;
+use super::{connection, output};
 use crate::config::Config;
 
 /// Where the settings come from.
 #[derive(Debug, Args)]
 pub(super) struct Source {
     /// The configuration file (TOML)
-    #[arg(long, env = "PEERAGE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "PEERAGE_CONFIG", value_name = "FILE", value_parser = connection::file())]
     config: Option<PathBuf>,
 
     /// The database: `sqlite:FILE` or `postgres://…`; instead of `database.url`
@@ -29,7 +29,7 @@ impl Source {
             .chain(flags.iter().cloned())
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
-        Config::load(self.config.as_deref(), &flags)
+        Config::load(connection::named(self.config.clone()).as_deref(), &flags)
     }
 }
 

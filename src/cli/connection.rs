@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -39,17 +40,36 @@ pub(crate) struct Server {
     pub(crate) address: String,
 
     /// A file with the API key to present; without it, the key stands in PEERAGE_API_KEY
-    #[arg(long, global = true, env = "PEERAGE_API_KEY_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "PEERAGE_API_KEY_FILE", value_name = "FILE", value_parser = file())]
     pub(crate) api_key_file: Option<PathBuf>,
 
     /// A PEM file with the authorities whose TLS certificate the server may show
-    #[arg(long, global = true, env = "PEERAGE_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "PEERAGE_CA_FILE", value_name = "FILE", value_parser = file())]
     pub(crate) ca_file: Option<PathBuf>,
 
     /// How long one call may take
     #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+}
+
+/// Reads the name of a file. An empty one passes here, since a variable that is set to nothing counts
+/// as one that is not set.
+pub(super) fn file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// The file that was named, unless the name is empty.
+pub(super) fn named(file: Option<PathBuf>) -> Option<PathBuf> {
+    file.filter(|file| !file.as_os_str().is_empty())
+}
+
+impl Server {
+    /// The same, where what is empty counts as not given.
+    pub(super) fn settled(self) -> Self {
+        let address = if self.address.is_empty() { DEFAULT_LISTEN.to_owned() } else { self.address };
+        Self { address, api_key_file: named(self.api_key_file), ca_file: named(self.ca_file), ..self }
+    }
 }
 
 /// A channel with the caller's credential on every call.

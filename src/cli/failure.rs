@@ -1,24 +1,21 @@
 //! Errors for people: one block on stderr with the code, the reason, every bad field and what to do.
-//!
-//! A closed pipe is no error: whoever reads our output has seen enough.
 
 use std::io::{self, Write as _};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::names;
 use super::output::clean;
-
-/// Whether an error only says that nobody reads any more.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe))
-}
 
 /// Writes an error to stderr. There is nobody to tell where that fails.
 pub(crate) fn report(error: &anyhow::Error) {
     let _ = io::stderr().lock().write_all(block(error).as_bytes());
+}
+
+/// Writes to stderr what may help with an answer that is no failure.
+pub(crate) fn hint(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "hint: {}", clean(text));
 }
 
 /// The text of an error, with a line feed at its end.
@@ -64,6 +61,12 @@ pub(crate) fn details(status: &Status) -> Vec<String> {
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         lines.push(format!("try again in {} s", delay.as_secs_f64().ceil()));
+    }
+    let resource = details.error_info().and_then(|info| info.metadata.get("resource"));
+    if status.code() == Code::NotFound
+        && let Some(hint) = resource.and_then(|name| names::unknown_peer(name))
+    {
+        lines.push(hint);
     }
     if let Some(advice) = advice(status.code()) {
         lines.push(advice.to_owned());
@@ -140,6 +143,5 @@ mod tests {
     fn other_errors_say_their_causes() {
         let error = anyhow::anyhow!("refused").context("cannot reach the server");
         assert_eq!(block(&error), "error: cannot reach the server: refused\n");
-        assert!(is_broken_pipe(&anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("x")));
     }
 }

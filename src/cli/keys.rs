@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use prost_types::Timestamp;
 
 use super::connection::{Connection, Server};
+use super::consent::{Consent, Loss};
 use super::output::{self, Format};
 use super::words::Word as _;
 use super::{names, page, time};
@@ -49,33 +50,49 @@ enum Action {
         /// Whose keys: a user name, a uid, or `me`
         #[arg(default_value = "me")]
         peer: String,
-        /// Lists at most so many
-        #[arg(long)]
-        limit: Option<usize>,
+        #[command(flatten)]
+        limit: page::Limit,
     },
     /// Revokes an API key for good
+    #[command(visible_alias = "delete")]
     Revoke {
         /// The key's id, as `keys list` shows it
         key: String,
+        #[command(flatten)]
+        consent: Consent,
     },
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    if let Action::Revoke { consent, .. } = &arguments.action {
+        consent.check()?;
+    }
     let connection = Connection::open(server).await?;
     match arguments.action {
         Action::Create { peer, title, expires, output_file } => {
             let key = pb::ApiKey { peer: names::peer(&peer), title, expire_time: expires, ..Default::default() };
             create(&connection, key, output_file.as_deref(), format).await?;
         }
-        Action::List { peer, limit } => list(&connection, names::peer(&peer), limit, format).await?,
-        Action::Revoke { key } => {
-            let name = names::api_key(&key);
-            let request = pb::RevokeApiKeyRequest { name, ..Default::default() };
-            let key = connection.authentication().revoke_api_key(request).await?;
-            output::one(format, key.get_ref())?;
+        Action::List { peer, limit } => list(&connection, names::peer(&peer), limit.count, format).await?,
+        Action::Revoke { key, consent } => {
+            let request = pb::RevokeApiKeyRequest { name: names::api_key(&key), ..Default::default() };
+            if consent.given(format, async || loss(&connection, request.clone()).await).await? {
+                let key = connection.authentication().revoke_api_key(request).await?;
+                output::one(format, key.get_ref())?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a revocation would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, request: pb::RevokeApiKeyRequest) -> anyhow::Result<Loss> {
+    let rehearsal = pb::RevokeApiKeyRequest { validate_only: true, ..request };
+    let key = connection.authentication().revoke_api_key(rehearsal).await?.into_inner();
+    let id = names::short(&key.name).to_owned();
+    let last_used = time::show(key.last_used_time.as_ref());
+    let details = vec![("title", key.title), ("peer", key.peer), ("last used", last_used)];
+    Ok(Loss { what: format!("revokes API key {id} for good"), name: id, details })
 }
 
 async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, format: Format) -> anyhow::Result<()> {
@@ -85,10 +102,13 @@ async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, f
     let answer = connection.authentication().create_api_key(request).await;
     let Some((path, mut file)) = file else {
         let answer = answer?.into_inner();
-        return match format {
-            Format::Table => output::write(&format!("{}\n", answer.key)),
-            Format::Json => output::one(format, &answer),
+        let text = match format {
+            Format::Table => answer.key.clone(),
+            Format::Json => output::json_text(&answer)?,
         };
+        let name = answer.api_key.map(|key| key.name).unwrap_or_default();
+        return output::deliver(&format!("{text}\n"))
+            .with_context(|| format!("nobody read the new key, so it is lost: revoke {name}"));
     };
     let answer = match answer {
         Ok(answer) => answer.into_inner(),

@@ -15,6 +15,7 @@ mod authorize;
 mod bootstrap;
 mod config;
 mod connection;
+mod consent;
 pub(crate) mod demo;
 mod failure;
 mod keys;
@@ -113,7 +114,6 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             failure::report(&error);
             ExitCode::from(FAILED)
@@ -123,6 +123,7 @@ pub fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { command, server, output } = cli;
+    let server = server.settled();
     match command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments, &server, crate::app::start_demo).await,

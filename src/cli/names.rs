@@ -21,6 +21,13 @@ pub(crate) fn peer(text: &str) -> String {
     }
 }
 
+/// What to say where nobody is found by a user name: most often a part of one was typed.
+pub(crate) fn unknown_peer(name: &str) -> Option<String> {
+    let user_name = name.strip_prefix("peers/@")?;
+    let advice = if user_name.contains('@') { "" } else { "user names are whole, such as emily@contosomsp.com; " };
+    Some(format!("no peer that you may see is named `{user_name}`; {advice}`peerage peers list` shows them"))
+}
+
 /// `roles/{id}`.
 pub(crate) fn role(text: &str) -> String {
     with_collection("roles", text)
@@ -75,5 +82,8 @@ mod tests {
             assert_eq!(peer(typed), full, "{typed}");
         }
         assert_eq!(short("roles/opspilot365.technician"), "opspilot365.technician");
+        assert!(unknown_peer("peers/@emily").unwrap().contains("user names are whole"));
+        assert!(!unknown_peer("peers/@emily@contosomsp.com").unwrap().contains("whole"));
+        assert_eq!(unknown_peer("peers/me"), None);
     }
 }

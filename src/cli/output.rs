@@ -44,12 +44,20 @@ named! { Account ApiKey AuthorizeResponse CreateApiKeyResponse GetPermissionMatr
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 
-/// Writes text to stdout.
+/// Writes text to stdout. A closed pipe is no error, since whoever reads has seen enough; the exit code
+/// goes on to say what came of the command, which for `authorize` is the answer.
 pub(crate) fn write(text: &str) -> anyhow::Result<()> {
+    match deliver(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes what is lost unless somebody reads it, such as a new key.
+pub(crate) fn deliver(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
-    stdout.flush()?;
-    Ok(())
+    stdout.flush()
 }
 
 /// Writes a remark to stderr, where no script takes it for a result.
@@ -81,8 +89,13 @@ pub(crate) fn one<M: Named>(format: Format, message: &M) -> anyhow::Result<()> {
             fields(&mut lines, "", &dynamic(message)?);
             write(&pairs(&lines))
         }
-        Format::Json => write(&format!("{}\n", serde_json::to_string_pretty(&json(message)?)?)),
+        Format::Json => write(&format!("{}\n", json_text(message)?)),
     }
+}
+
+/// A message as a JSON object.
+pub(crate) fn json_text<M: Named>(message: &M) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&json(message)?)?)
 }
 
 /// Writes that something is done; a script that asked for JSON gets an empty object.

@@ -2,10 +2,27 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 
 const PAGE_SIZE: usize = 500;
+/// The most items that a limit may name.
+const LIMIT_MAX: usize = 1_000_000;
+
+/// How much of a list is shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Limit {
+    /// Lists at most so many, from 1 to 1000000; without it, all
+    #[arg(long = "limit", value_name = "COUNT", value_parser = parse_limit, allow_hyphen_values = true)]
+    pub(crate) count: Option<usize>,
+}
+
+fn parse_limit(text: &str) -> Result<usize, String> {
+    let fits = |limit: &usize| (1..=LIMIT_MAX).contains(limit);
+    let refused = || format!("must be a number from 1 to {LIMIT_MAX}; without `--limit` everything is listed");
+    text.parse().ok().filter(fits).ok_or_else(refused)
+}
 
 /// Calls `next` with a page size and a token until the list ends or `limit` items are there.
 /// It shows on a terminal how far it is.
@@ -67,6 +84,15 @@ mod tests {
         })
         .await;
         (items.unwrap(), sizes)
+    }
+
+    #[test]
+    fn a_limit_has_bounds() {
+        assert_eq!(parse_limit("1"), Ok(1));
+        assert_eq!(parse_limit("1000000"), Ok(LIMIT_MAX));
+        for wrong in ["0", "-1", "1000001", "ten", "", "99999999999999999999"] {
+            assert!(parse_limit(wrong).unwrap_err().contains("from 1 to 1000000"), "{wrong}");
+        }
     }
 
     #[tokio::test]

@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 use prost_types::{FieldMask, Timestamp};
 
 use super::connection::{Connection, Server};
+use super::consent::{Consent, Loss};
 use super::output::{self, Format};
-use super::words::{MailFormat, PeerKind, TwoFactorProvider};
+use super::words::{MailFormat, PeerKind, TwoFactorProvider, Word as _};
 use super::{names, time};
 use crate::transport::grpc::pb;
 
@@ -17,12 +18,12 @@ use crate::transport::grpc::pb;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     peerage peers list --account contoso-msp\n  \
-    peerage peers list --account contoso-corp --with-access --state enabled\n  \
+    peerage peers list --account contoso-corp --with-access --state ENABLED\n  \
     peerage peers list --query wilson --order-by 'last_login_time desc' --columns user-name,last-login\n  \
     peerage peers get emily@contosomsp.com\n  \
     peerage peers create ana@contosomsp.com --home contoso-msp --display-name 'Ana Lima' \\\n    \
     --role opspilot365.technician --access contoso-corp\n  \
-    peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor totp\n  \
+    peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor TOTP\n  \
     peerage peers disable ana@contosomsp.com\n\n\
     A peer may be named by user name (`ana@contosomsp.com`), by uid, or as `me`.")]
 pub(crate) struct Arguments {
@@ -35,6 +36,7 @@ enum Action {
     /// Lists the peers of an account
     List(list::List),
     /// Shows one peer
+    #[command(visible_alias = "show")]
     Get { peer: String },
     /// Creates a peer with a role at the accounts it is for
     Create(Box<Create>),
@@ -44,8 +46,12 @@ enum Action {
     Enable { peer: String },
     /// Stops a peer; its sessions and API keys end
     Disable { peer: String },
-    /// Deletes a peer; it can be brought back for 30 days
-    Delete { peer: String },
+    /// Deletes a peer; it can be brought back for 30 days, its API keys cannot
+    Delete {
+        peer: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Brings a deleted peer back, disabled
     Undelete { peer: String },
 }
@@ -57,7 +63,7 @@ struct Create {
     /// The account whose administrators manage the peer
     #[arg(long, value_name = "ACCOUNT")]
     home: String,
-    #[arg(long, value_enum, ignore_case = true, default_value = "person")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "PERSON")]
     kind: PeerKind,
     /// The role it starts with
     #[arg(long)]
@@ -154,6 +160,9 @@ profile! {
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    if let Action::Delete { consent, .. } = &arguments.action {
+        consent.check()?;
+    }
     let connection = Connection::open(server).await?;
     let mut client = connection.peers();
     let peer = match arguments.action {
@@ -172,8 +181,12 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         Action::Disable { peer } => {
             client.disable_peer(pb::DisablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
         }
-        Action::Delete { peer } => {
-            client.delete_peer(pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        Action::Delete { peer, consent } => {
+            let request = pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() };
+            if !consent.given(format, async || loss(&connection, request.clone()).await).await? {
+                return Ok(ExitCode::SUCCESS);
+            }
+            client.delete_peer(request).await?
         }
         Action::Undelete { peer } => {
             client.undelete_peer(pb::UndeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
@@ -181,6 +194,24 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     };
     output::one(format, peer.get_ref())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a deletion would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, request: pb::DeletePeerRequest) -> anyhow::Result<Loss> {
+    let rehearsal = pb::DeletePeerRequest { validate_only: true, ..request };
+    let peer = connection.peers().delete_peer(rehearsal).await?.into_inner();
+    let what = format!(
+        "deletes peer {}: its API keys end for good, and it is gone unless `peerage peers undelete` brings it back \
+         within 30 days",
+        peer.user_name
+    );
+    let details = vec![
+        ("name", peer.full_name),
+        ("kind", pb::PeerKind::of(peer.kind)),
+        ("home", names::short(&peer.home_account).to_owned()),
+        ("uid", peer.uid),
+    ];
+    Ok(Loss { name: peer.user_name, what, details })
 }
 
 fn create(arguments: Create) -> pb::CreatePeerRequest {

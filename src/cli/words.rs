@@ -1,7 +1,7 @@
 //! Enum values as words: `CUSTOMER` for `ACCOUNT_KIND_CUSTOMER`, both in tables and as input.
 //!
-//! The words of YAML files are the same as those of the role packs; on the command line lower case
-//! works too.
+//! What is printed are the words of the contract. In YAML files and on the command line lower case and
+//! hyphens work too: `own-peers` for `OWN_PEERS`.
 
 use clap::ValueEnum;
 
@@ -31,8 +31,9 @@ pub(crate) trait Word: Copy + Sized {
         self.value_name().strip_prefix(Self::PREFIX).unwrap_or_default()
     }
 
-    /// Reads a word; `UNSPECIFIED` is none.
+    /// Reads a word in either case; `UNSPECIFIED` is none.
     fn parse(word: &str) -> Option<Self> {
+        let word = word.to_ascii_uppercase().replace('-', "_");
         if word == "UNSPECIFIED" { None } else { Self::from_value_name(&format!("{}{word}", Self::PREFIX)) }
     }
 }
@@ -79,12 +80,12 @@ words! {
 }
 
 macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($value:ident),* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$alias:meta])* $value:ident),* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        #[value(rename_all = "kebab-case")]
+        #[value(rename_all = "SCREAMING_SNAKE_CASE")]
         pub(crate) enum $name {
-            $($value),*
+            $($(#[$alias])* $value),*
         }
 
         impl $name {
@@ -101,9 +102,16 @@ choices! {
     /// The kinds of accounts that can be created.
     AccountKind { Partner, Customer, Department }
     /// What a suspension stops.
-    SuspensionScope { Subtree, OwnPeers }
+    SuspensionScope { Subtree, #[value(alias = "OWN-PEERS")] OwnPeers }
     /// How far partners may act.
-    PartnerAccessMode { Allowed, SessionOnly, ByApproval, Blocked }
+    PartnerAccessMode {
+        Allowed,
+        #[value(alias = "SESSION-ONLY")]
+        SessionOnly,
+        #[value(alias = "BY-APPROVAL")]
+        ByApproval,
+        Blocked
+    }
     /// What a peer is.
     PeerKind { Person, Device, Integration }
     /// Whether a peer can act.
@@ -111,9 +119,9 @@ choices! {
     /// The second factor that a peer must use.
     TwoFactorProvider { None, Email, Totp }
     /// The format of mail to a peer.
-    MailFormat { Html, PlainText }
+    MailFormat { Html, #[value(alias = "PLAIN-TEXT")] PlainText }
     /// How far a binding reaches.
-    Reach { Subtree, AccountOnly }
+    Reach { Subtree, #[value(alias = "ACCOUNT-ONLY")] AccountOnly }
     /// Whether a binding counts by itself.
     BindingMode { Active, Eligible }
 }
@@ -126,9 +134,28 @@ mod tests {
     fn words_go_both_ways() {
         assert_eq!(pb::AccountKind::parse("CUSTOMER"), Some(pb::AccountKind::Customer));
         assert_eq!(pb::AccountKind::parse("UNSPECIFIED"), None);
-        assert_eq!(pb::AccountKind::parse("customer"), None);
+        assert_eq!(pb::AccountKind::parse("customer"), Some(pb::AccountKind::Customer));
+        assert_eq!(pb::AccountKind::parse("unspecified"), None);
+        assert_eq!(pb::Reach::parse("account-only"), Some(pb::Reach::AccountOnly));
         assert_eq!(pb::DecisionReason::of(pb::DecisionReason::NoMatchingGrant.into()), "NO_MATCHING_GRANT");
         assert_eq!(pb::Reach::of(0), "-");
         assert_eq!(pb::Reach::of(77), "77");
+    }
+
+    #[test]
+    fn flags_take_the_words_of_tables_and_lower_case() {
+        for word in ["OWN_PEERS", "own_peers", "own-peers", "Own-Peers"] {
+            assert_eq!(SuspensionScope::from_str(word, true), Ok(SuspensionScope::OwnPeers), "{word}");
+        }
+        for word in ["PLAIN_TEXT", "plain-text"] {
+            assert_eq!(MailFormat::from_str(word, true), Ok(MailFormat::PlainText), "{word}");
+        }
+        for (words, number) in
+            [(["ACCOUNT_ONLY", "account-only"], pb::Reach::AccountOnly), (["subtree", "SUBTREE"], pb::Reach::Subtree)]
+        {
+            for word in words {
+                assert_eq!(Reach::from_str(word, true).unwrap().number(), i32::from(number), "{word}");
+            }
+        }
     }
 }

@@ -1,3 +1,4 @@
 //! Secrets: how they are made and told apart. Nothing here stores or logs one.
 
 pub mod api_key;
+pub mod page_token;

@@ -1,18 +1,20 @@
 //! The last full administrator of an account stays (DESIGN 8, rule 3), and a role's number of
-//! holders stays within its bound.
+//! holders stays within its bound. Also whom a change would deny something, since that can lock out as
+//! well as disabling does.
 //!
-//! Both compare the facts before a change with the facts after it, so that no path of change can go
+//! All compare the facts before a change with the facts after it, so that no path of change can go
 //! round them: removing, disabling, demoting, moving, giving a right an end, editing a role.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::snapshot::{AccountIndex, BindingRecord, Holder, PeerIndex, PermissionIndex, RoleIndex, Snapshot};
+use super::holdings::place_of;
+use super::snapshot::{AccountIndex, Held, Holder, PeerIndex, PermissionIndex, RoleIndex, RoleRecord, Snapshot};
 use crate::domain::binding::{Mode, Reach};
-use crate::domain::fact::{Change, Fact};
-use crate::domain::ids::{GroupId, PeerId};
+use crate::domain::fact::{AccountFact, Change, Fact};
+use crate::domain::ids::{BindingId, GroupId, PeerId, RoleId};
 use crate::domain::peer::{PeerKind, PeerStatus};
-use crate::domain::permission::Pattern;
-use crate::domain::role::{Condition, Effect};
+use crate::domain::role::{Effect, Grant};
 use crate::domain::time::{Timestamp, Window};
 
 /// The permission that marks full administration.
@@ -70,21 +72,11 @@ pub fn is_last_full_administrator(snapshot: &Snapshot, peer: PeerIndex, now: Tim
 #[must_use]
 pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool {
     let Some(permission) = snapshot.find_permission(ADMINISTER) else { return false };
-    let Some(view) = snapshot.peer(peer) else { return false };
-    let allows = |binding: &BindingRecord, window: Window| {
-        let counts = binding.mode == Mode::Active && window.contains(now);
-        let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return false };
-        let mut allowing = role.compiled.classes.iter().filter(|class| class.effect == Effect::Allow);
-        allowing.any(|class| class.bits.contains(permission.place()))
-    };
-    view.bindings().iter().any(|binding| allows(binding, view.binding_window(binding)))
-        || view.memberships().iter().any(|membership| {
-            let is_live = membership.mode == Mode::Active && view.membership_window(membership).contains(now);
-            let group = snapshot.group(membership.group).filter(|_| is_live);
-            group.is_some_and(|group| {
-                group.bindings.iter().any(|binding| allows(binding, group.binding_window(binding)))
-            })
-        })
+    snapshot.held(peer).filter(|held| held.mode == Mode::Active && held.window.contains(now)).any(|held| {
+        let role = snapshot.role(held.binding.role);
+        let classes = role.into_iter().flat_map(|role| role.compiled.classes.iter());
+        classes.filter(|class| class.effect == Effect::Allow).any(|class| class.bits.contains(permission.place()))
+    })
 }
 
 /// Whether an enabled person may administer its home without requirement, condition or end.
@@ -97,52 +89,61 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
     }
     let path = snapshot.path(view.home());
     let (mut allowed, mut denied) = (false, false);
-    let mut visit = |binding: &BindingRecord, window: Window, membership: Mode| {
+    for Held { binding, window, mode, .. } in snapshot.held(peer) {
         let counts = path.contains(binding.account)
             && (binding.reach == Reach::Subtree || binding.account == view.home())
-            && binding.mode == Mode::Active
-            && membership == Mode::Active
+            && mode == Mode::Active
             && !window.is_over(now);
-        let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { return };
+        let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { continue };
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
             match class.effect {
                 // One that begins later takes the right away without another change: an end as well.
-                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| holds(snapshot, &path, known)),
+                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| snapshot.holds(&path, known)),
                 Effect::Allow => {
                     let lasts = window.contains(now) && window.expire().is_none();
                     allowed |= lasts && class.requirements.rank() == 0 && class.condition.is_none();
                 }
             }
         }
-    };
-    for binding in view.bindings() {
-        visit(binding, view.binding_window(binding), Mode::Active);
-    }
-    for membership in view.memberships() {
-        let Some(group) = snapshot.group(membership.group) else { continue };
-        for binding in &group.bindings {
-            if let Some(window) = group.binding_window(binding).intersect(view.membership_window(membership)) {
-                visit(binding, window, membership.mode);
-            }
-        }
     }
     allowed && !denied
 }
 
-fn holds(snapshot: &Snapshot, path: &super::snapshot::Path, condition: &Condition) -> bool {
-    condition
-        .account_labels
-        .iter()
-        .all(|(key, values)| snapshot.label(path, key).is_some_and(|value| values.iter().any(|one| one == value)))
+/// A peer that changes would deny something, and the account on which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewlyDenied {
+    pub peer: PeerIndex,
+    pub account: AccountIndex,
 }
 
-/// A holder of an unassignable role whom the changes would deny something new. That would do to an
-/// owner what disabling does, so it takes the same standing (rule 11).
+/// Whom the changes would deny something that no DENY takes away yet, by bindings, memberships or what
+/// a role says.
 #[must_use]
-pub fn owner_newly_denied(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> Option<PeerIndex> {
-    let mut owners = touched_peers(before, after, changes);
-    owners.retain(|peer| holds_unassignable(before, *peer));
-    owners.into_iter().find(|peer| !denials(after, *peer).is_subset(&denials(before, *peer)))
+pub fn newly_denied(before: &Snapshot, after: &Snapshot, changes: &[Change], now: Timestamp) -> Vec<NewlyDenied> {
+    let denies = |role: &RoleId| after.find_role(role).and_then(|role| after.role(role)).is_some_and(denies_any);
+    let mut peers = BTreeSet::new();
+    for change in changes {
+        match &change.after {
+            Some(Fact::Binding(fact)) if denies(&fact.role) => peers.extend(principal_peers(after, fact.principal)),
+            Some(Fact::Member(fact)) => peers.extend(after.find_peer(fact.peer)),
+            Some(Fact::Role(fact)) if denies(&fact.id) => {
+                let role = after.find_role(&fact.id);
+                let holders = role.into_iter().flat_map(|role| after.bound_by_role(role).map(|(holder, _)| holder));
+                peers.extend(holders.collect::<BTreeSet<_>>().into_iter().flat_map(|holder| after.peers_of(holder)));
+            }
+            _ => {}
+        }
+    }
+    let denied = |peer: PeerIndex| {
+        let old = denials(before, peer);
+        let new = denials(after, peer).into_iter().find(|denial| !old.iter().any(|old| old.covers(denial, now)));
+        new.map(|denial| NewlyDenied { peer, account: denial.account })
+    };
+    peers.into_iter().filter_map(denied).collect()
+}
+
+fn denies_any(role: &RoleRecord) -> bool {
+    role.fact.grants.iter().any(|grant| grant.effect == Effect::Deny)
 }
 
 /// Whether a peer holds a role that only creation, deletion and transfer give.
@@ -152,17 +153,36 @@ pub fn holds_unassignable(snapshot: &Snapshot, peer: PeerIndex) -> bool {
     bindings.iter().filter_map(|binding| snapshot.role(binding.role)).any(|role| !role.fact.rules.assignable)
 }
 
-/// Every DENY of a peer, its own and its groups', whenever and under whatever condition it counts.
-fn denials(snapshot: &Snapshot, peer: PeerIndex) -> BTreeSet<(AccountIndex, Pattern)> {
-    let Some(view) = snapshot.peer(peer) else { return BTreeSet::new() };
-    let groups = view.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
-    let bindings = view.bindings().iter().chain(groups.flat_map(|group| &group.bindings));
-    let of_role = |binding: &BindingRecord| {
+/// A DENY that a peer is under, with all that says where and when.
+struct Denial<'a> {
+    grant: &'a Grant,
+    account: AccountIndex,
+    reach: Reach,
+    window: Window,
+    mode: Mode,
+}
+
+impl Denial<'_> {
+    /// Whether everything that `other` takes away from now on is taken away by this one.
+    fn covers(&self, other: &Self, now: Timestamp) -> bool {
+        self.account == other.account
+            && (self.reach == Reach::Subtree || self.reach == other.reach)
+            && self.grant.pattern.covers(&other.grant.pattern)
+            && (self.grant.pattern == other.grant.pattern || other.grant.pattern.literal().is_none())
+            && (self.grant.condition.is_empty() || self.grant.condition == other.grant.condition)
+            && self.mode <= other.mode
+            && self.window.covers(other.window, now)
+    }
+}
+
+fn denials(snapshot: &Snapshot, peer: PeerIndex) -> Vec<Denial<'_>> {
+    let of_role = |Held { binding, window, mode, .. }: Held<'_>| {
         let grants = snapshot.role(binding.role).map(|role| role.fact.grants.as_slice()).unwrap_or_default();
         let denials = grants.iter().filter(|grant| grant.effect == Effect::Deny);
-        denials.map(|grant| (binding.account, grant.pattern.clone())).collect::<Vec<_>>()
+        let (account, reach) = (binding.account, binding.reach);
+        denials.map(move |grant| Denial { grant, account, reach, window, mode })
     };
-    bindings.flat_map(of_role).collect()
+    snapshot.held(peer).flat_map(of_role).collect()
 }
 
 /// The peers whose rights at home the changes can touch.
@@ -178,20 +198,32 @@ fn touched_peers(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> BTr
                     peers.extend(before.bound_by_role(role).flat_map(|(holder, _)| before.peers_of(holder)));
                 }
             }
-            // A move, a deletion or other labels change what the peers homed below hold at home.
-            Fact::Account(account) => {
-                for snapshot in [before, after] {
-                    if let Some(account) = snapshot.find_account(account.id.as_str()) {
-                        let below = snapshot.subtree(account);
-                        peers.extend(below.into_iter().flat_map(|one| before.homed_at(one).collect::<Vec<_>>()));
-                    }
-                }
-            }
+            Fact::Account(account) => account_touches(before, after, account, &mut peers),
             // The catalogue only grows, a group by itself holds nothing, and keys carry no rights.
             Fact::Permission(_) | Fact::Group(_) | Fact::ApiKey(_) => {}
         }
     }
     peers
+}
+
+/// A move or a deletion changes what the peers homed below hold at home; other labels can only make a
+/// DENY under a condition count, since full administration knows no condition. Nothing else of an
+/// account has to do with it.
+fn account_touches(before: &Snapshot, after: &Snapshot, account: &AccountFact, peers: &mut BTreeSet<PeerIndex>) {
+    let of = |snapshot: &Snapshot| Some(snapshot.account(snapshot.find_account(account.id.as_str())?)?.fact.clone());
+    let (old, new) = (of(before), of(after));
+    let parent = |fact: &Option<Arc<AccountFact>>| fact.as_ref().map(|fact| fact.parent.clone());
+    if parent(&old) != parent(&new) {
+        for account in [before, after].into_iter().filter_map(|one| one.find_account(account.id.as_str())) {
+            let below = before.subtree(account).into_iter().chain(after.subtree(account));
+            peers.extend(below.flat_map(|one| before.homed_at(one).collect::<Vec<_>>()));
+        }
+    } else if old.map(|fact| fact.labels.clone()) != new.map(|fact| fact.labels.clone()) {
+        let denies_on_labels = |grant: &Grant| grant.effect == Effect::Deny && !grant.condition.is_empty();
+        let roles = before.roles().filter(|(_, role)| role.fact.grants.iter().any(denies_on_labels));
+        let holders = roles.flat_map(|(role, _)| before.bound_by_role(role).map(|(holder, _)| holder));
+        peers.extend(holders.collect::<BTreeSet<_>>().into_iter().flat_map(|holder| before.peers_of(holder)));
+    }
 }
 
 fn principal_peers(snapshot: &Snapshot, principal: crate::domain::binding::Principal) -> Vec<PeerIndex> {
@@ -205,11 +237,14 @@ fn principal_peers(snapshot: &Snapshot, principal: crate::domain::binding::Princ
     .unwrap_or_default()
 }
 
-/// How many peers hold a role on an account itself, members of bound groups counted once each.
+/// How many peers hold a role on an account itself, members of bound groups counted once each, and
+/// those no longer whose time is over.
 #[must_use]
-pub fn holders(snapshot: &Snapshot, role: RoleIndex, account: AccountIndex) -> usize {
-    let bound = snapshot
-        .bound_at(account)
-        .filter(|(holder, id)| snapshot.binding(*holder, *id).is_some_and(|binding| binding.role == role));
+pub fn holders(snapshot: &Snapshot, role: RoleIndex, account: AccountIndex, now: Timestamp) -> usize {
+    let is_open = |(holder, id): &(Holder, BindingId)| {
+        let place = snapshot.binding(*holder, *id).and_then(|binding| place_of(snapshot, *holder, binding));
+        place.is_some_and(|place| !place.window.is_over(now))
+    };
+    let bound = snapshot.bound_by_role_at(role, account).filter(is_open);
     bound.flat_map(|(holder, _)| snapshot.peers_of(holder)).collect::<BTreeSet<_>>().len()
 }

@@ -1,18 +1,22 @@
 //! What a role's grants mean, asked of casbin once and kept as bitsets.
 //!
-//! A small casbin enforcer over one role's lines is put each permission of the catalogue. Grants
-//! that share effect, requirements and condition form a [`Class`]; casbin is asked class by class, so
-//! that its verdicts also say under which requirement and condition a permission is granted.
+//! Grants that share effect, requirements and condition form a [`Class`], so that casbin's verdicts
+//! also say under which requirement and condition a permission is granted. casbin is asked grant by
+//! grant, and only about permissions whose name the pattern can be read as: an enforcer over all lines
+//! of a role, put to the whole catalogue, costs the product of the two, and a change of policy waits
+//! for it (docs/adr/0004).
 //!
 //! INVARIANT: casbin sees only effects `allow` and `deny` and validated patterns; any other effect
 //! string would make it panic.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
-use crate::domain::permission::Permission;
+use crate::domain::permission::{Pattern, Permission};
 use crate::domain::role::{AssuranceLevel, Condition, Effect, Grant, Requirements, RoleRules, StepUp};
 
 /// The casbin model, the meaning of every decision.
@@ -121,17 +125,20 @@ impl Compiler {
         permissions: impl IntoIterator<Item = (usize, &'a Permission)>,
     ) -> Result<(), CompileError> {
         let permissions: Vec<(usize, &Permission)> = permissions.into_iter().collect();
-        // Only the lines of the class that is asked about are there: with those of all, the cost of a role
-        // of many conditions would grow with their square.
-        for (number, class) in role.classes.iter_mut().enumerate() {
-            let name = number.to_string();
-            let model = self.enforcer.get_mut_model();
-            model.clear_policy();
-            for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
-                model.add_policy("p", "p", line(&name, grant));
+        // Grants that differ in requirement or condition alone name the same permissions.
+        let mut asked: BTreeMap<(Effect, &Pattern), Vec<usize>> = BTreeMap::new();
+        for class in &mut role.classes {
+            for (place, _) in &permissions {
+                class.bits.put(*place, false);
             }
-            for (place, permission) in &permissions {
-                class.bits.put(*place, names(&self.enforcer, &name, class.effect, permission)?);
+            for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
+                let named = match asked.entry((grant.effect, &grant.pattern)) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(self.named(grant, &permissions)?),
+                };
+                for place in named {
+                    class.bits.put(*place, true);
+                }
             }
         }
         for (place, _) in &permissions {
@@ -140,12 +147,33 @@ impl Compiler {
         }
         Ok(())
     }
+
+    /// The places of the permissions that a grant names.
+    fn named(&mut self, grant: &Grant, permissions: &[(usize, &Permission)]) -> Result<Vec<usize>, CompileError> {
+        let can_name = |(_, permission): &&(usize, &Permission)| grant.pattern.can_name(&permission.name);
+        let mut nameable = permissions.iter().filter(can_name).peekable();
+        if nameable.peek().is_some() {
+            let model = self.enforcer.get_mut_model();
+            model.clear_policy();
+            model.add_policy("p", "p", line(ASKED, grant));
+        }
+        let mut named = Vec::new();
+        for (place, permission) in nameable {
+            if names(&self.enforcer, grant.effect, permission)? {
+                named.push(*place);
+            }
+        }
+        Ok(named)
+    }
 }
 
-/// Whether some line of a class names a permission.
-fn names(enforcer: &Enforcer, class: &str, effect: Effect, permission: &Permission) -> Result<bool, CompileError> {
+/// The role that the enforcer knows while it is asked.
+const ASKED: &str = "asked";
+
+/// Whether the line that the enforcer holds names a permission.
+fn names(enforcer: &Enforcer, effect: Effect, permission: &Permission) -> Result<bool, CompileError> {
     let reserved = if permission.flags.reserved { "yes" } else { "no" };
-    let request = (class, permission.name.resource(), permission.name.action(), reserved);
+    let request = (ASKED, permission.name.resource(), permission.name.action(), reserved);
     Ok(match effect {
         Effect::Allow => enforcer.enforce(request)?,
         Effect::Deny => {
@@ -222,7 +250,7 @@ fn classes(grants: &[Grant], rules: &RoleRules) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::permission::{Pattern, PermissionFlags, PermissionName, PermissionOwner};
+    use crate::domain::permission::{PermissionFlags, PermissionName, PermissionOwner};
 
     fn permission(name: &str, reserved: bool) -> Permission {
         Permission {
@@ -265,6 +293,18 @@ mod tests {
                 assert_eq!(class.bits.contains(place), expected, "{class:?} {permission:?}");
             }
         }
+    }
+
+    #[test]
+    fn asking_again_takes_back_what_no_longer_holds() {
+        let grants = [grant("*.view", Effect::Allow, false), grant("devices.*", Effect::Allow, false)];
+        let before = permission("devices.view", false);
+        let mut compiler = Compiler::new().unwrap();
+        let mut role = compiler.compile(&grants, &RoleRules::default(), [(3, &before)]).unwrap();
+        assert!(role.any.contains(3));
+        let reserved = permission("devices.view", true);
+        compiler.extend(&mut role, &grants, [(3, &reserved)]).unwrap();
+        assert!(!role.any.contains(3) && !role.classes[0].bits.contains(3));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::domain::binding::{Mode, Reach};
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
-use crate::domain::role::{Condition, Effect, Grant, Requirements};
+use crate::domain::role::{Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 /// A peer with more bindings than this is searched in halves instead of from end to end.
@@ -114,6 +114,18 @@ struct Walk<'a> {
 /// Answers a query.
 #[must_use]
 pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
+    decide::<true>(snapshot, query)
+}
+
+/// What the answer would be if neither the account nor any above it were suspended: whether that is
+/// all that stands in the way.
+#[must_use]
+pub fn evaluate_unsuspended(snapshot: &Snapshot, query: &Query) -> Decision {
+    decide::<false>(snapshot, query)
+}
+
+#[inline]
+fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query) -> Decision {
     let Some(peer) = query.peer.and_then(|peer| snapshot.peer(peer)) else {
         return Decision::deny(Reason::SubjectUnknown);
     };
@@ -127,7 +139,7 @@ pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
     if snapshot.account(query.account).is_none_or(|account| account.gone) {
         return Decision::deny(Reason::NoMatchingGrant);
     }
-    if !permission.flags.on_suspended && snapshot.is_suspended(&path) {
+    if SUSPENSION_COUNTS && !permission.flags.on_suspended && snapshot.is_suspended(&path) {
         return Decision::deny(Reason::AccountSuspended);
     }
     let access = snapshot.partner_access(&path, peer.home());
@@ -214,7 +226,7 @@ impl<'a> Walk<'a> {
         }
         let is_active = binding.mode == Mode::Active && membership == Mode::Active;
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(bit)) {
-            if class.condition.as_ref().is_some_and(|condition| !self.holds(condition)) {
+            if class.condition.as_ref().is_some_and(|condition| !self.snapshot.holds(&self.path, condition)) {
                 continue;
             }
             let grants = &role.fact.grants;
@@ -237,12 +249,6 @@ impl<'a> Walk<'a> {
             (Effect::Allow, true) => keep_least(&mut self.allowed, candidate, self.permission),
             (Effect::Allow, false) => keep_least(&mut self.eligible, candidate, self.permission),
         }
-    }
-
-    fn holds(&self, condition: &Condition) -> bool {
-        condition.account_labels.iter().all(|(key, values)| {
-            self.snapshot.label(&self.path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value))
-        })
     }
 
     fn decide(&self) -> Decision {

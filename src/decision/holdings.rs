@@ -6,7 +6,9 @@
 //! count here; they limit the use of a right, not the ceiling.
 
 use super::compile::effective_requirements;
-use super::snapshot::{AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot};
+use super::snapshot::{
+    AccountIndex, BindingRecord, GroupIndex, Held, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot,
+};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::permission::Pattern;
 use crate::domain::role::{Condition, Effect, Grant, Requirements, RoleRules};
@@ -35,8 +37,8 @@ pub struct Excess {
     pub account: AccountIndex,
 }
 
-/// A binding that counts for the actor, with the window in which it does.
-struct Held<'a> {
+/// A role that counts for the actor, with the window in which it does.
+struct Right<'a> {
     role: &'a RoleRecord,
     account: AccountIndex,
     reach: Reach,
@@ -52,7 +54,7 @@ struct Held<'a> {
 pub struct Holdings<'a> {
     before: &'a Snapshot,
     after: &'a Snapshot,
-    held: Vec<Held<'a>>,
+    held: Vec<Right<'a>>,
     now: Timestamp,
 }
 
@@ -67,13 +69,10 @@ impl<'a> Holdings<'a> {
     /// count.
     #[must_use]
     pub fn of(before: &'a Snapshot, after: &'a Snapshot, peer: PeerIndex, now: Timestamp) -> Self {
-        let held = standing(before, peer)
-            .into_iter()
-            .filter(|(binding, window, mode)| {
-                *mode == Mode::Active && binding.mode == Mode::Active && window.contains(now)
-            })
-            .filter_map(|(binding, window, _)| {
-                Some(Held { role: before.role(binding.role)?, account: binding.account, reach: binding.reach, window })
+        let held = lasting(before, peer)
+            .filter(|held| held.mode == Mode::Active && held.window.contains(now))
+            .filter_map(|Held { binding, window, .. }| {
+                Some(Right { role: before.role(binding.role)?, account: binding.account, reach: binding.reach, window })
             })
             .collect();
         Self { before, after, held, now }
@@ -89,6 +88,17 @@ impl<'a> Holdings<'a> {
             return Ok(());
         }
         self.may_give_grants(&record.fact.grants, &record.fact.rules, place)
+    }
+
+    /// Whether the actor may give the first peer of a new account its template's role. What only a grant
+    /// that names it gives comes with the account, and takes nothing from anyone above.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first grant beyond the actor's own.
+    pub fn may_found(&self, role: RoleIndex, place: Place) -> Result<(), Excess> {
+        let Some(record) = self.after.role(role) else { return Ok(()) };
+        let grants = record.fact.grants.iter().filter(|grant| !self.is_reserved(&grant.pattern));
+        self.may_give_grants(&grants.cloned().collect::<Vec<_>>(), &record.fact.rules, place)
     }
 
     /// Whether a role of the actor's that covers the place lists the role as grantable.
@@ -138,7 +148,7 @@ impl<'a> Holdings<'a> {
     /// # Errors
     /// [`Excess`] names the first grant beyond the actor's own.
     pub fn may_become(&self, target: PeerIndex) -> Result<(), Excess> {
-        for (binding, window, _) in standing(self.after, target) {
+        for Held { binding, window, .. } in lasting(self.after, target) {
             if !window.is_over(self.now) {
                 let place = Place { account: binding.account, reach: binding.reach, window };
                 self.may_give_role(binding.role, place, Ceiling::OwnOnly)?;
@@ -155,11 +165,7 @@ impl<'a> Holdings<'a> {
         place: Place,
         denied_too: &[&Pattern],
     ) -> bool {
-        let is_reserved = self
-            .after
-            .find_permission(pattern.as_str())
-            .and_then(|index| self.after.permission(index))
-            .is_some_and(|permission| permission.flags.reserved);
+        let is_reserved = self.is_reserved(pattern);
         let covers = |own: &Pattern| if is_reserved { own == pattern } else { own.covers(pattern) };
         let given = self.held.iter().filter(|held| self.reaches(held, place)).any(|held| {
             held.role.fact.grants.iter().any(|own| {
@@ -170,6 +176,11 @@ impl<'a> Holdings<'a> {
             })
         });
         given && !self.is_denied(pattern, place, denied_too)
+    }
+
+    fn is_reserved(&self, pattern: &Pattern) -> bool {
+        let permission = self.after.find_permission(pattern.as_str());
+        permission.and_then(|index| self.after.permission(index)).is_some_and(|permission| permission.flags.reserved)
     }
 
     /// Whether a DENY of the actor's takes some of a pattern away, at the place or below. A DENY under
@@ -185,7 +196,7 @@ impl<'a> Holdings<'a> {
     }
 
     /// Whether a binding of the actor's gives its rights at all of a place.
-    fn reaches(&self, held: &Held<'_>, place: Place) -> bool {
+    fn reaches(&self, held: &Right<'_>, place: Place) -> bool {
         let far_enough = match (held.reach, place.reach) {
             (Reach::Subtree, _) => self.lies_within(place.account, held.account),
             (Reach::AccountOnly, Reach::AccountOnly) => held.account == place.account,
@@ -195,7 +206,7 @@ impl<'a> Holdings<'a> {
     }
 
     /// Whether a binding of the actor's has effect at some of a place.
-    fn touches(&self, held: &Held<'_>, place: Place) -> bool {
+    fn touches(&self, held: &Right<'_>, place: Place) -> bool {
         let from_above = match held.reach {
             Reach::Subtree => self.lies_within(place.account, held.account),
             Reach::AccountOnly => held.account == place.account,
@@ -214,44 +225,45 @@ fn is_plain_deny(grant: &Grant) -> bool {
     grant.effect == Effect::Deny && grant.condition.is_empty()
 }
 
-/// Every binding of a peer, its own and its groups', with the window in which both the binding and the
-/// membership are open, and the mode of the membership.
-fn standing(snapshot: &Snapshot, peer: PeerIndex) -> Vec<(BindingRecord, Window, Mode)> {
-    let Some(view) = snapshot.peer(peer) else { return Vec::new() };
-    let own = view.bindings().iter().map(|binding| (*binding, view.binding_window(binding), Mode::Active));
-    let by_group = view.memberships().iter().flat_map(|membership| {
-        let window = view.membership_window(membership);
-        let mode = membership.mode;
-        let group = snapshot.group(membership.group);
-        group.into_iter().flat_map(move |group| {
-            group
-                .bindings
-                .iter()
-                .filter_map(move |binding| Some((*binding, group.binding_window(binding).intersect(window)?, mode)))
-        })
-    });
-    own.chain(by_group).collect()
+/// How long a peer itself lasts: nothing that it holds goes on behind its end.
+#[must_use]
+pub fn life(snapshot: &Snapshot, peer: PeerIndex) -> Option<Window> {
+    let expire = snapshot.peer(peer)?.expire();
+    Window::parse(None, (expire != Timestamp::MAX).then_some(expire)).ok()
 }
 
-/// The places and windows at which a holder's binding counts, for checks on a whole group.
+/// What a peer has, as long as it lasts.
+fn lasting(snapshot: &Snapshot, peer: PeerIndex) -> impl Iterator<Item = Held<'_>> {
+    life(snapshot, peer).into_iter().flat_map(move |life| {
+        snapshot.held(peer).filter_map(move |held| Some(Held { window: held.window.intersect(life)?, ..held }))
+    })
+}
+
+/// Where and when a holder's binding counts. A peer's own end is one of the binding's too.
 #[must_use]
 pub fn place_of(snapshot: &Snapshot, holder: Holder, binding: &BindingRecord) -> Option<Place> {
     let window = match holder {
-        Holder::Peer(peer) => snapshot.peer(peer)?.binding_window(binding),
+        Holder::Peer(peer) => snapshot.peer(peer)?.binding_window(binding).intersect(life(snapshot, peer)?)?,
         Holder::Group(group) => snapshot.group(group)?.binding_window(binding),
     };
     Some(Place { account: binding.account, reach: binding.reach, window })
 }
 
-/// The bindings of a group as places with roles: what a new member gains.
+/// The bindings of a group as places with roles: what a member gains while the membership is open.
 #[must_use]
-pub fn given_by_group(snapshot: &Snapshot, group: GroupIndex, membership: Window) -> Vec<(RoleIndex, Place)> {
-    let Some(record) = snapshot.group(group) else { return Vec::new() };
+pub fn given_by_group(
+    snapshot: &Snapshot,
+    group: GroupIndex,
+    member: PeerIndex,
+    membership: Window,
+) -> Vec<(RoleIndex, Place)> {
+    let open = life(snapshot, member).and_then(|life| life.intersect(membership));
+    let (Some(record), Some(open)) = (snapshot.group(group), open) else { return Vec::new() };
     record
         .bindings
         .iter()
         .filter_map(|binding| {
-            let window = record.binding_window(binding).intersect(membership)?;
+            let window = record.binding_window(binding).intersect(open)?;
             Some((binding.role, Place { account: binding.account, reach: binding.reach, window }))
         })
         .collect()

@@ -17,4 +17,4 @@ pub mod snapshot;
 pub mod tree;
 
 pub use evaluate::{Decision, Outcome, Query, Reason, evaluate};
-pub use snapshot::{AccountIndex, PeerIndex, PermissionIndex, RoleIndex, Snapshot, SnapshotError};
+pub use snapshot::{AccountIndex, Loader, PeerIndex, PermissionIndex, RoleIndex, Snapshot, SnapshotError};

@@ -81,9 +81,81 @@ impl<C> Tree<C> {
     }
 }
 
+/// How many rows stand in a chunk.
+const ROWS: usize = 64;
+
+/// A persistent list of rows, found by their number.
+#[derive(Debug)]
+pub struct Table<T> {
+    chunks: Tree<Vec<T>>,
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { chunks: self.chunks.clone() }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { chunks: Tree::default() }
+    }
+}
+
+impl<T: Clone> Table<T> {
+    /// The row of a number.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.chunks.get(index / ROWS)?.get(index % ROWS)
+    }
+
+    /// The row of a number, to be changed.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.chunks.get_mut(index / ROWS)?.get_mut(index % ROWS)
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.chunks.len().checked_sub(1) {
+            Some(last) => last * ROWS + self.chunks.get(last).map_or(0, Vec::len),
+            None => 0,
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Adds a row behind the last.
+    pub fn push(&mut self, row: T) {
+        let chunk = self.len() / ROWS;
+        match self.chunks.get_mut(chunk) {
+            Some(rows) => rows.push(row),
+            None => self.chunks.set(chunk, vec![row]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_grows_row_by_row() {
+        let mut table = Table::default();
+        for row in 0..150 {
+            assert_eq!((table.len(), table.is_empty()), (row, row == 0));
+            table.push(row);
+        }
+        let before = table.clone();
+        if let Some(row) = table.get_mut(149) {
+            *row = 0;
+        }
+        assert_eq!((before.get(149), table.get(149), table.get(150)), (Some(&149), Some(&0), None));
+    }
 
     #[test]
     fn a_copy_keeps_what_it_saw() {

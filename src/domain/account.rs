@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, PeerId};
 use super::invalid::Invalid;
 use super::time::Timestamp;
+use super::words::words;
 
 /// The most levels of the tree, the root counted.
 pub const DEPTH_MAX: usize = 8;
@@ -172,6 +173,12 @@ pub fn label_value(text: &str) -> Result<String, Invalid> {
     let fits =
         text.len() <= LABEL_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     if fits { Ok(text.to_owned()) } else { Err(Invalid::Form { form: "`[A-Za-z0-9_.-]*`, at most 63 characters" }) }
+}
+
+words! {
+    AccountKind { Platform = "PLATFORM", Partner = "PARTNER", Customer = "CUSTOMER", Department = "DEPARTMENT" }
+    SuspensionScope { Subtree = "SUBTREE", OwnPeers = "OWN_PEERS" }
+    PartnerAccess { Allowed = "ALLOWED", SessionOnly = "SESSION_ONLY", ByApproval = "BY_APPROVAL", Blocked = "BLOCKED" }
 }
 
 #[cfg(test)]

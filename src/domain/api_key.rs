@@ -22,5 +22,7 @@ pub struct ApiKey {
     pub create_time: Timestamp,
     pub expire_time: Option<Timestamp>,
     pub revoke_time: Option<Timestamp>,
+    /// Not older than a minute before its last use, as of what was written.
+    pub last_used_time: Option<Timestamp>,
     pub update_revision: i64,
 }

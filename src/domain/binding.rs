@@ -1,9 +1,12 @@
 //! Role bindings: who holds which role, where, how far down and for how long.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
 use super::time::{Timestamp, Window};
+use super::words::words;
 
 /// The longest justification, in characters.
 pub const JUSTIFICATION_MAX: usize = 1024;
@@ -34,6 +37,15 @@ pub enum Principal {
     Group(GroupId),
 }
 
+impl fmt::Display for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(peer) => write!(formatter, "peers/{peer}"),
+            Self::Group(group) => write!(formatter, "groups/{group}"),
+        }
+    }
+}
+
 /// A role binding as its administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
@@ -51,4 +63,9 @@ pub struct Binding {
     pub update_time: Timestamp,
     pub version: i64,
     pub update_revision: i64,
+}
+
+words! {
+    Reach { Subtree = "SUBTREE", AccountOnly = "ACCOUNT_ONLY" }
+    Mode { Active = "ACTIVE", Eligible = "ELIGIBLE" }
 }

@@ -145,6 +145,16 @@ impl Fact {
     }
 }
 
+/// A place in the history of policy. Two histories that differ anywhere have no mark in common after
+/// that, whatever their revisions are called: a database that was restored shows itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of the last policy change.
+    pub revision: i64,
+    /// The hash over all changes up to it.
+    pub digest: [u8; 32],
+}
+
 /// One fact made, changed or gone. At least one side is there, and both have the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {

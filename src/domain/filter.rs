@@ -201,24 +201,19 @@ impl Parser {
     }
 
     fn operator(&mut self) -> Result<Operator, Invalid> {
-        let operator = match self.peek() {
-            Some('=') => Operator::Equal,
-            Some(':') => Operator::Has,
-            Some('<') => Operator::Less,
-            Some('>') => Operator::Greater,
-            Some('!') if self.text.get(self.next + 1) == Some(&'=') => Operator::NotEqual,
+        let is_followed = |wanted: char| self.text.get(self.next + 1) == Some(&wanted);
+        let (operator, length) = match self.peek() {
+            Some('=') => (Operator::Equal, 1),
+            Some(':') => (Operator::Has, 1),
+            Some('<') if is_followed('=') => (Operator::LessOrEqual, 2),
+            Some('<') => (Operator::Less, 1),
+            Some('>') if is_followed('=') => (Operator::GreaterOrEqual, 2),
+            Some('>') => (Operator::Greater, 1),
+            Some('!') if is_followed('=') => (Operator::NotEqual, 2),
             _ => return Err(self.error("one of `=`, `!=`, `<`, `<=`, `>`, `>=`, `:` was expected")),
         };
-        self.next += 1;
-        Ok(match operator {
-            Operator::NotEqual => {
-                self.next += 1;
-                Operator::NotEqual
-            }
-            Operator::Less if self.eat('=') => Operator::LessOrEqual,
-            Operator::Greater if self.eat('=') => Operator::GreaterOrEqual,
-            other => other,
-        })
+        self.next += length;
+        Ok(operator)
     }
 
     fn value(&mut self) -> Result<String, Invalid> {

@@ -23,6 +23,8 @@ pub enum Invalid {
     Missing,
     #[error("must not be set: {why}")]
     NotAllowed { why: &'static str },
+    #[error("must be `{value}`: {why}")]
+    MustBe { value: bool, why: &'static str },
     #[error("is not supported by this release")]
     Unsupported,
     #[error("is not a registered permission")]

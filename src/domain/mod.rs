@@ -21,3 +21,4 @@ pub mod permission;
 pub mod role;
 pub mod text;
 pub mod time;
+mod words;

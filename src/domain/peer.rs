@@ -1,11 +1,13 @@
 //! Peers: identities that can act.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::ids::{AccountId, PeerId, RoleId};
 use super::invalid::Invalid;
 use super::text;
 use super::time::Timestamp;
+use super::words::words;
 
 /// Bounds, in characters. 254 is the longest address that RFC 5321 can carry.
 pub const USER_NAME_MAX: usize = 254;
@@ -152,6 +154,13 @@ impl UserName {
     }
 }
 
+/// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.
+#[must_use]
+pub fn user_name_hash(key: &str) -> u128 {
+    let hash = Sha256::digest(key.as_bytes());
+    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+}
+
 /// How a request names a peer: by uid, as the caller, or by user name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerRef {
@@ -176,4 +185,11 @@ impl PeerRef {
             PeerId::parse(id).map(Self::Id).map_err(|_| FORM)
         }
     }
+}
+
+words! {
+    PeerKind { Person = "PERSON", Device = "DEVICE", Integration = "INTEGRATION" }
+    PeerStatus { Enabled = "ENABLED", Disabled = "DISABLED", Deleted = "DELETED" }
+    MailFormat { Html = "HTML", PlainText = "PLAIN_TEXT" }
+    TwoFactor { None = "NONE", Email = "EMAIL", Totp = "TOTP" }
 }

@@ -95,6 +95,13 @@ impl Pattern {
         PermissionName::parse(&self.0).ok()
     }
 
+    /// Whether this pattern can be read as the name, were the permission not reserved.
+    #[must_use]
+    pub fn can_name(&self, name: &PermissionName) -> bool {
+        let can = |pattern: &str, text: &str| pattern == text || pattern == "*";
+        can(self.resource(), name.resource()) && can(self.action(), name.action())
+    }
+
     /// Whether this pattern names the permission; a reserved one only literally.
     #[must_use]
     pub fn matches(&self, permission: &Permission) -> bool {
@@ -134,7 +141,7 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PermissionFlags {
-    /// Whoever holds it is privileged; a stale replica denies it first.
+    /// Gives power over others. A mark in the catalogue for whoever reads it: no decision asks for it.
     pub privileged: bool,
     /// Only a grant that names it literally matches, never a wildcard.
     pub reserved: bool,

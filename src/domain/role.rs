@@ -14,6 +14,8 @@ use super::time::Timestamp;
 
 /// The most grants that one role can hold.
 pub const GRANTS_MAX: usize = 512;
+/// The most different conditions among the grants of one role: a decision tries each in turn.
+pub const CONDITIONS_MAX: usize = 32;
 /// The longest title and description, in characters.
 pub const TITLE_MAX: usize = 128;
 pub const DESCRIPTION_MAX: usize = 1024;

@@ -6,11 +6,14 @@
 //! INVARIANT: a row is never removed; a deleted account keeps its id, so that no other can take it.
 //! Lists and look-ups show live accounts only.
 
+use std::cmp::Ordering;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
+use serde::{Deserialize, Serialize};
 
 use super::code::{Coded as _, from_json, to_json};
 use super::entity::account::{ActiveModel, Column, Entity, Model};
@@ -121,6 +124,19 @@ pub async fn find(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Option<
     live().filter(is(id)).one(conn).await?.map(from_row).transpose()
 }
 
+/// The ids of the accounts that a deleted account stood below when it was deleted, the nearest first;
+/// `None` where no account of that id was deleted.
+///
+/// # Errors
+/// What the database reports.
+pub async fn ancestors_of_deleted(
+    conn: &impl ConnectionTrait,
+    id: &AccountId,
+) -> Result<Option<Vec<AccountId>>, StoreError> {
+    let deleted = Entity::find().filter(Column::DeleteTime.is_not_null()).filter(is(id)).one(conn).await?;
+    Ok(deleted.map(|row| row.path.rsplit('/').skip(1).filter_map(|id| AccountId::parse(id).ok()).collect()))
+}
+
 /// Gets a live account.
 ///
 /// # Errors
@@ -171,24 +187,49 @@ pub struct Listing {
     pub descending: bool,
 }
 
-/// The place of the account that a page ends with. A title is looked up when the list goes on, a
-/// time is kept, since it changes more often.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The place of an account in a list: what it was sorted by when it was read, and its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     pub id: AccountId,
-    pub time: Option<Timestamp>,
+    pub sorted_by: SortValue,
+}
+
+/// What an account is sorted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SortValue {
+    /// Nothing but its id.
+    Id,
+    /// The folded title.
+    Title(String),
+    Time(Timestamp),
+}
+
+impl SortValue {
+    fn of(account: &Account, key: SortKey) -> Self {
+        match key {
+            SortKey::Id => Self::Id,
+            SortKey::Title => Self::Title(text::fold(&account.title)),
+            SortKey::CreateTime => Self::Time(account.create_time),
+            SortKey::UpdateTime => Self::Time(account.update_time),
+        }
+    }
 }
 
 impl Cursor {
     /// The place of an account in lists with this key.
     #[must_use]
     pub fn of(account: &Account, key: SortKey) -> Self {
-        let time = match key {
-            SortKey::Id | SortKey::Title => None,
-            SortKey::CreateTime => Some(account.create_time),
-            SortKey::UpdateTime => Some(account.update_time),
-        };
-        Self { id: account.id.clone(), time }
+        Self { id: account.id.clone(), sorted_by: SortValue::of(account, key) }
+    }
+}
+
+impl Listing {
+    /// How two accounts stand to each other in the list.
+    #[must_use]
+    pub fn compare(&self, left: &Account, right: &Account) -> Ordering {
+        let place = |account: &Account| SortValue::of(account, self.key);
+        let order = place(left).cmp(&place(right)).then_with(|| left.id.cmp(&right.id));
+        if self.descending { order.reverse() } else { order }
     }
 }
 
@@ -208,7 +249,7 @@ pub async fn list(
         select = select.filter(Column::Kind.eq(kind.word()));
     }
     if let Some(after) = after {
-        select = select.filter(behind(conn, listing, after).await?);
+        select = select.filter(behind(listing, after));
     }
     select = match listing.key {
         SortKey::Id => select,
@@ -237,23 +278,24 @@ async fn scope(conn: &impl ConnectionTrait, scope: &Scope) -> Result<Condition, 
     })
 }
 
-/// What comes after a place in the order of the list.
-async fn behind(conn: &impl ConnectionTrait, listing: &Listing, after: &Cursor) -> Result<Condition, StoreError> {
+/// What comes after a place in the order of the list. No row is looked up for it, so that a place
+/// tells nothing of an account that is not listed.
+fn behind(listing: &Listing, after: &Cursor) -> Condition {
     let beyond = |column: Column, value: sea_orm::Value| {
         if listing.descending { column.lt(value) } else { column.gt(value) }
     };
-    let id = || beyond(Column::Id, after.id.as_str().into());
-    let (column, value): (Column, sea_orm::Value) = match (listing.key, after.time) {
-        (SortKey::Title, _) => match Entity::find_by_id(after.id.as_str()).one(conn).await? {
-            Some(row) => (Column::TitleKey, row.title_key.into()),
-            None => return Ok(Condition::all().add(id())),
-        },
-        (SortKey::CreateTime, Some(time)) => (Column::CreateTime, time.as_micros().into()),
-        (SortKey::UpdateTime, Some(time)) => (Column::UpdateTime, time.as_micros().into()),
-        (SortKey::Id | SortKey::CreateTime | SortKey::UpdateTime, _) => return Ok(Condition::all().add(id())),
+    let id = beyond(Column::Id, after.id.as_str().into());
+    let time = |time: &Timestamp| sea_orm::Value::from(time.as_micros());
+    let (column, value): (Column, sea_orm::Value) = match (listing.key, &after.sorted_by) {
+        (SortKey::Title, SortValue::Title(title)) => (Column::TitleKey, title.as_str().into()),
+        (SortKey::CreateTime, SortValue::Time(at)) => (Column::CreateTime, time(at)),
+        (SortKey::UpdateTime, SortValue::Time(at)) => (Column::UpdateTime, time(at)),
+        (SortKey::Id | SortKey::Title | SortKey::CreateTime | SortKey::UpdateTime, _) => {
+            return Condition::all().add(id);
+        }
     };
-    let tie = Condition::all().add(column.eq(value.clone())).add(id());
-    Ok(Condition::any().add(beyond(column, value)).add(tie))
+    let tie = Condition::all().add(column.eq(value.clone())).add(id);
+    Condition::any().add(beyond(column, value)).add(tie)
 }
 
 fn live() -> Select<Entity> {

@@ -2,15 +2,19 @@
 //!
 //! A revoked key stays as a row, so that a list can show when it ended.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use std::collections::HashSet;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    QueryTrait as _,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _,
 };
+use uuid::Uuid;
 
 use super::code::fixed;
 use super::entity::api_key::{Column, Entity, Model};
 use super::error::StoreError;
+use super::transaction::Transaction;
 use super::write;
 use crate::domain::api_key::ApiKey;
 use crate::domain::ids::{ApiKeyId, PeerId};
@@ -82,16 +86,44 @@ fn revoke_those(update: sea_orm::UpdateMany<Entity>, now: Timestamp, revision: i
         .filter(Column::RevokeTime.is_null())
 }
 
-/// Notes when a key was used last; an earlier time than the stored one changes nothing. This is no
-/// policy change.
+/// Notes when keys were used last; an earlier time than the stored one changes nothing. This is no
+/// policy change. Keys that another transaction is changing are returned, not waited for: two that
+/// wait for each other would undo one, and that may be a revocation.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn touch(conn: &impl ConnectionTrait, id: ApiKeyId, now: Timestamp) -> Result<(), StoreError> {
+pub async fn touch_many(
+    transaction: &Transaction,
+    uses: &[(ApiKeyId, Timestamp)],
+) -> Result<Vec<(ApiKeyId, Timestamp)>, StoreError> {
+    let conn = transaction.connection();
+    let those = Entity::find().filter(Column::Id.is_in(uses.iter().map(|(key, _)| key.as_uuid())));
+    let ids = those.select_only().column(Column::Id);
+    let known: HashSet<Uuid> = ids.clone().into_tuple().all(conn).await?.into_iter().collect();
+    // On SQLite the transaction itself began with the lock on the whole file.
+    let free = if conn.get_database_backend() == DbBackend::Postgres {
+        let free = ids.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        free.into_tuple().all(conn).await?.into_iter().collect()
+    } else {
+        known.clone()
+    };
+    let mut busy = Vec::new();
+    for &(key, time) in uses {
+        let id = key.as_uuid();
+        if free.contains(&id) {
+            touch(conn, key, time).await?;
+        } else if known.contains(&id) {
+            busy.push((key, time));
+        }
+    }
+    Ok(busy)
+}
+
+async fn touch(conn: &impl ConnectionTrait, id: ApiKeyId, time: Timestamp) -> Result<(), StoreError> {
     Entity::update_many()
-        .col_expr(Column::LastUsedTime, Expr::value(now.as_micros()))
+        .col_expr(Column::LastUsedTime, Expr::value(time.as_micros()))
         .filter(Column::Id.eq(id.as_uuid()))
-        .filter(Column::LastUsedTime.is_null().or(Column::LastUsedTime.lte(now.as_micros())))
+        .filter(Column::LastUsedTime.is_null().or(Column::LastUsedTime.lt(time.as_micros())))
         .exec(conn)
         .await?;
     Ok(())
@@ -135,7 +167,7 @@ fn to_row(key: &ApiKey) -> Model {
         create_time: key.create_time.as_micros(),
         expire_time: key.expire_time.map(Timestamp::as_micros),
         revoke_time: key.revoke_time.map(Timestamp::as_micros),
-        last_used_time: None,
+        last_used_time: key.last_used_time.map(Timestamp::as_micros),
         update_revision: key.update_revision,
     }
 }
@@ -150,6 +182,7 @@ fn from_row(row: Model) -> Result<ApiKey, StoreError> {
         create_time: Timestamp::from_micros(row.create_time),
         expire_time: row.expire_time.map(Timestamp::from_micros),
         revoke_time: row.revoke_time.map(Timestamp::from_micros),
+        last_used_time: row.last_used_time.map(Timestamp::from_micros),
         update_revision: row.update_revision,
     })
 }

@@ -1,7 +1,4 @@
-//! Small domain enums as the words that stand in columns, and structures as JSON text.
-//!
-//! The words are those of the API and of the change feed; they are written out here because a
-//! renamed variant must not change what is stored.
+//! Small domain enums as their words in columns, and structures as JSON text.
 
 use std::fmt;
 
@@ -13,42 +10,28 @@ use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 
-/// An enum that stands in a column as a word.
-pub(super) trait Coded: Copy + 'static {
-    const WORDS: &'static [(Self, &'static str)];
-
+/// An enum that stands in a column as its word.
+pub(super) trait Coded: Sized {
     fn word(self) -> &'static str;
 
-    fn read(word: &str, table: &'static str, key: &impl fmt::Display) -> Result<Self, StoreError> {
-        Self::WORDS
-            .iter()
-            .find(|(_, known)| *known == word)
-            .map(|(value, _)| *value)
-            .ok_or_else(|| StoreError::corrupt(table, key))
-    }
+    fn read(word: &str, table: &'static str, key: &impl fmt::Display) -> Result<Self, StoreError>;
 }
 
 macro_rules! coded {
-    ($($type:ident { $($variant:ident = $word:literal),* })*) => {$(
+    ($($type:ident),* $(,)?) => {$(
         impl Coded for $type {
-            const WORDS: &'static [(Self, &'static str)] = &[$((Self::$variant, $word)),*];
-
             fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
+                self.as_str()
+            }
+
+            fn read(word: &str, table: &'static str, key: &impl fmt::Display) -> Result<Self, StoreError> {
+                Self::parse(word).map_err(|_| StoreError::corrupt(table, key))
             }
         }
     )*};
 }
 
-coded! {
-    AccountKind { Platform = "PLATFORM", Partner = "PARTNER", Customer = "CUSTOMER", Department = "DEPARTMENT" }
-    PeerKind { Person = "PERSON", Device = "DEVICE", Integration = "INTEGRATION" }
-    PeerStatus { Enabled = "ENABLED", Disabled = "DISABLED", Deleted = "DELETED" }
-    TwoFactor { None = "NONE", Email = "EMAIL", Totp = "TOTP" }
-    MailFormat { Html = "HTML", PlainText = "PLAIN_TEXT" }
-    Reach { Subtree = "SUBTREE", AccountOnly = "ACCOUNT_ONLY" }
-    Mode { Active = "ACTIVE", Eligible = "ELIGIBLE" }
-}
+coded!(AccountKind, PeerKind, PeerStatus, TwoFactor, MailFormat, Reach, Mode);
 
 /// Writes a structure as JSON text.
 pub(super) fn to_json(

@@ -1,7 +1,9 @@
 //! Connections of both databases, with what durability and order of writes demand of them.
 //!
 //! SQLite gets one writer connection, whose queue replaces contention for the file, and a small
-//! pool of readers that cannot write. PostgreSQL gets one pool.
+//! pool of readers that cannot write. PostgreSQL gets a pool of readers too, so that nobody who waits
+//! for a lock keeps others from reading, and a pair of writers: one changes policy, the other records
+//! what is no change.
 
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ const TRY_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// cannot hold the revision row for good.
 const IDLE_IN_TRANSACTION: &str = "60s";
 
-/// Opens writer and reader, which on PostgreSQL are the same pool.
+/// Opens writer and reader.
 pub(super) async fn connect(
     url: &str,
     options: &StoreOptions,
@@ -25,8 +27,9 @@ pub(super) async fn connect(
     if url.starts_with("sqlite:") {
         sqlite(url, options).await
     } else if let Some(rest) = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://")) {
-        let pool = postgres(format!("postgres://{rest}"), options).await?;
-        Ok((pool.clone(), pool))
+        let url = format!("postgres://{rest}");
+        let writer = postgres(url.clone(), options.postgres_writers(), options).await?;
+        Ok((writer, postgres(url, options.max_connections.max(1), options).await?))
     } else {
         Err(StoreError::Url { why: "it starts neither with `sqlite:` nor with `postgres:`" })
     }
@@ -57,9 +60,9 @@ async fn sqlite(url: &str, options: &StoreOptions) -> Result<(DatabaseConnection
     Ok((writer, reader))
 }
 
-async fn postgres(url: String, options: &StoreOptions) -> Result<DatabaseConnection, StoreError> {
+async fn postgres(url: String, connections: u32, options: &StoreOptions) -> Result<DatabaseConnection, StoreError> {
     let lock_timeout = format!("{}ms", options.lock_timeout.as_millis().max(1));
-    let mut connect = common(url, options.max_connections.max(1), options);
+    let mut connect = common(url, connections, options);
     connect.set_application_name("peerage").test_before_acquire_if_idle_for(TRY_AFTER_IDLE);
     connect.map_sqlx_postgres_opts(move |postgres| {
         postgres.options([

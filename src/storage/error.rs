@@ -128,6 +128,12 @@ impl StoreError {
         }
     }
 
+    /// What was asked of the database got no answer in the time that there was.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self::Unavailable(DbErr::Custom("no answer in time".to_owned()))
+    }
+
     pub(super) fn corrupt(table: &'static str, key: impl fmt::Display) -> Self {
         Self::Corrupt { table, key: key.to_string() }
     }

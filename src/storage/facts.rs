@@ -4,16 +4,13 @@
 //! one until it is purged or its account is deleted, so that decisions can tell it from one that never
 //! was.
 
-use sha2::{Digest as _, Sha256};
-
 use crate::domain::account::Account;
 use crate::domain::api_key::ApiKey;
 use crate::domain::binding::Binding;
 use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, GroupFact, MemberFact, PeerFact, RoleFact};
 use crate::domain::group::{Group, Member};
-use crate::domain::peer::Peer;
+use crate::domain::peer::{Peer, user_name_hash};
 use crate::domain::role::Role;
-use crate::domain::time::Timestamp;
 
 #[must_use]
 pub fn account(account: &Account) -> AccountFact {
@@ -39,13 +36,6 @@ pub fn peer(peer: &Peer) -> PeerFact {
         expire_time: peer.expire_time,
         person: peer.person,
     }
-}
-
-/// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.
-#[must_use]
-pub fn user_name_hash(key: &str) -> u128 {
-    let hash = Sha256::digest(key.as_bytes());
-    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
 }
 
 #[must_use]
@@ -81,14 +71,7 @@ pub fn member(member: &Member) -> MemberFact {
     MemberFact { group: member.group, peer: member.peer, mode: member.mode, window: member.window }
 }
 
-/// The fact that a key is at a time, or `None` of a key that is revoked or over.
 #[must_use]
-pub fn api_key(key: &ApiKey, now: Timestamp) -> Option<ApiKeyFact> {
-    let over = key.expire_time.is_some_and(|expire| expire <= now);
-    (key.revoke_time.is_none() && !over).then_some(ApiKeyFact {
-        id: key.id,
-        peer: key.peer,
-        hash: key.hash,
-        expire_time: key.expire_time,
-    })
+pub fn api_key(key: &ApiKey) -> ApiKeyFact {
+    ApiKeyFact { id: key.id, peer: key.peer, hash: key.hash, expire_time: key.expire_time }
 }

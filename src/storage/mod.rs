@@ -28,6 +28,7 @@ pub mod permissions;
 pub mod requests;
 pub mod roles;
 mod schema;
+pub mod secrets;
 mod transaction;
 mod write;
 
@@ -35,6 +36,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What queries run on: a reader, or a transaction.
+pub use sea_orm::ConnectionTrait as Connection;
+/// What queries that must not stand alone run on.
+pub use sea_orm::DatabaseTransaction as TransactionConnection;
 
 pub use error::{Constraint, StoreError};
 pub use schema::SchemaState;
@@ -43,7 +50,7 @@ pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};
 /// How to use a database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The most connections: of all on PostgreSQL, of readers on SQLite, which has one writer.
+    /// The most connections that read. Beside them one writes on SQLite, and two do on PostgreSQL.
     pub max_connections: u32,
     /// How long a caller waits for a connection.
     pub acquire_timeout: Duration,
@@ -66,6 +73,18 @@ impl Default for StoreOptions {
     }
 }
 
+impl StoreOptions {
+    /// How many connections write on PostgreSQL. Without the revision lock, writers race on as many as
+    /// there may be.
+    const fn postgres_writers(&self) -> u32 {
+        #[cfg(feature = "fault-injection")]
+        if self.without_revision_lock {
+            return self.max_connections;
+        }
+        2
+    }
+}
+
 /// A database, ready for use. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -76,6 +95,9 @@ pub struct Store {
 struct Inner {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// Whose turn it is to change policy in this process.
+    policy_turn: Arc<Semaphore>,
+    lock_timeout: Duration,
     #[cfg(feature = "fault-injection")]
     without_revision_lock: bool,
 }
@@ -93,6 +115,8 @@ impl Store {
             inner: Arc::new(Inner {
                 writer,
                 reader,
+                policy_turn: Arc::new(Semaphore::new(1)),
+                lock_timeout: options.lock_timeout,
                 #[cfg(feature = "fault-injection")]
                 without_revision_lock: options.without_revision_lock,
             }),
@@ -108,6 +132,15 @@ impl Store {
     /// The connection whose transactions may write.
     fn writer(&self) -> &DatabaseConnection {
         &self.inner.writer
+    }
+
+    /// Waits until no other policy transaction of this process is under way.
+    async fn policy_turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = Arc::clone(&self.inner.policy_turn).acquire_owned();
+        match tokio::time::timeout(self.inner.lock_timeout, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Conflict(None)),
+        }
     }
 
     fn backend(&self) -> DbBackend {

@@ -2,12 +2,12 @@
 //!
 //! Not here: secrets. What is stored never holds one, which is the caller's to see to.
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Order, Query};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 
 use super::code::fixed;
 use super::entity::request::{Column, Entity, Model};
-use super::error::StoreError;
-use super::write;
+use super::error::{Constraint, StoreError};
 use crate::domain::time::Timestamp;
 
 /// Whose request it is: ids are scoped to caller and method.
@@ -22,7 +22,7 @@ pub struct RequestKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredRequest {
     pub key: RequestKey,
-    /// SHA-256 of the request without its id.
+    /// What tells a repetition from another request under the same id: SHA-256 of the whole message.
     pub body_hash: [u8; 32],
     pub response: Vec<u8>,
     pub create_time: Timestamp,
@@ -37,11 +37,11 @@ pub async fn find(conn: &impl ConnectionTrait, key: &RequestKey) -> Result<Optio
     Entity::find_by_id(key).one(conn).await?.map(from_row).transpose()
 }
 
-/// Stores the result of a request.
+/// Stores the result of a request, in place of one that is no younger than `oldest`.
 ///
 /// # Errors
-/// [`super::Constraint::Request`] where there is one already.
-pub async fn save(conn: &impl ConnectionTrait, request: &StoredRequest) -> Result<(), StoreError> {
+/// [`Constraint::Request`] where there is a younger one.
+pub async fn save(conn: &impl ConnectionTrait, request: &StoredRequest, oldest: Timestamp) -> Result<(), StoreError> {
     let StoredRequest { key, body_hash, response, create_time } = request.clone();
     let row = Model {
         caller: key.caller,
@@ -51,15 +51,32 @@ pub async fn save(conn: &impl ConnectionTrait, request: &StoredRequest) -> Resul
         response,
         create_time: create_time.as_micros(),
     };
-    write::insert::<Entity>(conn, row).await
+    let mut instead = OnConflict::columns([Column::Caller, Column::Method, Column::RequestId]);
+    instead
+        .update_columns([Column::BodyHash, Column::Response, Column::CreateTime])
+        .action_and_where(Expr::col((Entity, Column::CreateTime)).lte(oldest.as_micros()));
+    let saved = Entity::insert(row.into_active_model()).on_conflict(instead).exec_without_returning(conn).await;
+    match saved {
+        Ok(0) | Err(DbErr::RecordNotInserted) => Err(StoreError::UniqueViolation { constraint: Constraint::Request }),
+        saved => saved.map(drop).map_err(StoreError::from),
+    }
 }
 
-/// Removes results that are older than a time; returns how many.
+/// Removes some of the results that are no younger than a time; returns how many.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn delete_older_than(conn: &impl ConnectionTrait, time: Timestamp) -> Result<u64, StoreError> {
-    let deleted = Entity::delete_many().filter(Column::CreateTime.lt(time.as_micros())).exec(conn).await?;
+pub async fn delete_until(conn: &impl ConnectionTrait, time: Timestamp, limit: u64) -> Result<u64, StoreError> {
+    let keys = [Column::Caller, Column::Method, Column::RequestId];
+    let old = Query::select()
+        .columns(keys)
+        .from(Entity)
+        .and_where(Column::CreateTime.lte(time.as_micros()))
+        .order_by(Column::CreateTime, Order::Asc)
+        .limit(limit)
+        .take();
+    let key = Expr::tuple(keys.map(Expr::col));
+    let deleted = Entity::delete_many().filter(key.in_subquery(old)).exec(conn).await?;
     Ok(deleted.rows_affected)
 }
 

@@ -3,17 +3,19 @@
 //! INVARIANT: revisions are gapless and in commit order, because a policy transaction holds the
 //! revision row from its first statement on and takes the next number only if it has changes.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    AccessMode, ColumnTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _, IsolationLevel, QueryFilter as _,
-    QuerySelect as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    AccessMode, ColumnTrait as _, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
+    IsolationLevel, QueryFilter as _, QuerySelect as _, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Store;
 use super::change_feed;
 use super::entity::policy_revision;
 use super::error::StoreError;
-use crate::domain::fact::Change;
+use crate::domain::fact::{Change, Mark};
 use crate::domain::time::Timestamp;
 
 /// The key of the single row.
@@ -24,10 +26,12 @@ const ROW: i64 = 1;
 pub struct PolicyTransaction {
     transaction: DatabaseTransaction,
     locked: bool,
-    revision: i64,
+    head: Mark,
     commit_time: i64,
-    /// The revision that this transaction makes and the next ordinal in it, once it has changes.
-    made: Option<(i64, i64)>,
+    /// The end of the feed that this transaction makes and the next ordinal there, once it has changes.
+    made: Option<(Mark, i64)>,
+    /// The only place at the writing connection of this process, given back last.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A transaction for writes that are no policy changes. Dropping it undoes everything.
@@ -39,21 +43,19 @@ pub struct Transaction(DatabaseTransaction);
 pub struct ReadTransaction(DatabaseTransaction);
 
 impl Store {
-    /// Begins a policy transaction: waits for the revision row, and holds it until the end.
+    /// Begins a policy transaction: waits for its turn in this process, then for the revision row, and
+    /// holds both until the end. Only one waits on a connection, so that a crowd of writers leaves
+    /// connections to everyone else.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] where the wait was too long; otherwise what the database reports.
     pub async fn begin_policy(&self) -> Result<PolicyTransaction, StoreError> {
-        let transaction = self.begin_write().await?;
         let locked = self.locks_revision();
-        let mut query = policy_revision::Entity::find_by_id(ROW);
-        // On SQLite the transaction itself began with the lock on the whole file.
-        if locked && self.backend() == DbBackend::Postgres {
-            query = query.lock_exclusive();
-        }
-        let row = query.one(&transaction).await?.ok_or_else(missing)?;
-        let policy_revision::Model { id: _, revision, commit_time } = row;
-        Ok(PolicyTransaction { transaction, locked, revision, commit_time, made: None })
+        let turn = if locked { Some(self.policy_turn().await?) } else { None };
+        let transaction = self.begin_write().await?;
+        let row = revision_row(&transaction, locked).await?;
+        let (head, commit_time) = (change_feed::mark(&row)?, row.commit_time);
+        Ok(PolicyTransaction { transaction, locked, head, commit_time, made: None, _turn: turn })
     }
 
     /// Begins a transaction for writes that are no policy changes.
@@ -88,7 +90,7 @@ impl Store {
     /// # Errors
     /// What the database reports.
     pub async fn revision(&self) -> Result<i64, StoreError> {
-        change_feed::revision(self.reader()).await
+        Ok(change_feed::head(self.reader()).await?.revision)
     }
 
     async fn begin_write(&self) -> Result<DatabaseTransaction, StoreError> {
@@ -99,16 +101,24 @@ impl Store {
 }
 
 impl PolicyTransaction {
-    /// The last revision before this transaction: what its guards must know the facts of.
-    #[must_use]
-    pub fn revision(&self) -> i64 {
-        self.revision
+    /// The end of the feed before this transaction: what its guards must know the facts of.
+    ///
+    /// # Errors
+    /// What the database reports; nothing where the row is locked, and so known.
+    pub async fn head(&self) -> Result<Mark, StoreError> {
+        if self.locked { Ok(self.head) } else { change_feed::head(&self.transaction).await }
     }
 
-    /// The revision that this transaction makes, if it has changes.
+    /// The end of the feed that this transaction makes, if it has changes.
     #[must_use]
-    pub fn made_revision(&self) -> Option<i64> {
-        self.made.map(|(revision, _)| revision)
+    pub fn made(&self) -> Option<Mark> {
+        self.made.map(|(mark, _)| mark)
+    }
+
+    /// Whether the revision row is locked, as it always is but for one test.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.locked
     }
 
     /// What queries of this transaction run on.
@@ -118,44 +128,52 @@ impl PolicyTransaction {
     }
 
     /// Writes changes to the feed, under the next revision. Called again, it adds to the same
-    /// revision. Without changes nothing is written. Returns the revision after it.
+    /// revision. Without changes nothing is written. Returns the end of the feed after it.
     ///
     /// A commit time never lies before that of an earlier revision, whatever the clock did.
     ///
     /// # Errors
-    /// What the database reports.
-    pub async fn append_changes(&mut self, now: Timestamp, changes: &[Change]) -> Result<i64, StoreError> {
+    /// [`StoreError::Conflict`] where the revision row moved; otherwise what the database reports.
+    pub async fn append_changes(&mut self, now: Timestamp, changes: &[Change]) -> Result<Mark, StoreError> {
         if changes.is_empty() {
-            return Ok(self.made.map_or(self.revision, |(revision, _)| revision));
+            return Ok(self.made().unwrap_or(self.head));
         }
-        let (revision, ordinal) = match self.made {
-            Some(made) => made,
-            None => (self.take_revision(now).await?, 0),
+        let (before, ordinal) = match self.made {
+            Some((mark, ordinal)) => (mark, ordinal),
+            None => (self.next_revision(now).await?, 0),
         };
-        let position = change_feed::Position { revision, ordinal, commit_time: self.commit_time };
-        let next = change_feed::append(&self.transaction, position, changes).await?;
-        self.made = Some((revision, next));
-        Ok(revision)
+        let position = change_feed::Position { mark: before, ordinal, commit_time: self.commit_time };
+        let (rows, digest) = change_feed::rows(&position, changes)?;
+        let made = Mark { digest, ..before };
+        self.move_head(made).await?;
+        let next = ordinal.saturating_add_unsigned(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+        change_feed::append(&self.transaction, rows).await?;
+        self.made = Some((made, next));
+        Ok(made)
     }
 
-    async fn take_revision(&mut self, now: Timestamp) -> Result<i64, StoreError> {
+    /// The revision that is to be made, with the digest before it.
+    async fn next_revision(&mut self, now: Timestamp) -> Result<Mark, StoreError> {
+        if !self.locked {
+            let row = revision_row(&self.transaction, true).await?;
+            (self.head, self.commit_time) = (change_feed::mark(&row)?, row.commit_time);
+        }
         self.commit_time = Ord::max(self.commit_time, now.as_micros());
-        let mut update = policy_revision::Entity::update_many()
-            .col_expr(policy_revision::Column::Revision, Expr::col(policy_revision::Column::Revision).add(1))
+        Ok(Mark { revision: self.head.revision.saturating_add(1), digest: self.head.digest })
+    }
+
+    /// Nobody else can have moved the row; if somebody has, nothing of this may stay.
+    async fn move_head(&self, to: Mark) -> Result<(), StoreError> {
+        let from = self.made().unwrap_or(self.head);
+        let updated = policy_revision::Entity::update_many()
+            .col_expr(policy_revision::Column::Revision, Expr::value(to.revision))
+            .col_expr(policy_revision::Column::Digest, Expr::value(to.digest.to_vec()))
             .col_expr(policy_revision::Column::CommitTime, Expr::value(self.commit_time))
-            .filter(policy_revision::Column::Id.eq(ROW));
-        if self.locked {
-            // Nobody else can have moved the row; if somebody has, nothing of this may stay.
-            update = update.filter(policy_revision::Column::Revision.eq(self.revision));
-        }
-        let updated = update.exec(&self.transaction).await?;
-        if updated.rows_affected != 1 {
-            return Err(StoreError::Conflict(None));
-        }
-        if self.locked {
-            return Ok(self.revision.saturating_add(1));
-        }
-        change_feed::revision(&self.transaction).await
+            .filter(policy_revision::Column::Id.eq(ROW))
+            .filter(policy_revision::Column::Revision.eq(from.revision))
+            .exec(&self.transaction)
+            .await?;
+        if updated.rows_affected == 1 { Ok(()) } else { Err(StoreError::Conflict(None)) }
     }
 
     /// Makes everything of this transaction last. Returns the revision after it.
@@ -163,7 +181,7 @@ impl PolicyTransaction {
     /// # Errors
     /// What the database reports; where the connection broke, whether it was committed is unknown.
     pub async fn commit(self) -> Result<i64, StoreError> {
-        let revision = self.made.map_or(self.revision, |(revision, _)| revision);
+        let revision = self.made().unwrap_or(self.head).revision;
         self.transaction.commit().await?;
         Ok(revision)
     }
@@ -215,6 +233,18 @@ impl ReadTransaction {
     pub async fn finish(self) -> Result<(), StoreError> {
         self.0.commit().await.map_err(StoreError::from)
     }
+}
+
+/// The revision row. On SQLite the transaction itself began with the lock on the whole file.
+async fn revision_row(
+    transaction: &DatabaseTransaction,
+    is_to_lock: bool,
+) -> Result<policy_revision::Model, StoreError> {
+    let mut query = policy_revision::Entity::find_by_id(ROW);
+    if is_to_lock && transaction.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_exclusive();
+    }
+    query.one(transaction).await?.ok_or_else(missing)
 }
 
 pub(super) fn missing() -> StoreError {

@@ -1,73 +1,165 @@
-//! What goes on beside the calls: following other processes' changes, writing what was gathered, and
-//! purging what was deleted long ago. Nothing that a decision needs waits for any of it.
+//! What goes on beside the calls, each duty in a task of its own, so that none waits for another:
+//! following other processes' changes, writing what was gathered, purging what is over. Nothing that a
+//! decision needs waits for any of it.
+//!
+//! Every duty goes on until it is told to stop. One that ends before is a fault, which [`duties`]
+//! makes known.
+
+pub mod duties;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::application::{Ctx, Error, peers, refresh, refusals};
+use crate::application::refusals::Due;
+use crate::application::{Ctx, Error, peers, refresh, refusals, requests, uses};
 
-/// How often the change feed is read.
+/// How often the change feed is read, and how often what was gathered is written.
 const POLL: Duration = Duration::from_secs(1);
-/// How often peers that were deleted long ago are looked for. They are gone for everyone before that.
+/// The longest pause between two attempts to load everything anew.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often peers that were deleted long ago, and results whose day is over, are looked for. They are
+/// gone for everyone before that.
 const PURGE: Duration = Duration::from_secs(600);
+/// How long the last of what was gathered may take to be written.
+const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Works until it is told to stop. Says through `is_following` whether the snapshot here still follows
-/// the change feed.
-pub async fn run(ctx: Arc<Ctx>, is_following: watch::Sender<bool>, stop: CancellationToken) {
-    let mut ticks = interval(POLL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut purges = interval(PURGE);
-    purges.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = ticks.tick() => {
-                follow(&ctx, &is_following).await;
-                write_refusals(&ctx).await;
+/// Keeps the published policy up to date, and loads it anew where it cannot be.
+pub async fn follow(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(POLL);
+        let mut pause = POLL;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = ctx.policy.needs_attention() => {}
             }
-            _ = purges.tick() => purge(&ctx).await,
-        }
-    }
-    write_refusals(&ctx).await;
-}
-
-async fn follow(ctx: &Ctx, is_following: &watch::Sender<bool>) {
-    let followed = if ctx.is_ready() { refresh::catch_up(ctx).await.map(drop) } else { refresh::reload(ctx).await };
-    let is_whole = match followed {
-        Ok(()) => true,
-        // To answer from a snapshot that no longer follows would be to answer from the past.
-        Err(error @ Error::Snapshot(_)) => {
-            tracing::error!(error = %error, "the change feed does not fit the snapshot; loading it anew");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(error = %error, "the change feed could not be read");
-            return;
+            if ctx.policy.is_ready() {
+                catch_up(&ctx).await;
+            }
+            if ctx.policy.is_ready() {
+                pause = POLL;
+            } else if !reload(&ctx).await {
+                tokio::time::sleep(pause).await;
+                pause = PAUSE_MAX.min(pause * 2);
+            }
         }
     };
-    ctx.set_ready(is_whole);
-    is_following.send_if_modified(|was| std::mem::replace(was, is_whole) != is_whole);
+    until_told(&stop, work).await;
 }
 
-async fn purge(ctx: &Ctx) {
-    loop {
-        match peers::purge_expired(ctx).await {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(error = %error, "deleted peers could not be purged");
-                return;
-            }
+async fn catch_up(ctx: &Ctx) {
+    match refresh::catch_up(ctx, Duration::ZERO).await {
+        Ok(()) => {}
+        // To answer from a snapshot that no longer follows would be to answer from the past.
+        Err(error) if refresh::is_lasting(&error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the snapshot cannot follow; loading it anew");
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the change feed could not be read");
         }
     }
 }
 
-async fn write_refusals(ctx: &Ctx) {
-    if let Err(error) = refusals::flush(ctx).await {
-        tracing::warn!(error = %error, "refusals could not be written");
+async fn reload(ctx: &Ctx) -> bool {
+    match refresh::reload(ctx).await {
+        Ok(()) => {
+            ctx.policy.set_ready(true);
+            tracing::info!(server.revision = ctx.snapshot().revision(), "the facts were loaded anew");
+            true
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the facts could not be loaded anew");
+            false
+        }
+    }
+}
+
+/// Writes the repeats of refused calls, and in the end whatever is left.
+pub async fn write_refusals(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(POLL);
+        loop {
+            ticks.tick().await;
+            report(refusals::flush(&ctx, Due::Over).await, "refusals could not be written");
+        }
+    };
+    until_told(&stop, work).await;
+    match tokio::time::timeout(FAREWELL, refusals::flush(&ctx, Due::All)).await {
+        Ok(flushed) => report(flushed, "the last refusals could not be written"),
+        Err(_) => tracing::warn!("the last refusals were not written in time"),
+    }
+}
+
+/// Writes when API keys were used last, and in the end whatever is left.
+pub async fn write_uses(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(POLL);
+        loop {
+            ticks.tick().await;
+            report(uses::flush(&ctx).await, "the last uses of API keys could not be written");
+        }
+    };
+    until_told(&stop, work).await;
+    match tokio::time::timeout(FAREWELL, uses::flush(&ctx)).await {
+        Ok(flushed) => report(flushed, "the last uses of API keys could not be written"),
+        Err(_) => tracing::warn!("the last uses of API keys were not written in time"),
+    }
+}
+
+/// Purges peers that were deleted long ago.
+pub async fn purge_peers(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(PURGE);
+        loop {
+            ticks.tick().await;
+            while more(peers::purge_expired(&ctx).await.map(|purged| purged > 0), "deleted peers could not be purged") {
+            }
+        }
+    };
+    until_told(&stop, work).await;
+}
+
+/// Purges results of requests whose day is over.
+pub async fn purge_requests(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(PURGE);
+        loop {
+            ticks.tick().await;
+            while more(requests::purge_expired(&ctx).await.map(|purged| purged > 0), "old results could not be purged")
+            {
+            }
+        }
+    };
+    until_told(&stop, work).await;
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Works until it is told to stop, wherever it is then.
+async fn until_told(stop: &CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// Whether a purge has more to do.
+fn more(purged: Result<bool, Error>, what: &'static str) -> bool {
+    purged.unwrap_or_else(|error| {
+        report(Err(error), what);
+        false
+    })
+}
+
+fn report(done: Result<(), Error>, what: &'static str) {
+    if let Err(error) = done {
+        tracing::warn!(error = &error as &dyn std::error::Error, "{what}");
     }
 }

@@ -157,6 +157,27 @@ async fn bad_checks_name_every_bad_field() {
     ];
     assert_eq!(bad_fields(&status), expected);
 
+    // A demand that is set to false is no demand, and no lack of one either.
+    use pb::consistency::Requirement;
+    for (requirement, field) in [
+        (Requirement::Latest(false), "consistency.latest"),
+        (Requirement::MinimizeLatency(false), "consistency.minimize_latency"),
+    ] {
+        let consistency = Some(pb::Consistency { requirement: Some(requirement) });
+        let one = pb::AuthorizeRequest {
+            permission: "accounts.view".to_owned(),
+            account: "accounts/platform".to_owned(),
+            consistency,
+            ..Default::default()
+        };
+        let status = server.operator().access().authorize(one).await.unwrap_err();
+        assert_eq!(bad_fields(&status), [field]);
+        assert!(status.message().contains("must be `true`"), "{}", status.message());
+        let items = vec![check("peers/me", "accounts.view", "accounts/platform")];
+        let many = pb::BatchAuthorizeRequest { items, consistency, ..Default::default() };
+        assert_eq!(bad_fields(&server.operator().access().batch_authorize(many).await.unwrap_err()), [field]);
+    }
+
     let status = server.operator().ask("peers/me", "nothing.known", "accounts/platform").await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "PERMISSION_UNKNOWN"));
     let status = server.operator().ask("peers/me", "", "accounts/platform").await.unwrap_err();

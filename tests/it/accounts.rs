@@ -1,6 +1,7 @@
 //! AccountService over the wire: the tree, its settings, suspension, moves, ownership and deletion.
 
 mod deletion;
+mod discretion;
 mod escalation;
 mod listing;
 mod moves;
@@ -126,22 +127,4 @@ async fn owned_partner(server: &Server, id: &str, owner: &str) -> (String, TestP
     let made = server.operator().accounts().create_account(request).await.expect("the partner is made").into_inner();
     let key = server.key_of(&made.first_peer).await;
     (made.name, TestPeer { client: server.client(&key), name: made.first_peer, key })
-}
-
-/// Makes a custom role of these permissions, as the operator; returns its name.
-async fn custom_role(server: &Server, owner: &str, title: &str, permissions: &[&str]) -> String {
-    let grant = |permission: &&str| pb::Grant {
-        permission: (*permission).to_owned(),
-        effect: pb::GrantEffect::Allow.into(),
-        ..pb::Grant::default()
-    };
-    let role = pb::Role {
-        title: title.to_owned(),
-        owner_account: owner.to_owned(),
-        inheritable: true,
-        grants: permissions.iter().map(grant).collect(),
-        ..pb::Role::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..pb::CreateRoleRequest::default() };
-    server.operator().roles().create_role(request).await.expect("the role is made").into_inner().name
 }

@@ -102,7 +102,7 @@ fn the_comments_name_the_permission_of_the_rule() {
         let first = said.split('`').nth(1).unwrap_or_default();
         let expected = match rule.access {
             Access::Permission(permissions) => permissions[0],
-            Access::Authenticated | Access::Public => "none",
+            Access::Authenticated | Access::Oneself(_) | Access::Public => "none",
         };
         assert_eq!(first, expected, "{}", rule.method);
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use peerage::application::Clock;
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use crate::support::{Server, bad_fields, reason};
+use crate::support::{self, Client, PostgresDatabase, Server, TestPeer, bad_fields, reason};
 
 fn key_for(peer: &str, title: &str) -> pb::CreateApiKeyRequest {
     let api_key = pb::ApiKey { peer: peer.to_owned(), title: title.to_owned(), ..pb::ApiKey::default() };
@@ -167,23 +168,127 @@ async fn nobody_makes_a_key_of_a_stronger_peer() {
     assert_eq!(status.code(), Code::PermissionDenied);
 
     // One who may make keys, and holds less than the target, is refused by the ceiling.
-    let role = pb::Role {
-        title: "Key maker".to_owned(),
-        owner_account: partner.clone(),
-        grants: ["api_keys.create", "api_keys.view", "peers.view"]
-            .map(|pattern| pb::Grant {
-                permission: pattern.to_owned(),
-                effect: pb::GrantEffect::Allow.into(),
-                ..pb::Grant::default()
-            })
-            .to_vec(),
-        ..pb::Role::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..pb::CreateRoleRequest::default() };
-    let role = server.operator().roles().create_role(request).await.unwrap().into_inner().name;
+    let role = server.custom_role(&partner, &["api_keys.create", "api_keys.view", "peers.view"]).await;
     let maker = server.person(&partner, "maker", &role).await;
     let status = maker.client.auth().create_api_key(key_for(&admin.name, "mine")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
     assert!(maker.client.auth().create_api_key(key_for("peers/me", "mine")).await.is_ok());
     server.stop().await;
+}
+
+/// When a peer's only key was used last, as its administrators see it.
+async fn last_used(server: &Server, peer: &str) -> Option<prost_types::Timestamp> {
+    let request = pb::ListApiKeysRequest { peer: peer.to_owned(), ..Default::default() };
+    let page = server.operator().auth().list_api_keys(request).await.unwrap().into_inner();
+    let [key] = page.api_keys.as_slice() else { panic!("{page:?}") };
+    key.last_used_time
+}
+
+async fn until_last_used(server: &Server, peer: &str, time: prost_types::Timestamp) {
+    let seen = async {
+        while last_used(server, peer).await != Some(time) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the use is written in time");
+}
+
+async fn use_key(peer: &TestPeer) {
+    peer.client.ask("peers/me", "users.view", "accounts/msp").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_shows_to_the_minute_and_is_no_policy_change() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["opspilot365"]).await;
+    let role = "roles/opspilot365.read_only";
+    let (emily, mike) = (server.person(&msp, "emily", role).await, server.person(&msp, "mike", role).await);
+    let before = server.decide(&emily.name, "users.view", &msp).await.revision;
+    assert_eq!(last_used(&server, &emily.name).await, None, "a key that was never used says so");
+    use_key(&emily).await;
+    until_last_used(&server, &emily.name, server.time(0)).await;
+
+    // Half a minute later another key's use is written, and this one's was noted already.
+    let first = server.time(0);
+    server.advance(Duration::from_secs(30));
+    use_key(&emily).await;
+    use_key(&mike).await;
+    until_last_used(&server, &mike.name, server.time(0)).await;
+    assert_eq!(last_used(&server, &emily.name).await, Some(first));
+    // What is presented to others counts too.
+    server.advance(Duration::from_secs(60));
+    let by_token = pb::AuthorizeRequest {
+        subject: Some(pb::authorize_request::Subject::Token(emily.key.clone())),
+        permission: "users.view".to_owned(),
+        account: msp.clone(),
+        ..Default::default()
+    };
+    server.operator().access().authorize(by_token).await.unwrap();
+    until_last_used(&server, &emily.name, server.time(0)).await;
+    assert_eq!(server.decide(&emily.name, "users.view", &msp).await.revision, before);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_outlives_faults_of_the_database_and_the_end_of_the_server() {
+    use sea_orm::ConnectionTrait as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("kept.db").display());
+    let server = Server::start_on(&url, tempfile::tempdir().unwrap()).await;
+    let msp = server.partner("msp", &["opspilot365"]).await;
+    let emily = server.person(&msp, "emily", "roles/opspilot365.read_only").await;
+    let database = sea_orm::Database::connect(&url).await.unwrap();
+    let fault = "CREATE TRIGGER fault BEFORE UPDATE ON api_keys BEGIN SELECT RAISE(ABORT, 'no'); END";
+    database.execute_unprepared(fault).await.unwrap();
+    use_key(&emily).await;
+    let ctx = server.running().ctx().clone();
+    let failed = async {
+        while peerage::application::uses::flush(&ctx).await.is_ok() {
+            use_key(&emily).await;
+            server.advance(Duration::from_secs(60));
+            use_key(&emily).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), failed).await.expect("a flush fails");
+    assert_eq!(last_used(&server, &emily.name).await, None);
+    database.execute_unprepared("DROP TRIGGER fault").await.unwrap();
+    let time = server.time(0);
+    until_last_used(&server, &emily.name, time).await;
+
+    // A server that ends writes what it knows.
+    server.advance(Duration::from_secs(600));
+    let time = server.time(0);
+    use_key(&emily).await;
+    drop(ctx);
+    server.stop().await;
+    let query = "SELECT max(last_used_time) AS used FROM api_keys";
+    let row = database.query_one_raw(sea_orm::Statement::from_string(database.get_database_backend(), query));
+    let used: i64 = row.await.unwrap().unwrap().try_get("", "used").unwrap();
+    assert_eq!(used, time.seconds * 1_000_000);
+}
+
+#[tokio::test]
+async fn of_two_servers_the_later_use_of_a_key_stands() {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
+
+    let database = PostgresDatabase::create().await;
+    let server = Server::start_on(&database.url, tempfile::tempdir().unwrap()).await;
+    let msp = server.partner("msp", &["opspilot365"]).await;
+    let emily = server.person(&msp, "emily", "roles/opspilot365.read_only").await;
+    // The second server's clock is behind.
+    let behind = Clock::Manual(Arc::new(AtomicI64::new(support::BEGIN_MICROS)));
+    let second = peerage::app::start(&support::config(&database.url), behind).await.unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", second.address())).unwrap();
+    let there = Client::new(channel.connect().await.unwrap(), &emily.key);
+    server.advance(Duration::from_secs(300));
+    let time = server.time(0);
+    use_key(&emily).await;
+    until_last_used(&server, &emily.name, time).await;
+    there.ask("peers/me", "users.view", &msp).await.unwrap();
+    second.stop().await.unwrap();
+    assert_eq!(last_used(&server, &emily.name).await, Some(time), "it never moves backward");
+    server.stop().await;
+    database.drop().await;
 }

@@ -13,6 +13,7 @@ use peerage::transport::grpc::pb;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use tonic::transport::Endpoint;
 
+use crate::support::policy::{bind, binding, custom_role};
 use crate::support::{self, Client, reason};
 
 /// How many attempts each rule is raced with, over both processes; nightly runs take more.
@@ -129,20 +130,6 @@ async fn person(operator: &Client, home: &str, user_name: &str, role: &str) -> S
     operator.peers().create_peer(request).await.unwrap().into_inner().name
 }
 
-async fn bind(client: &Client, peer: &str, role: &str, account: &str) -> Result<pb::RoleBinding, tonic::Status> {
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
-        role: role.to_owned(),
-        account: account.to_owned(),
-        reach: pb::Reach::Subtree.into(),
-        mode: pb::BindingMode::Active.into(),
-        justification: "test".to_owned(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() };
-    client.roles().create_role_binding(request).await.map(tonic::Response::into_inner)
-}
-
 /// A refusal is what a race must end in; anything else is a fault of the test or the server.
 fn refused<T>(result: Result<T, tonic::Status>, reasons: &[&str]) -> Option<T> {
     match result {
@@ -223,9 +210,8 @@ async fn cycles(cluster: &Cluster, lane: usize, rounds: usize) -> usize {
 async fn escalation(cluster: &Cluster, lane: usize, rounds: usize) -> usize {
     let [one, other] = &cluster.operators;
     let home = account(one, &format!("givers-{lane}"), "accounts/racers", pb::AccountKind::Customer).await;
-    let giver_role =
-        custom_role(one, &home, "Giver", &["role_bindings.create", "role_bindings.view", "peers.view"]).await;
-    let given_role = custom_role(one, &home, "Given", &["devices.view"]).await;
+    let giver_role = custom_role(one, &home, &["role_bindings.create", "role_bindings.view", "peers.view"]).await;
+    let given_role = custom_role(one, &home, &["devices.view"]).await;
     let giver = person(one, &home, &format!("giver-{lane}"), &giver_role).await;
     let taker = person(one, &home, &format!("taker-{lane}"), &giver_role).await;
     let key = pb::CreateApiKeyRequest {
@@ -245,8 +231,8 @@ async fn escalation(cluster: &Cluster, lane: usize, rounds: usize) -> usize {
     until(|| async { giving.ask("peers/me", "peers.view", &home).await.is_ok() }).await;
     let mut broken = 0;
     for _ in 0..rounds {
-        let right = bind(other, &giver, &given_role, &home).await.unwrap();
-        let (taken, given) = tokio::join!(delete(one, &right.name), bind(&giving, &taker, &given_role, &home));
+        let right = bind(other, binding(&giver, &given_role, &home)).await.unwrap();
+        let (taken, given) = tokio::join!(delete(one, &right.name), bind(&giving, binding(&taker, &given_role, &home)));
         let taken = refused(taken, &["CONCURRENT_CHANGE"]);
         let given = refused(given, &["ESCALATION", "CONCURRENT_CHANGE"]);
         if let (Some(taken), Some(given)) = (&taken, &given) {
@@ -260,22 +246,6 @@ async fn escalation(cluster: &Cluster, lane: usize, rounds: usize) -> usize {
         }
     }
     broken
-}
-
-async fn custom_role(operator: &Client, owner: &str, title: &str, permissions: &[&str]) -> String {
-    let grants = permissions.iter().map(|permission| pb::Grant {
-        permission: (*permission).to_owned(),
-        effect: pb::GrantEffect::Allow.into(),
-        ..Default::default()
-    });
-    let role = pb::Role {
-        title: title.to_owned(),
-        owner_account: owner.to_owned(),
-        grants: grants.collect(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..Default::default() };
-    operator.roles().create_role(request).await.unwrap().into_inner().name
 }
 
 async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {

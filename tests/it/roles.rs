@@ -12,13 +12,13 @@ mod matrix;
 mod visibility;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
 use peerage::transport::grpc::pb;
 use prost_types::FieldMask;
 use tonic::{Code, Response, Status};
 
+pub(crate) use crate::support::policy::{allow, create_role as create, deny, fresh, role};
 use crate::support::{Client, Server, TestPeer, reason};
 
 pub(crate) const ADMINISTRATOR: &str = "roles/mspcontrol.administrator";
@@ -81,20 +81,6 @@ fn shared() -> &'static Server {
     })
 }
 
-/// A name that no other test takes.
-pub(crate) fn fresh(prefix: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-pub(crate) fn allow(permission: &str) -> pb::Grant {
-    pb::Grant { permission: permission.to_owned(), effect: pb::GrantEffect::Allow.into(), ..Default::default() }
-}
-
-pub(crate) fn deny(permission: &str) -> pb::Grant {
-    pb::Grant { effect: pb::GrantEffect::Deny.into(), ..allow(permission) }
-}
-
 /// The same grant, only where a label has a value.
 pub(crate) fn where_label(grant: pb::Grant, key: &str, value: &str) -> pb::Grant {
     let label = pb::AccountLabelMatch { key: key.to_owned(), values: vec![value.to_owned()] };
@@ -110,22 +96,6 @@ pub(crate) fn with_approval(grant: pb::Grant) -> pb::Grant {
 /// What it takes to administer roles, without anything to give.
 pub(crate) fn administration() -> Vec<pb::Grant> {
     ["accounts.view", "peers.view", "roles.*", "role_bindings.*", "groups.*"].map(allow).to_vec()
-}
-
-/// An inheritable role of a title that no other has.
-pub(crate) fn role(owner: &str, grants: &[pb::Grant]) -> pb::Role {
-    pb::Role {
-        title: fresh("Role"),
-        owner_account: owner.to_owned(),
-        inheritable: true,
-        grants: grants.to_vec(),
-        ..Default::default()
-    }
-}
-
-pub(crate) async fn create(client: &Client, role: pb::Role) -> Result<pb::Role, Status> {
-    let request = pb::CreateRoleRequest { role: Some(role), ..Default::default() };
-    client.roles().create_role(request).await.map(Response::into_inner)
 }
 
 pub(crate) async fn get(client: &Client, name: &str) -> Result<pb::Role, Status> {
@@ -177,7 +147,7 @@ pub(crate) fn is_missing<T: std::fmt::Debug>(result: Result<T, Status>) {
     refused(result, Code::NotFound, "RESOURCE_NOT_FOUND");
 }
 
-/// The events of an account's log with this action, as the operator reads them.
+/// The events of an account's log with this action, refused calls aside, as the operator reads them.
 pub(crate) async fn events(server: &Server, account: &str, action: &str) -> Vec<pb::AuditEvent> {
     let mut found = Vec::new();
     let mut page_token = String::new();
@@ -189,7 +159,11 @@ pub(crate) async fn events(server: &Server, account: &str, action: &str) -> Vec<
             ..Default::default()
         };
         let page = server.operator().audit().list_audit_events(request).await.unwrap().into_inner();
-        found.extend(page.audit_events.into_iter().filter(|event| event.action == action));
+        found.extend(
+            page.audit_events
+                .into_iter()
+                .filter(|event| event.action == action && event.outcome() == pb::AuditOutcome::Success),
+        );
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return found;

@@ -1,45 +1,13 @@
 //! Ways round the rules that lead over later times, denials and names.
 
 use peerage::transport::grpc::pb;
-use tonic::{Code, Status};
+use tonic::Code;
 
-use crate::support::{Client, Server, reason};
+use crate::support::policy::{bind, binding};
+use crate::support::{Server, reason};
 
-async fn role(server: &Server, owner: &str, title: &str, grants: &[(&str, pb::GrantEffect)]) -> String {
-    let grants = grants.iter().map(|(permission, effect)| pb::Grant {
-        permission: (*permission).to_owned(),
-        effect: (*effect).into(),
-        ..Default::default()
-    });
-    let role = pb::Role {
-        title: title.to_owned(),
-        owner_account: owner.to_owned(),
-        inheritable: true,
-        grants: grants.collect(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..Default::default() };
-    server.operator().roles().create_role(request).await.unwrap().into_inner().name
-}
-
-async fn bind(
-    client: &Client,
-    peer: &str,
-    role: &str,
-    account: &str,
-    start_time: Option<prost_types::Timestamp>,
-) -> Result<pb::RoleBinding, Status> {
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
-        role: role.to_owned(),
-        account: account.to_owned(),
-        reach: pb::Reach::Subtree.into(),
-        mode: pb::BindingMode::Active.into(),
-        start_time,
-        ..Default::default()
-    };
-    let request = pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() };
-    client.roles().create_role_binding(request).await.map(tonic::Response::into_inner)
+fn from(start_time: Option<prost_types::Timestamp>, binding: pb::RoleBinding) -> pb::RoleBinding {
+    pb::RoleBinding { start_time, ..binding }
 }
 
 #[tokio::test]
@@ -48,14 +16,15 @@ async fn the_last_administrator_is_not_denied_later_either() {
     let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
     let customer = server.customer("contoso", &msp).await;
     let admin = server.person(&customer, "admin", "roles/mspcontrol.administrator").await;
-    let denial = role(&server, &msp, "Denial", &[("accounts.administer", pb::GrantEffect::Deny)]).await;
+    let denial = server.custom_role(&msp, &["!accounts.administer"]).await;
     for start_time in [None, Some(server.time(3))] {
-        let status = bind(&server.operator(), &admin.name, &denial, &customer, start_time).await.unwrap_err();
+        let status =
+            bind(&server.operator(), from(start_time, binding(&admin.name, &denial, &customer))).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "LAST_ADMINISTRATOR"));
     }
     // A harmless role that begins later must not turn into a denial either.
-    let harmless = role(&server, &msp, "Harmless", &[("devices.view", pb::GrantEffect::Allow)]).await;
-    bind(&server.operator(), &admin.name, &harmless, &customer, Some(server.time(3))).await.unwrap();
+    let harmless = server.custom_role(&msp, &["devices.view"]).await;
+    bind(&server.operator(), from(Some(server.time(3)), binding(&admin.name, &harmless, &customer))).await.unwrap();
     let grant = pb::Grant {
         permission: "accounts.administer".to_owned(),
         effect: pb::GrantEffect::Deny.into(),
@@ -71,9 +40,8 @@ async fn the_last_administrator_is_not_denied_later_either() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn an_owner_is_not_locked_out_by_a_denial() {
-    let server = Server::start().await;
+/// A partner with an owner.
+async fn owned(server: &Server) -> pb::Account {
     let first_peer = pb::FirstPeer {
         peer: Some(pb::Peer {
             user_name: "owner".to_owned(),
@@ -96,11 +64,17 @@ async fn an_owner_is_not_locked_out_by_a_denial() {
         first_peer: Some(first_peer),
         ..Default::default()
     };
-    let account = server.operator().accounts().create_account(request).await.unwrap().into_inner();
+    server.operator().accounts().create_account(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_owner_is_not_locked_out_by_a_denial() {
+    let server = Server::start().await;
+    let account = owned(&server).await;
     let admin = server.person(&account.name, "admin", "roles/msp-panel.msp_admin").await;
-    let denial = role(&server, &account.name, "Denial", &[("*.*", pb::GrantEffect::Deny)]).await;
+    let denial = server.custom_role(&account.name, &["!*.*"]).await;
     for start_time in [None, Some(server.time(3))] {
-        let bound = bind(&admin.client, &account.first_peer, &denial, &account.name, start_time).await;
+        let bound = bind(&admin.client, from(start_time, binding(&account.first_peer, &denial, &account.name))).await;
         let status = bound.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
     }
@@ -109,12 +83,49 @@ async fn an_owner_is_not_locked_out_by_a_denial() {
 }
 
 #[tokio::test]
+async fn an_owner_is_not_denied_by_what_was_harmless_before() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = owned(&server).await.name;
+    let heir = server.person(&msp, "heir", "roles/msp-panel.msp_admin").await;
+    let admin = server.person(&msp, "admin", "roles/msp-panel.msp_admin").await;
+    let denial = server.custom_role(&msp, &["!*.*"]).await;
+    let ending = pb::RoleBinding {
+        principal: Some(pb::role_binding::Principal::Peer(heir.name.clone())),
+        role: denial.clone(),
+        account: msp.clone(),
+        reach: pb::Reach::AccountOnly.into(),
+        mode: pb::BindingMode::Active.into(),
+        expire_time: Some(server.time(60)),
+        ..Default::default()
+    };
+    let request = pb::CreateRoleBindingRequest { role_binding: Some(ending), ..Default::default() };
+    let binding = admin.client.roles().create_role_binding(request).await.unwrap().into_inner();
+    server.advance(std::time::Duration::from_secs(120));
+    let request = pb::TransferOwnershipRequest {
+        name: msp.clone(),
+        new_owner: heir.name.clone(),
+        reason: "sold".to_owned(),
+        ..Default::default()
+    };
+    operator.accounts().transfer_ownership(request).await.unwrap();
+    let prolonged = pb::UpdateRoleBindingRequest {
+        role_binding: Some(pb::RoleBinding { name: binding.name, expire_time: None, ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["expire_time".to_owned()] }),
+        ..Default::default()
+    };
+    let status = admin.client.roles().update_role_binding(prolonged).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
+    assert!(server.may(&heir.name, "devices.view", &msp).await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_takes_the_user_name_of_a_stronger_peer() {
     let server = Server::start().await;
     let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
     let root = server.person(&msp, "root", "roles/mspcontrol.administrator").await;
-    let allow = pb::GrantEffect::Allow;
-    let keeper = role(&server, &msp, "Keeper", &[("peers.view", allow), ("peers.update", allow)]).await;
+    let keeper = server.custom_role(&msp, &["peers.view", "peers.update"]).await;
     let keeper = server.person(&msp, "keeper", &keeper).await;
     let rename = |name: &str, user_name: &str| pb::UpdatePeerRequest {
         peer: Some(pb::Peer { name: name.to_owned(), user_name: user_name.to_owned(), ..Default::default() }),

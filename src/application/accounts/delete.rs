@@ -50,7 +50,8 @@ pub async fn delete(ctx: &Ctx, call: &Call, request: DeleteAccount) -> Result<i6
     write.commit(revision).await
 }
 
-/// One event for each account, since each has its log, and one for each peer.
+/// One event for each account, since each has its log, one for each peer, and one in the logs of other
+/// accounts for what the peers held there.
 fn audit(
     write: &mut Write<'_>,
     teardown: &Teardown,
@@ -61,8 +62,7 @@ fn audit(
         let above: &[_] = if account.id == *top { &[parent] } else { &[] };
         let draft = record(write, account, above, "accounts.delete")?;
         if account.id != *top {
-            let after = Some(Text::public(name(top)));
-            draft.changes = vec![Change { field: "deleted_with".to_owned(), before: None, after }];
+            draft.changes = lost([], top);
         }
     }
     for peer in teardown.peers.iter().filter(|peer| peer.status != PeerStatus::Deleted) {
@@ -70,5 +70,31 @@ fn audit(
         let draft = write.act(home, "peers.delete", Target::new("peer", Text::public(format!("peers/{}", peer.id))))?;
         draft.target.display_name = Some(Personal::new(peer.user_name.as_str()));
     }
+    // What the peers that go held elsewhere is missed there.
+    for binding in teardown.bindings_elsewhere() {
+        let account = super::find(&write.view()?, &binding.account)?;
+        let target = Target::new("role_binding", Text::public(format!("roleBindings/{}", binding.id)));
+        let held = [("role", format!("roles/{}", binding.role)), ("principal", binding.principal.to_string())];
+        write.act(account, "role_bindings.delete", target)?.changes = lost(held, top);
+    }
+    for member in teardown.members_elsewhere() {
+        let before = write.before();
+        let group = before.find_group(member.group).and_then(|group| before.group(group));
+        let Some(account) = group.map(|group| group.account) else { continue };
+        let target = Target::new("group", Text::public(format!("groups/{}", member.group)));
+        let held = [("member", format!("peers/{}", member.peer))];
+        write.act(account, "groups.remove_member", target)?.changes = lost(held, top);
+    }
     Ok(())
+}
+
+/// What was there before, and the account that it went with.
+fn lost(fields: impl IntoIterator<Item = (&'static str, String)>, top: &AccountId) -> Vec<Change> {
+    let before = fields.into_iter().map(|(field, value)| Change {
+        field: field.to_owned(),
+        before: Some(Text::public(value)),
+        after: None,
+    });
+    let with = Change { field: "deleted_with".to_owned(), before: None, after: Some(Text::public(name(top))) };
+    before.chain([with]).collect()
 }

@@ -1,17 +1,18 @@
 //! Lists of accounts: the children of one, everything below it, or all that the caller may see.
 //!
-//! INVARIANT: a page ends where the database's order ends it, so that pages neither skip nor repeat;
-//! one call reads a bounded number of rows, and a page may be short while the list goes on.
+//! Of what lies outside the places where the caller's rights begin, no row is read.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::missing;
-use super::view::{AccountView, Describer, Detail, detail};
+use super::view::{AccountView, Describer, Detail, detail, suspended_above};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
+use crate::application::page::{Page, Wanted, merged, paged};
 use crate::decision::AccountIndex;
-use crate::domain::account::AccountKind;
+use crate::domain::account::{Account, AccountKind};
 use crate::domain::ids::AccountId;
 use crate::domain::text;
 use crate::storage;
@@ -19,10 +20,7 @@ use crate::storage::accounts::{Listing, Scope};
 
 pub use crate::storage::accounts::{Cursor, SortKey};
 
-/// Rows read at once, and the most reads of one call.
-const STEP: u64 = 500;
-const STEPS_MAX: usize = 40;
-/// More places than these are not asked for one by one.
+/// So many places are asked for in one query.
 const TOPS_MAX: usize = 64;
 
 /// Which accounts are listed.
@@ -49,65 +47,65 @@ pub struct AccountFilter {
 }
 
 impl AccountFilter {
-    fn holds(&self, shown: &AccountView) -> bool {
-        let account = &shown.account;
+    fn holds(&self, account: &Account, is_suspended: bool, detail: Detail) -> bool {
         // From outside, labels are not seen, and a filter must not show them either.
-        let label = |key: &str| account.labels.get(key).filter(|_| shown.detail == Detail::Full);
-        self.is_suspended.is_none_or(|wanted| shown.suspension.is_some() == wanted)
+        let label = |key: &str| account.labels.get(key).filter(|_| detail == Detail::Full);
+        self.is_suspended.is_none_or(|wanted| is_suspended == wanted)
             && self.title.as_ref().is_none_or(|title| text::fold(title) == text::fold(&account.title))
             && self.labels.iter().all(|(key, value)| label(key) == Some(value))
     }
 }
 
-/// A page, and where the list goes on.
-#[derive(Debug)]
-pub struct Listed {
-    pub accounts: Vec<AccountView>,
-    pub next: Option<Cursor>,
+/// An account that the caller may see, before it is described.
+struct Seen {
+    account: Account,
+    index: AccountIndex,
+    detail: Detail,
 }
 
 /// Lists accounts.
 ///
 /// # Errors
 /// [`super::Error::NotFound`] where the parent is missing or hidden.
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<Listed> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<Page<AccountView, Cursor>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
-    let scope = scope(&view, request)?;
-    let listing = Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending };
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
+    let listings: Vec<Listing> = scopes(&view, request)?
+        .into_iter()
+        .map(|scope| Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending })
+        .collect();
+    let read = async |after: Option<Cursor>, limit| {
+        let compare = |left: &Account, right: &Account| {
+            listings.first().map_or(Ordering::Equal, |listing| listing.compare(left, right))
+        };
+        let after = after.as_ref();
+        let rows = async |listing| Ok(storage::accounts::list(ctx.store.reader(), listing, after, limit).await?);
+        merged(listings.iter(), limit, compare, rows).await
+    };
+    let see = |account: Account| {
+        let index = snapshot.find_account(account.id.as_str())?;
+        let detail = detail(&view, index)?;
+        let is_suspended = account.suspension.is_some() || suspended_above(&snapshot, index).is_some();
+        request.filter.holds(&account, is_suspended, detail).then_some(Seen { account, index, detail })
+    };
+    let wanted = Wanted { after: request.after.clone(), limit: request.limit };
+    let page = paged(wanted, read, |row| Cursor::of(row, request.key), see).await?;
     let mut describer = Describer::new(view);
-    let mut accounts: Vec<AccountView> = Vec::new();
-    let mut after = request.after.clone();
-    for _ in 0..STEPS_MAX {
-        let rows = storage::accounts::list(ctx.store.reader(), &listing, after.as_ref(), STEP).await?;
-        let is_last = (rows.len() as u64) < STEP;
-        for row in rows {
-            after = Some(Cursor::of(&row, request.key));
-            let Some(index) = snapshot.find_account(row.id.as_str()) else { continue };
-            let Some(detail) = detail(&view, index) else { continue };
-            let shown = describer.describe(ctx.store.reader(), row, index, detail).await?;
-            if !request.filter.holds(&shown) {
-                continue;
-            }
-            // One more than the page holds says that there is another.
-            if accounts.len() == request.limit {
-                let next = accounts.last().map(|last| Cursor::of(&last.account, request.key));
-                return Ok(Listed { accounts, next });
-            }
-            accounts.push(shown);
-        }
-        if is_last {
-            return Ok(Listed { accounts, next: None });
-        }
+    let mut items = Vec::with_capacity(page.items.len());
+    for Seen { account, index, detail } in page.items {
+        items.push(describer.describe(ctx.store.reader(), account, index, detail).await?);
     }
-    Ok(Listed { accounts, next: after })
+    Ok(Page { items, next: page.next })
 }
 
-fn scope(view: &View<'_>, request: &ListAccounts) -> Result<Scope> {
-    let Some(parent) = &request.parent else { return Ok(Scope::Within(tops(view))) };
+/// Where to read: together, all that the caller may see of what is asked for.
+fn scopes(view: &View<'_>, request: &ListAccounts) -> Result<Vec<Scope>> {
+    let Some(parent) = &request.parent else {
+        return Ok(tops(view).chunks(TOPS_MAX).map(|tops| Scope::Within(tops.to_vec())).collect());
+    };
     let index = view.snapshot.find_account(parent.as_str()).ok_or_else(|| missing(parent))?;
     detail(view, index).ok_or_else(|| missing(parent))?;
-    Ok(if request.descendants { Scope::Below(parent.clone()) } else { Scope::Children(parent.clone()) })
+    Ok(vec![if request.descendants { Scope::Below(parent.clone()) } else { Scope::Children(parent.clone()) }])
 }
 
 /// The accounts where the caller's rights begin: what it may see lies there or below.
@@ -121,7 +119,5 @@ fn tops(view: &View<'_>) -> Vec<AccountId> {
         let path = snapshot.path(**account);
         !path.as_slice().iter().skip(1).any(|above| bound.contains(above))
     };
-    let tops: Vec<AccountId> =
-        bound.iter().filter(is_top).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
-    if tops.len() > TOPS_MAX { vec![AccountId::platform()] } else { tops }
+    bound.iter().filter(is_top).filter_map(|one| snapshot.account_id(*one).cloned()).collect()
 }

@@ -19,7 +19,6 @@ use super::error::{Error, Precondition, Result};
 use super::guard::{Permit, View};
 use super::write::Write;
 use crate::decision::AccountIndex;
-use crate::decision::evaluate::Reason;
 use crate::domain::account::{Account, Settings};
 use crate::domain::audit::{AuditDraft, Change, Personal, Target, Text};
 use crate::domain::fact::Fact;
@@ -37,7 +36,7 @@ pub(super) const VIEW: &str = "accounts.view";
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: &AccountId) -> Result<AccountView> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let index = snapshot.find_account(id.as_str()).ok_or_else(|| missing(id))?;
     let detail = view::detail(&view, index).ok_or_else(|| missing(id))?;
     let account = storage::accounts::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;
@@ -50,6 +49,11 @@ fn name(id: &AccountId) -> String {
 
 fn missing(id: &AccountId) -> Error {
     Error::not_found("account", name(id))
+}
+
+/// Whether the caller sees an account, be it from its parent.
+pub(super) fn is_seen(view: &View<'_>, account: AccountIndex) -> bool {
+    view::detail(view, account).is_some()
 }
 
 /// The account of an id, whether or not the caller may see it.
@@ -85,17 +89,18 @@ fn denied(permission: &'static str, id: &AccountId) -> Error {
     Error::Denied { permission, account: id.clone(), unmet: Default::default() }
 }
 
-/// Names suspension where that is what stands in the way, since it is a state and no lack of rights.
+/// Names suspension where that alone stands in the way, since it is a state and no lack of rights. Who
+/// lacks the right is told so first.
 fn unless_suspended(
     view: &View<'_>,
     permission: &str,
     account: AccountIndex,
     result: Result<Permit>,
 ) -> Result<Permit> {
-    let is_suspended =
-        || view.decide(permission, account).is_some_and(|decision| decision.reason == Reason::AccountSuspended);
     match (result, view.snapshot.account_id(account)) {
-        (Err(Error::Denied { .. }), Some(id)) if view.may(VIEW, account) && is_suspended() => {
+        (Err(Error::Denied { .. }), Some(id))
+            if view.may(VIEW, account) && view.is_held_up_by_suspension(permission, account) =>
+        {
             Err(Error::precondition(Precondition::AccountSuspended, name(id)))
         }
         (result, _) => result,
@@ -173,7 +178,7 @@ fn changed(field: impl Into<String>, before: Option<String>, after: Option<Strin
 
 /// The changes of each label and setting, and of the title.
 fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
-    let settings = |account: &Account| word(&account.settings.partner_access);
+    let access = |account: &Account| account.settings.partner_access.map(|access| access.as_str().to_owned());
     let packs = |account: &Account| account.settings.role_packs.as_ref().map(|packs| packs.join(","));
     let mut found: Vec<Change> = Vec::new();
     found.extend(changed("title", before.map(|one| one.title.clone()), Some(after.title.clone())));
@@ -185,18 +190,7 @@ fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
         let old = before.and_then(|before| before.labels.get(key).cloned());
         found.extend(changed(format!("labels.{key}"), old, after.labels.get(key).cloned()));
     }
-    let old = before.map(settings).transpose()?.flatten();
-    found.extend(changed("settings.partner_access", old, settings(after)?));
+    found.extend(changed("settings.partner_access", before.and_then(access), access(after)));
     found.extend(changed("settings.role_packs", before.and_then(packs), packs(after)));
     Ok(found)
-}
-
-/// The word by which an enum is known on the outside.
-fn word<T: serde::Serialize>(value: &Option<T>) -> Result<Option<String>> {
-    let Some(value) = value else { return Ok(None) };
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => Ok(Some(word)),
-        Ok(other) => Ok(Some(other.to_string())),
-        Err(error) => Err(Error::Internal(error.into())),
-    }
 }

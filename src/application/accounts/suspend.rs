@@ -1,6 +1,6 @@
 //! Suspending accounts and ending that again, judged on the parent.
 
-use super::{AccountView, admit_above, changed, check_etag, name, record, row, save, shown, unless_suspended, word};
+use super::{AccountView, admit_above, changed, check_etag, name, record, row, save, shown, unless_suspended};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result};
 use crate::application::write::Write;
@@ -51,7 +51,7 @@ pub async fn suspend(ctx: &Ctx, call: &Call, request: Suspend) -> Result<Account
     let (scope, reason) = (request.scope, request.reason);
     after.suspension = Some(Suspension { scope, reason: reason.clone(), suspend_time: write.now() });
     let after = save(&mut write, &permit, &before, after).await?;
-    let change = changed("suspension.scope", None, word(&Some(scope))?);
+    let change = changed("suspension.scope", None, Some(scope.as_str().to_owned()));
     let draft = record(&mut write, &after, &[permit.account()], "accounts.suspend")?;
     draft.justification = Some(Personal::new(reason));
     draft.changes.extend(change);
@@ -74,7 +74,7 @@ pub async fn resume(ctx: &Ctx, call: &Call, request: Resume) -> Result<AccountVi
     let Some(suspension) = &before.suspension else {
         return Err(Error::precondition(Precondition::AccountNotSuspended, name(&request.id)));
     };
-    let change = changed("suspension.scope", word(&Some(suspension.scope))?, None);
+    let change = changed("suspension.scope", Some(suspension.scope.as_str().to_owned()), None);
     let mut after = before.clone();
     after.suspension = None;
     let after = save(&mut write, &permit, &before, after).await?;

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::application::api_keys;
 use crate::application::error::Result;
 use crate::application::guard::Permit;
 use crate::application::write::Write;
@@ -100,10 +99,29 @@ impl Teardown {
         self.members.insert((fact.group, fact.peer), fact);
     }
 
-    /// Whether the account holds nothing of its own: no accounts, peers, groups or roles.
+    /// Whether the account holds nothing: no accounts, peers, groups or roles, and nobody is bound to it.
+    /// What deleted peers keep until they are purged is inert and does not count.
     pub(super) fn is_empty(&self) -> bool {
         let is_live = |peer: &Peer| peer.status != PeerStatus::Deleted;
-        self.accounts.len() == 1 && self.groups.is_empty() && self.roles.is_empty() && !self.peers.iter().any(is_live)
+        let deleted: BTreeSet<PeerId> = self.peers.iter().filter(|peer| !is_live(peer)).map(|peer| peer.id).collect();
+        let is_inert = |principal| matches!(principal, Principal::Peer(peer) if deleted.contains(&peer));
+        self.accounts.len() == 1
+            && self.groups.is_empty()
+            && self.roles.is_empty()
+            && deleted.len() == self.peers.len()
+            && self.bindings.values().all(|binding| is_inert(binding.principal))
+    }
+
+    /// Bindings on accounts that stay.
+    pub(super) fn bindings_elsewhere(&self) -> impl Iterator<Item = &BindingFact> {
+        let gone: BTreeSet<&AccountId> = self.accounts.iter().map(|account| &account.id).collect();
+        self.bindings.values().filter(move |binding| !gone.contains(&binding.account))
+    }
+
+    /// Memberships in groups that stay.
+    pub(super) fn members_elsewhere(&self) -> impl Iterator<Item = &MemberFact> {
+        let gone: BTreeSet<GroupId> = self.groups.iter().map(|group| group.id).collect();
+        self.members.values().filter(move |member| !gone.contains(&member.group))
     }
 
     /// Takes everything away.
@@ -116,7 +134,7 @@ impl Teardown {
         let accounts: Vec<AccountId> = self.accounts.iter().map(|account| account.id.clone()).collect();
         let keys = storage::api_keys::revoke_all_of_peers(write.connection(), &all, now, revision).await?;
         for key in &keys {
-            write.change(permit, Some(api_keys::fact(key)), None);
+            write.change(permit, Some(Fact::ApiKey(facts::api_key(key))), None);
         }
         let conn = write.connection();
         storage::bindings::delete_many(conn, &bindings).await?;

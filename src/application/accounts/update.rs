@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::place::{check_packs_below, unusable_bindings};
-use super::{AccountView, admit_inside, changes, check_etag, effective, missing, name, record, row, save, shown};
+use super::{
+    AccountView, admit_above, admit_inside, changes, check_etag, effective, missing, name, record, row, save, shown,
+};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Forbidden, Precondition, Result, Violation};
 use crate::application::guard::{Permit, View};
@@ -61,6 +63,9 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateAccount) -> Result<Ac
         check_partner_access(&write.view()?, index, &request)?;
     }
     check_settings(&write.view()?, index, &before, &after)?;
+    if widens_packs(&write.view()?, index, &before, &after) {
+        admit_above(&write.view()?, "accounts.update_settings", &request.id)?;
+    }
     let after = save(&mut write, &permit, &before, after).await?;
     if before.settings.role_packs != after.settings.role_packs {
         check_packs(&write, index)?;
@@ -145,6 +150,22 @@ fn check_partner_access(view: &View<'_>, account: AccountIndex, request: &Update
         return Err(Error::invalid("justification", Invalid::Missing));
     }
     Ok(())
+}
+
+/// Whether a partner would have packs that it had not. Which ones it gets to choose from is the choice
+/// of who is above it, so that this is judged there.
+fn widens_packs(view: &View<'_>, account: AccountIndex, before: &Account, after: &Account) -> bool {
+    if before.settings.role_packs == after.settings.role_packs {
+        return false;
+    }
+    let parent = view.snapshot.account(account).and_then(|record| record.parent);
+    let inherited = parent.and_then(|parent| effective(view, parent).role_packs);
+    let packs = |account: &Account| account.settings.role_packs.clone().or_else(|| inherited.clone());
+    match (packs(before), packs(after)) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(before), Some(after)) => after.iter().any(|pack| !before.contains(pack)),
+    }
 }
 
 fn check_settings(view: &View<'_>, account: AccountIndex, before: &Account, after: &Account) -> Result<()> {

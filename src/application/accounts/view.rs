@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::{VIEW, effective};
 use crate::application::error::Result;
 use crate::application::guard::View;
-use crate::decision::AccountIndex;
+use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, Settings, Suspension, SuspensionScope};
 use crate::domain::ids::AccountId;
-use crate::storage;
+use crate::storage::{self, Connection};
 
 /// How much of an account a caller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +47,15 @@ pub(super) fn detail(view: &View<'_>, account: AccountIndex) -> Option<Detail> {
     parent.filter(|parent| view.may(VIEW, *parent)).map(|_| Detail::Outside)
 }
 
+/// The nearest account above that is suspended with everything below it.
+pub(super) fn suspended_above(snapshot: &Snapshot, account: AccountIndex) -> Option<AccountIndex> {
+    let path = snapshot.path(account);
+    path.as_slice().iter().skip(1).copied().find(|above| {
+        let record = snapshot.account(*above);
+        record.is_some_and(|record| record.fact.suspension == Some(SuspensionScope::Subtree))
+    })
+}
+
 /// Describes accounts to one caller.
 pub(super) struct Describer<'a> {
     view: View<'a>,
@@ -62,7 +70,7 @@ impl<'a> Describer<'a> {
 
     pub(super) async fn describe(
         &mut self,
-        conn: &impl ConnectionTrait,
+        conn: &impl Connection,
         account: Account,
         index: AccountIndex,
         detail: Detail,
@@ -83,18 +91,9 @@ impl<'a> Describer<'a> {
     }
 
     /// The suspension of the nearest account above that is suspended with everything below it.
-    async fn inherited(
-        &mut self,
-        conn: &impl ConnectionTrait,
-        account: AccountIndex,
-    ) -> Result<Option<ShownSuspension>> {
+    async fn inherited(&mut self, conn: &impl Connection, account: AccountIndex) -> Result<Option<ShownSuspension>> {
         let snapshot = self.view.snapshot;
-        let path = snapshot.path(account);
-        let is_source = |above: &&AccountIndex| {
-            let record = snapshot.account(**above);
-            record.is_some_and(|record| record.fact.suspension == Some(SuspensionScope::Subtree))
-        };
-        let Some(source) = path.as_slice().iter().skip(1).find(is_source).copied() else { return Ok(None) };
+        let Some(source) = suspended_above(snapshot, account) else { return Ok(None) };
         let Some(id) = snapshot.account_id(source) else { return Ok(None) };
         let known = match self.sources.get(&source) {
             Some(known) => known.clone(),

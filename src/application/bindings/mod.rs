@@ -104,12 +104,15 @@ async fn check_distinct(write: &Write<'_>, binding: &Binding) -> Result<()> {
             && other.mode == binding.mode
             && other.window.intersect(binding.window).is_some()
     };
-    match others.iter().find(same) {
-        Some(other) => {
-            Err(Error::AlreadyExists { what: Taken::RoleBinding, name: format!("roleBindings/{}", other.id) })
-        }
-        None => Ok(()),
-    }
+    let Some(other) = others.iter().find(same) else { return Ok(()) };
+    // Who may not look at bindings there is told of the role, which the request named.
+    let account = write.before().find_account(binding.account.as_str());
+    let is_visible = match (write.view(), account) {
+        (Ok(view), Some(account)) => view.may(read::VIEW, account),
+        _ => true,
+    };
+    let name = if is_visible { format!("roleBindings/{}", other.id) } else { format!("roles/{}", binding.role) };
+    Err(Error::AlreadyExists { what: Taken::RoleBinding, name })
 }
 
 /// Who a request would give a role to.
@@ -188,6 +191,12 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateBinding) -> Result<Bi
     }
     let (before, permit) = own(&write, request.id, "role_bindings.update", request.etag).await?;
     check_fixed(&write.view()?, &request, &before)?;
+    let role = write.before().find_role(&before.role).and_then(|index| write.before().role(index));
+    // Also where nothing changes that a decision reads, such as the reason given.
+    if role.is_some_and(|role| !role.fact.rules.assignable) {
+        return Err(Error::precondition(Precondition::RoleUnassignable, roles::name(&before.role)));
+    }
+    let requires_justification = role.is_some_and(|role| role.fact.rules.requires_justification);
     let change = request.change;
     let start = change.start_time.unwrap_or_else(|| before.window.start());
     let expire = change.expire_time.unwrap_or_else(|| before.window.expire());
@@ -201,8 +210,7 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateBinding) -> Result<Bi
         version: before.version + 1,
         ..before.clone()
     };
-    let role = write.before().find_role(&binding.role).and_then(|index| write.before().role(index));
-    if binding.justification.is_empty() && role.is_some_and(|role| role.fact.rules.requires_justification) {
+    if binding.justification.is_empty() && requires_justification {
         return Err(Error::precondition(Precondition::JustificationRequired, roles::name(&binding.role)));
     }
     check_distinct(&write, &binding).await?;
@@ -274,7 +282,8 @@ async fn own(
 }
 
 /// A peer that the caller may name as one who is to get a right on an account: itself, one that it may
-/// view at home, or one that has access to that account already and so stands in its list.
+/// view at home, or one that has access to that account already and so stands in its list. That list
+/// does not show the user name of one homed elsewhere, so that it does not lead there either.
 ///
 /// # Errors
 /// [`Error::NotFound`] where it is missing or hidden.
@@ -291,11 +300,8 @@ pub(super) fn visible_peer(view: &View<'_>, peer: &PeerRef, account: AccountInde
             path.contains(binding.account) && (binding.reach == Reach::Subtree || binding.account == account)
         })
     };
-    if index == view.actor || may(record.home()) || (may(account) && has_access()) {
-        Ok((index, record.id()))
-    } else {
-        Err(missing())
-    }
+    let is_listed = || !matches!(peer, PeerRef::UserName(_)) && may(account) && has_access();
+    if index == view.actor || may(record.home()) || is_listed() { Ok((index, record.id())) } else { Err(missing()) }
 }
 
 fn visible_group(view: &View<'_>, id: GroupId) -> Result<GroupId> {
@@ -336,30 +342,15 @@ pub(super) fn act(
 /// The fields of a binding as an event shows them.
 fn shown(binding: &Binding) -> [(&'static str, Option<Text>); 8] {
     let public = |text: String| Some(Text::public(text));
-    let principal = match binding.principal {
-        Principal::Peer(peer) => format!("peers/{peer}"),
-        Principal::Group(group) => format!("groups/{group}"),
-    };
-    let reach = match binding.reach {
-        Reach::Subtree => "SUBTREE",
-        Reach::AccountOnly => "ACCOUNT_ONLY",
-    };
     let why = Some(&binding.justification).filter(|text| !text.is_empty());
     [
-        ("principal", public(principal)),
+        ("principal", public(binding.principal.to_string())),
         ("role", public(roles::name(&binding.role))),
         ("account", public(format!("accounts/{}", binding.account))),
-        ("reach", public(reach.to_owned())),
-        ("mode", public(mode_word(binding.mode).to_owned())),
+        ("reach", public(binding.reach.as_str().to_owned())),
+        ("mode", public(binding.mode.as_str().to_owned())),
         ("start_time", binding.window.start().map(|time| Text::public(time.to_rfc3339()))),
         ("expire_time", binding.window.expire().map(|time| Text::public(time.to_rfc3339()))),
         ("justification", why.map(|text| Text::personal(text.clone()))),
     ]
-}
-
-pub(super) const fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Active => "ACTIVE",
-        Mode::Eligible => "ELIGIBLE",
-    }
 }

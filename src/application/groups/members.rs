@@ -2,10 +2,11 @@
 //! its membership.
 
 use super::{VIEW, admit, missing, name, own};
-use crate::application::bindings::{check_not_deleted, mode_word, visible_peer};
+use crate::application::bindings::{check_not_deleted, visible_peer};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Result, Taken};
 use crate::application::guard::{View, peer_name};
+use crate::application::page::Page;
 use crate::application::write::Write;
 use crate::decision::AccountIndex;
 use crate::domain::audit::{Change, Target, Text};
@@ -118,14 +119,16 @@ pub struct ListMembers {
 ///
 /// # Errors
 /// [`Error::NotFound`] where the group is missing or hidden.
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListMembers) -> Result<Vec<Member>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListMembers) -> Result<Page<Member, PeerId>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit(&view, VIEW, request.group)?;
     if storage::groups::find(ctx.store.reader(), request.group).await?.is_none() {
         return Err(missing(request.group));
     }
-    Ok(storage::groups::members::list(ctx.store.reader(), request.group, request.after, request.limit).await?)
+    let (reader, limit) = (ctx.store.reader(), request.limit);
+    let members = storage::groups::members::list(reader, request.group, request.after, limit + 1).await?;
+    Ok(Page::cut(members, limit, |member| member.peer))
 }
 
 /// On which side of a change the membership stands.
@@ -140,7 +143,7 @@ fn act(write: &mut Write<'_>, account: AccountIndex, action: &str, member: &Memb
     let time = |time: Option<crate::domain::time::Timestamp>| time.map(|time| time.to_rfc3339());
     let fields = [
         ("member", Some(format!("peers/{}", member.peer))),
-        ("mode", Some(mode_word(member.mode).to_owned())),
+        ("mode", Some(member.mode.as_str().to_owned())),
         ("start_time", time(member.window.start())),
         ("expire_time", time(member.window.expire())),
     ];

@@ -5,6 +5,7 @@ pub mod members;
 use super::context::{Call, Ctx};
 use super::error::{Error, Precondition, Result, Taken};
 use super::guard::{Permit, View};
+use super::page::{Page, Wanted, merged, paged};
 use super::write::Write;
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::audit::{Change, Personal, Target, Text};
@@ -16,12 +17,9 @@ use crate::domain::text;
 use crate::storage::{self, Constraint, StoreError, facts};
 
 /// The permission to see groups.
-const VIEW: &str = "groups.view";
+pub(super) const VIEW: &str = "groups.view";
 /// How many accounts are named in one query.
 const ACCOUNTS_MAX: usize = 1000;
-/// How many rows are read at once, and how often for one page.
-const STEP: usize = 1000;
-const STEPS_MAX: usize = 20;
 
 /// A group, with how many members it has.
 #[derive(Debug, Clone)]
@@ -82,7 +80,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateGroup) -> Result<List
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: GroupId) -> Result<ListedGroup> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit(&view, VIEW, id)?;
     let group = storage::groups::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;
     Ok(ListedGroup::of(&snapshot, group))
@@ -101,21 +99,13 @@ pub struct ListGroups {
     pub limit: usize,
 }
 
-/// A page of groups.
-#[derive(Debug, Clone, Default)]
-pub struct GroupPage {
-    pub groups: Vec<ListedGroup>,
-    /// Where the next page goes on; `None` at the end.
-    pub next: Option<GroupId>,
-}
-
 /// Lists groups by id.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<GroupPage> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<Page<ListedGroup, GroupId>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
     let below = if request.include_descendants { snapshot.subtree(account) } else { vec![account] };
     let accounts: Vec<AccountId> = below
@@ -125,41 +115,15 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<GroupP
         .filter(|id| request.only_account.as_ref().is_none_or(|only| only == id))
         .collect();
     let title = request.title.as_deref().map(text::fold);
-    let wanted = |group: &Group| title.as_ref().is_none_or(|title| *title == text::fold(&group.title));
-    let step = if title.is_some() { STEP } else { STEP.min(request.limit + 1) };
-    let mut page = GroupPage { groups: Vec::new(), next: request.after };
-    let mut read_to = request.after;
-    for _ in 0..STEPS_MAX {
-        let rows = rows(ctx, &accounts, read_to, step).await?;
-        let is_last = rows.len() < step;
-        read_to = rows.last().map(|group| group.id).or(read_to);
-        for group in rows.into_iter().filter(wanted) {
-            if page.groups.len() == request.limit {
-                return Ok(page);
-            }
-            page.next = Some(group.id);
-            page.groups.push(ListedGroup::of(&snapshot, group));
-        }
-        if is_last {
-            page.next = None;
-            return Ok(page);
-        }
-        if page.groups.len() < request.limit {
-            page.next = read_to;
-        }
-    }
-    Ok(page)
-}
-
-/// The next groups of any of these accounts, however many accounts there are.
-async fn rows(ctx: &Ctx, accounts: &[AccountId], after: Option<GroupId>, limit: usize) -> Result<Vec<Group>> {
-    let mut found = Vec::new();
-    for accounts in accounts.chunks(ACCOUNTS_MAX) {
-        found.extend(storage::groups::list(ctx.store.reader(), accounts, after, limit as u64).await?);
-    }
-    found.sort_unstable_by_key(|group| group.id);
-    found.truncate(limit);
-    Ok(found)
+    let read = async |after, limit| {
+        let rows = async |accounts| Ok(storage::groups::list(ctx.store.reader(), accounts, after, limit).await?);
+        merged(accounts.chunks(ACCOUNTS_MAX), limit, |left: &Group, right| left.id.cmp(&right.id), rows).await
+    };
+    let see = |group: Group| {
+        let is_wanted = title.as_ref().is_none_or(|title| *title == text::fold(&group.title));
+        is_wanted.then(|| ListedGroup::of(&snapshot, group))
+    };
+    paged(Wanted { after: request.after, limit: request.limit }, read, |group| group.id, see).await
 }
 
 /// A wish to change a group; `None` stays as it is.

@@ -16,6 +16,7 @@ pub use create::{Access, CreatePeer, NewPeer, create, make};
 pub use profile::{PROFILE_FIELDS, ProfileField};
 pub use purge::purge_expired;
 pub use read::get;
+pub(super) use sight::is_sighted;
 pub use sight::{Action, SeenPeer, Sight, TenantAccess};
 pub use state::{ChangeState, StateChange, change_state};
 pub use update::{Patch, UpdatePeer, update};
@@ -25,7 +26,7 @@ use super::guard::View;
 use super::write::Write;
 use crate::domain::audit::{Change, Personal, Target, Text};
 use crate::domain::ids::PeerId;
-use crate::domain::peer::{PURGE_AFTER_MICROS, Peer, PeerKind, PeerRef, PeerStatus};
+use crate::domain::peer::{PURGE_AFTER_MICROS, Peer, PeerRef};
 use crate::domain::time::Timestamp;
 
 /// The first moment at which a deleted peer can no longer be brought back.
@@ -82,8 +83,8 @@ fn changes(before: Option<&Peer>, after: &Peer) -> Vec<Change> {
     };
     let user_name = |peer: &Peer| Text::personal(peer.user_name.as_str());
     note("user_name", before.map(user_name), Some(user_name(after)));
-    note("kind", before.map(|peer| Text::public(kind_word(peer.kind))), Some(Text::public(kind_word(after.kind))));
-    let state = |peer: &Peer| Text::public(status_word(peer.status));
+    note("kind", before.map(|peer| Text::public(peer.kind.as_str())), Some(Text::public(after.kind.as_str())));
+    let state = |peer: &Peer| Text::public(peer.status.as_str());
     note("state", before.map(state), Some(state(after)));
     for field in PROFILE_FIELDS {
         note(field.path, before.and_then(|peer| field.text(&peer.profile)), field.text(&after.profile));
@@ -93,20 +94,4 @@ fn changes(before: Option<&Peer>, after: &Peer) -> Vec<Change> {
     let person = |peer: &Peer| peer.person.map(|person| Text::public(format!("peers/{person}")));
     note("person", before.and_then(person), person(after));
     changes
-}
-
-const fn kind_word(kind: PeerKind) -> &'static str {
-    match kind {
-        PeerKind::Person => "PERSON",
-        PeerKind::Device => "DEVICE",
-        PeerKind::Integration => "INTEGRATION",
-    }
-}
-
-const fn status_word(status: PeerStatus) -> &'static str {
-    match status {
-        PeerStatus::Enabled => "ENABLED",
-        PeerStatus::Disabled => "DISABLED",
-        PeerStatus::Deleted => "DELETED",
-    }
 }

@@ -15,7 +15,7 @@ use crate::storage;
 pub async fn get(ctx: &Ctx, call: &Call, peer: &PeerRef) -> Result<SeenPeer> {
     let snapshot = ctx.snapshot();
     let now = ctx.clock.now();
-    let view = View::of(&snapshot, call.caller.peer, now)?;
+    let view = View::of_caller(&snapshot, &call.caller, now)?;
     let missing = || Error::not_found("peer", peer_name(peer));
     let index = view.find_peer(peer).ok_or_else(missing)?;
     let onlooker = Onlooker::new(view);

@@ -1,7 +1,7 @@
 //! What a caller sees of a peer: all of it, that it is there, or nothing; and what the caller may do
 //! with it now.
 //!
-//! A peer is seen in full by those who may view peers at its home. One homed elsewhere that has
+//! A peer is seen in full by itself and by those who may view peers at its home. One homed elsewhere that has
 //! access to an account whose peers the caller may view is there, and nothing more is said of it.
 
 use std::collections::BTreeSet;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::application::guard::View;
 use crate::decision::administrators;
 use crate::decision::holdings::Holdings;
-use crate::decision::snapshot::{PeerView, Snapshot};
+use crate::decision::snapshot::{BindingRecord, Held, Snapshot};
 use crate::decision::{AccountIndex, PeerIndex};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::peer::{Peer, PeerStatus};
-use crate::domain::time::{Timestamp, Window};
+use crate::domain::time::Timestamp;
 
 /// The permission by which peers are seen.
 pub(super) const VIEW: &str = "peers.view";
@@ -55,12 +55,9 @@ pub struct SeenPeer {
     pub actions: Vec<Action>,
 }
 
-/// Where and when a binding counts for a peer.
-struct Reached {
-    account: AccountIndex,
-    reach: Reach,
-    mode: Mode,
-    window: Window,
+/// Whether the caller sees anything of a peer.
+pub(in crate::application) fn is_sighted(view: &View<'_>, peer: PeerIndex) -> bool {
+    Onlooker::new(*view).sight(peer).is_some()
 }
 
 /// A caller who looks at peers, with what is worth computing once for all of them.
@@ -73,8 +70,7 @@ pub(super) struct Onlooker<'a> {
 
 impl<'a> Onlooker<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
-        let own = view.snapshot.peer(view.actor).map(|peer| reached(view.snapshot, &peer)).unwrap_or_default();
-        let bound: BTreeSet<AccountIndex> = own.iter().map(|one| one.account).collect();
+        let bound: BTreeSet<AccountIndex> = view.snapshot.held(view.actor).map(|held| held.binding.account).collect();
         let seen = bound.into_iter().filter(|account| view.may(VIEW, *account));
         let above = seen.flat_map(|account| view.snapshot.path(account).as_slice().to_vec()).collect();
         Self { view, holdings: view.holdings(view.snapshot), above }
@@ -83,22 +79,25 @@ impl<'a> Onlooker<'a> {
     /// How much of a peer the caller sees, if anything.
     pub(super) fn sight(&self, peer: PeerIndex) -> Option<Sight> {
         let record = self.view.snapshot.peer(peer)?;
-        if self.view.may(VIEW, record.home()) {
+        if peer == self.view.actor || self.view.may(VIEW, record.home()) {
             return Some(Sight::Full);
         }
-        (record.status() != PeerStatus::Deleted && self.shares_an_account(&record)).then_some(Sight::Restricted)
+        (record.status() != PeerStatus::Deleted && self.shares_an_account(peer)).then_some(Sight::Restricted)
     }
 
     /// Whether the peer has access to an account whose peers the caller may view.
-    fn shares_an_account(&self, peer: &PeerView<'_>) -> bool {
-        reached(self.view.snapshot, peer).iter().filter(|one| !one.window.is_over(self.view.now)).any(|one| {
-            let from_above = one.reach == Reach::Subtree && self.above.contains(&one.account);
-            from_above || self.view.may(VIEW, one.account)
+    fn shares_an_account(&self, peer: PeerIndex) -> bool {
+        let open = self.view.snapshot.held(peer).filter(|held| !held.window.is_over(self.view.now));
+        open.map(|held| held.binding).any(|binding| {
+            let from_above = binding.reach == Reach::Subtree && self.above.contains(&binding.account);
+            from_above || self.view.may(VIEW, binding.account)
         })
     }
 
     /// A peer with what the caller is told beside its row.
-    pub(super) fn describe(&self, peer: Peer, sight: Sight) -> SeenPeer {
+    pub(super) fn describe(&self, mut peer: Peer, sight: Sight) -> SeenPeer {
+        // A link outlives the peer that it leads to, which is of no use to anybody.
+        peer.person = peer.person.filter(|person| self.view.snapshot.find_peer(*person).is_some());
         let index = self.view.snapshot.find_peer(peer.id);
         let (tenant_access, actions) = match (index, sight) {
             (Some(index), Sight::Full) => {
@@ -148,37 +147,11 @@ impl<'a> Onlooker<'a> {
 fn tenant_access(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> TenantAccess {
     let Some(record) = snapshot.peer(peer) else { return TenantAccess::default() };
     let home = snapshot.path(record.home());
-    let counting: Vec<Reached> = reached(snapshot, &record)
-        .into_iter()
-        .filter(|one| one.mode == Mode::Active && one.window.contains(now))
-        .collect();
+    let counts = |held: &Held<'_>| held.mode == Mode::Active && held.window.contains(now);
+    let counting: Vec<&BindingRecord> = snapshot.held(peer).filter(counts).map(|held| held.binding).collect();
     if counting.iter().any(|one| one.reach == Reach::Subtree && home.contains(one.account)) {
         return TenantAccess { all: true, accounts: 0 };
     }
     let accounts: BTreeSet<AccountIndex> = counting.into_iter().map(|one| one.account).collect();
     TenantAccess { all: false, accounts: accounts.len() }
-}
-
-/// The bindings of a peer, its own and its groups'. One by a group counts while both are open, and is
-/// eligible where either is.
-fn reached(snapshot: &Snapshot, peer: &PeerView<'_>) -> Vec<Reached> {
-    let own = peer.bindings().iter().map(|binding| Reached {
-        account: binding.account,
-        reach: binding.reach,
-        mode: binding.mode,
-        window: peer.binding_window(binding),
-    });
-    let mut reached: Vec<Reached> = own.collect();
-    for membership in peer.memberships() {
-        let Some(group) = snapshot.group(membership.group) else { continue };
-        reached.extend(group.bindings.iter().filter_map(|binding| {
-            Some(Reached {
-                account: binding.account,
-                reach: binding.reach,
-                mode: binding.mode.max(membership.mode),
-                window: group.binding_window(binding).intersect(peer.membership_window(membership))?,
-            })
-        }));
-    }
-    reached
 }

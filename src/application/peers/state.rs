@@ -4,7 +4,6 @@
 //! enabling it again brings none of them back.
 
 use super::{SeenPeer, changes, check_etag, is_over, seen_after, target};
-use crate::application::api_keys;
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result};
 use crate::application::guard::{Permit, peer_name};
@@ -101,7 +100,7 @@ async fn apply(write: &mut Write<'_>, permit: &Permit, before: &Peer, status: Pe
         let keys =
             storage::api_keys::revoke_all_of_peer(write.connection(), after.id, write.now(), after.update_revision);
         for key in keys.await? {
-            write.change(permit, Some(api_keys::fact(&key)), None);
+            write.change(permit, Some(Fact::ApiKey(facts::api_key(&key))), None);
         }
     }
     Ok(after)

@@ -72,6 +72,10 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdatePeer) -> Result<SeenP
     if after.user_name.key() != before.user_name.key() {
         check_user_name_free(&write, &after.user_name).await?;
     }
+    // An end that comes sooner does what disabling does.
+    if ends(&after) < ends(&before) {
+        write.view()?.admit_peer("peers.disable", &request.peer)?;
+    }
     check_takeover(&write, index, (&before, &after)).await?;
     write.change(&permit, Some(Fact::Peer(facts::peer(&before))), Some(Fact::Peer(facts::peer(&after))));
     after.version += 1;
@@ -82,6 +86,10 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdatePeer) -> Result<SeenP
     draft.changes = changes(Some(&before), &after);
     let seen = seen_after(&write, after)?;
     write.commit(seen).await
+}
+
+fn ends(peer: &Peer) -> Timestamp {
+    peer.expire_time.unwrap_or(Timestamp::MAX)
 }
 
 /// The peer as the patch would leave it.

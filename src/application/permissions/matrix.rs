@@ -50,7 +50,7 @@ pub struct PermissionMatrix {
 /// role is missing or hidden, [`Error::PermissionUnknown`] where a permission is not registered.
 pub async fn get(ctx: &Ctx, call: &Call, request: MatrixRequest) -> Result<PermissionMatrix> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, roles::VIEW)?;
     let (roles, rows) = match request {
         MatrixRequest::Pack(pack) => of_pack(&ctx.packs, &snapshot, &pack)?,

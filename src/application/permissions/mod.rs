@@ -9,9 +9,10 @@ pub mod matrix;
 use serde::{Deserialize, Serialize};
 
 use super::context::{Call, Ctx};
-use super::error::{Error, Precondition, Result, Taken, Violation};
+use super::error::{Error, Result, Taken, Violation};
 use super::guard::View;
 use super::packs::OPERATOR;
+use super::page::Page;
 use super::roles::{self, admit_anywhere};
 use super::write::Write;
 use crate::decision::Snapshot;
@@ -25,8 +26,11 @@ use crate::storage::{self, facts};
 
 /// The most gains that one answer lists; their number is always whole.
 const GAINS_MAX: usize = 10_000;
-/// The most roles that a refusal names.
+/// The most roles that a refusal names, since it travels in a trailer; their number is always whole.
 const NAMED_MAX: usize = 20;
+/// Why a permission that is registered again keeps its flags, and what to do instead.
+const FLAGS_STAY: &str =
+    "the permission was registered so and flags never change; send it as it stands, or register another name";
 
 /// Which permissions are listed, in the order of their names.
 #[derive(Debug, Clone, Default)]
@@ -57,18 +61,19 @@ impl ListPermissions {
     }
 }
 
-/// Lists the catalogue. Returns one more than asked for where there are more.
+/// Lists the catalogue.
 ///
 /// # Errors
 /// [`Error::Denied`] where the caller may view roles nowhere.
-pub fn list(ctx: &Ctx, call: &Call, request: &ListPermissions) -> Result<Vec<Permission>> {
+pub fn list(ctx: &Ctx, call: &Call, request: &ListPermissions) -> Result<Page<Permission, PermissionName>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, roles::VIEW)?;
     let mut found: Vec<&Permission> =
         snapshot.permissions().iter().filter(|permission| request.holds(permission)).collect();
     found.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    Ok(found.into_iter().take(request.limit + 1).cloned().collect())
+    let found = found.into_iter().take(request.limit + 1).cloned().collect();
+    Ok(Page::cut(found, request.limit as u64, |permission| permission.name.clone()))
 }
 
 /// A permission as a service would have it.
@@ -111,7 +116,7 @@ pub struct Registered {
 /// # Errors
 /// [`Error::NotFound`], [`Error::Denied`]; [`Error::AlreadyExists`] where one is somebody else's,
 /// [`Error::Invalid`] where a flag would change, [`Error::LimitReached`] where the catalogue is full;
-/// [`Error::Precondition`] where roles gain by wildcards and nobody confirmed it.
+/// [`Error::GainsUnconfirmed`] where roles gain by wildcards and nobody confirmed it.
 pub async fn register(ctx: &Ctx, call: &Call, request: RegisterPermissions) -> Result<Registered> {
     let mut write = Write::begin(ctx, call).await?;
     if let Some(done) = write.repeated().await? {
@@ -122,9 +127,10 @@ pub async fn register(ctx: &Ctx, call: &Call, request: RegisterPermissions) -> R
     let owner = owner(&view, request.owner)?;
     let before = std::sync::Arc::clone(write.before());
     let plan = Plan::make(&before, request.permissions, &PermissionOwner::Account(owner))?;
-    let (gains, gain_count) = gains(&before, &plan.new);
-    if gain_count > 0 && !request.confirm_gains {
-        return Err(Error::precondition(Precondition::GainsUnconfirmed, gainers(&gains)));
+    let gains = Gains::of(&before, &plan.new);
+    if gains.count > 0 && !request.confirm_gains {
+        let Gains { roles, role_count, count: gain_count, .. } = gains;
+        return Err(Error::GainsUnconfirmed { roles, role_count, gain_count });
     }
     let operator = match plan.reserved().next() {
         Some(_) => Some(operator(&write, &plan).await?),
@@ -152,6 +158,7 @@ pub async fn register(ctx: &Ctx, call: &Call, request: RegisterPermissions) -> R
         let role = Role { update_revision: revision, ..role };
         storage::roles::update(write.connection(), &role).await?;
     }
+    let Gains { listed: gains, count: gain_count, .. } = gains;
     write.commit(Registered { permissions: plan.all, gains, gain_count, update_revision: revision }).await
 }
 
@@ -189,8 +196,8 @@ impl Plan {
                     return Err(Error::AlreadyExists { what: Taken::Permission, name: permission.name.to_string() });
                 }
                 Some(old) if old.flags != permission.flags => {
-                    for flag in changed_flags(old.flags, permission.flags) {
-                        let why = Invalid::NotAllowed { why: "the flags of a registered permission never change" };
+                    for (flag, registered) in changed_flags(old.flags, permission.flags) {
+                        let why = Invalid::MustBe { value: registered, why: FLAGS_STAY };
                         violations.push(Violation::new(format!("permissions[{place}].{flag}"), why));
                     }
                 }
@@ -224,58 +231,75 @@ impl Plan {
 }
 
 fn shown(permission: &Permission) -> String {
-    let flags = changed_flags(PermissionFlags::default(), permission.flags).collect::<Vec<_>>().join(", ");
+    let set = changed_flags(PermissionFlags::default(), permission.flags).map(|(flag, _)| flag);
+    let flags = set.collect::<Vec<_>>().join(", ");
     let Permission { title, feature, .. } = permission;
     if flags.is_empty() { format!("{feature}: {title}") } else { format!("{feature}: {title} ({flags})") }
 }
 
-/// The names of the flags that differ.
-fn changed_flags(before: PermissionFlags, after: PermissionFlags) -> impl Iterator<Item = &'static str> {
+/// The names of the flags that differ, with what they were before.
+fn changed_flags(before: PermissionFlags, after: PermissionFlags) -> impl Iterator<Item = (&'static str, bool)> {
     [
-        ("privileged", before.privileged != after.privileged),
-        ("reserved", before.reserved != after.reserved),
-        ("from_outside", before.from_outside != after.from_outside),
-        ("on_suspended", before.on_suspended != after.on_suspended),
+        ("privileged", before.privileged, after.privileged),
+        ("reserved", before.reserved, after.reserved),
+        ("from_outside", before.from_outside, after.from_outside),
+        ("on_suspended", before.on_suspended, after.on_suspended),
     ]
     .into_iter()
-    .filter_map(|(flag, differs)| differs.then_some(flag))
+    .filter_map(|(flag, before, after)| (before != after).then_some((flag, before)))
 }
 
-/// Which roles gain new permissions by their wildcards: the first of them, and how many there are.
-fn gains(before: &Snapshot, new: &[Permission]) -> (Vec<Gain>, usize) {
-    let (mut listed, mut count) = (Vec::new(), 0);
-    let mut roles: Vec<_> = before.roles().map(|(_, role)| &role.fact).collect();
-    roles.sort_unstable_by(|left, right| left.id.cmp(&right.id));
-    for role in roles {
-        let wildcards: Vec<&Grant> = role.grants.iter().filter(|grant| grant.pattern.literal().is_none()).collect();
-        if wildcards.is_empty() {
-            continue;
+/// Which roles gain new permissions by their wildcards.
+#[derive(Debug, Default)]
+struct Gains {
+    /// The first of them, by role.
+    listed: Vec<Gain>,
+    count: usize,
+    /// The first roles that gain anything.
+    roles: Vec<RoleId>,
+    role_count: usize,
+}
+
+impl Gains {
+    fn of(before: &Snapshot, new: &[Permission]) -> Self {
+        let mut gains = Self::default();
+        let mut roles: Vec<_> = before.roles().map(|(_, role)| &role.fact).collect();
+        roles.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        for role in roles {
+            let wildcards: Vec<&Grant> = role.grants.iter().filter(|grant| grant.pattern.literal().is_none()).collect();
+            let count_before = gains.count;
+            for permission in new {
+                if let Some(pattern) = gained(&wildcards, permission) {
+                    gains.add(&role.id, permission, pattern);
+                }
+            }
+            if gains.count > count_before {
+                gains.role_count += 1;
+                if gains.roles.len() < NAMED_MAX {
+                    gains.roles.push(role.id.clone());
+                }
+            }
         }
-        for permission in new {
-            let matching = || wildcards.iter().filter(|grant| grant.pattern.matches(permission));
-            // What the role takes away again, whatever else holds, it does not gain.
-            if matching().any(|grant| grant.effect == Effect::Deny && grant.condition.is_empty()) {
-                continue;
-            }
-            let Some(allow) = matching().find(|grant| grant.effect == Effect::Allow) else { continue };
-            count += 1;
-            if listed.len() < GAINS_MAX {
-                let pattern = allow.pattern.clone();
-                listed.push(Gain { role: role.id.clone(), permission: permission.name.clone(), pattern });
-            }
+        gains
+    }
+
+    fn add(&mut self, role: &RoleId, permission: &Permission, pattern: &Pattern) {
+        self.count += 1;
+        if self.listed.len() < GAINS_MAX {
+            let (role, permission) = (role.clone(), permission.name.clone());
+            self.listed.push(Gain { role, permission, pattern: pattern.clone() });
         }
     }
-    (listed, count)
 }
 
-/// The names of the roles that gain, as a refusal shows them.
-fn gainers(gains: &[Gain]) -> String {
-    let mut names: Vec<String> = gains.iter().map(|gain| roles::name(&gain.role)).collect();
-    names.dedup();
-    let more = names.len().saturating_sub(NAMED_MAX);
-    names.truncate(NAMED_MAX);
-    let named = names.join(", ");
-    if more > 0 { format!("{named} and {more} more") } else { named }
+/// The pattern by which a role with these wildcards gains a permission. What the role takes away
+/// again, whatever else holds, it does not gain.
+fn gained<'a>(wildcards: &[&'a Grant], permission: &Permission) -> Option<&'a Pattern> {
+    let matching = || wildcards.iter().filter(|grant| grant.pattern.matches(permission));
+    if matching().any(|grant| grant.effect == Effect::Deny && grant.condition.is_empty()) {
+        return None;
+    }
+    matching().find(|grant| grant.effect == Effect::Allow).map(|grant| &grant.pattern)
 }
 
 /// The operator's role before and after it gets every new reserved permission by name.

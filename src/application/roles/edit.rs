@@ -1,15 +1,14 @@
 //! Making, changing, copying and deleting custom roles.
 //!
-//! What a role may give is judged on commit, for a change against every binding of the role. Here
-//! stands what the facts do not show: texts, titles, and the rules of use against what exists.
+//! What a role may give, and whether what is bound fits its rules of use, is judged on commit. Here
+//! stands what the facts do not show: texts, titles, reasons given, and the rules of a copy's source.
 
 use super::{Counter, ListedRole, VIEW, admit_anywhere, custom_rules, is_visible, missing, name};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result, Taken, Violation};
 use crate::application::guard::{Permit, View};
 use crate::application::write::Write;
-use crate::decision::administrators::holders;
-use crate::decision::{AccountIndex, RoleIndex, Snapshot};
+use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::AccountKind;
 use crate::domain::audit::{Change, Personal, Target, Text};
 use crate::domain::binding::Reach;
@@ -190,7 +189,7 @@ async fn update_role(ctx: &Ctx, call: &Call, request: UpdateRole) -> Result<Role
         return Err(title_taken(&role));
     }
     check_source(&write, &before, &role).await?;
-    check_bindings(&write, &before, &role).await?;
+    check_justified(&write, &before, &role).await?;
     act(&mut write, permit.account(), "roles.update", Some(&before), &role)?;
     write.change(&permit, Some(Fact::Role(facts::role(&before))), Some(Fact::Role(facts::role(&role))));
     role.update_revision = write.revision();
@@ -234,41 +233,16 @@ async fn check_source(write: &Write<'_>, before: &Role, after: &Role) -> Result<
     Err(Error::precondition(Precondition::RoleRulesLoosened, name(&after.id)))
 }
 
-/// Bindings that exist must be such as could be made under the new rules.
-async fn check_bindings(write: &Write<'_>, before: &Role, after: &Role) -> Result<()> {
-    let Some(index) = write.before().find_role(&after.id) else { return Err(missing(&after.id)) };
-    let violated = || Error::precondition(Precondition::RoleRulesViolated, name(&after.id));
-    if (before.rules != after.rules || before.origin != after.origin) && breaks(write.before(), index, after) {
-        return Err(violated());
-    }
+/// Where a role begins to demand a reason, the bindings that exist must have one.
+async fn check_justified(write: &Write<'_>, before: &Role, after: &Role) -> Result<()> {
     if !before.rules.requires_justification && after.rules.requires_justification {
         let filter = storage::bindings::Filter { role: Some(after.id.clone()), ..Default::default() };
         let bindings = storage::bindings::list(write.connection(), &filter, None, u64::MAX >> 1).await?;
         if bindings.iter().any(|binding| binding.justification.is_empty()) {
-            return Err(violated());
+            return Err(Error::precondition(Precondition::RoleRulesViolated, name(&after.id)));
         }
     }
     Ok(())
-}
-
-fn breaks(snapshot: &Snapshot, index: RoleIndex, role: &Role) -> bool {
-    fn allows<T: PartialEq>(allowed: &[T], one: Option<T>) -> bool {
-        allowed.is_empty() || one.is_some_and(|one| allowed.contains(&one))
-    }
-    let rules = &role.rules;
-    let fact = facts::role(role);
-    snapshot.bound_by_role(index).any(|(holder, id)| {
-        let Some(binding) = snapshot.binding(holder, id) else { return false };
-        let account = binding.account;
-        let kind = snapshot.account(account).map(|record| record.fact.kind);
-        let peer_kind = |peer| snapshot.peer(peer).map(|peer| peer.kind());
-        !rules.assignable
-            || !snapshot.is_role_usable_at(&fact, account)
-            || !allows(&rules.account_kinds, kind)
-            || !allows(&rules.reaches, Some(binding.reach))
-            || !snapshot.peers_of(holder).into_iter().all(|peer| allows(&rules.peer_kinds, peer_kind(peer)))
-            || rules.max_holders.is_some_and(|most| holders(snapshot, index, account) > most as usize)
-    })
 }
 
 /// Deletes a custom role that nobody is bound to. Returns the revision of the removal.
@@ -385,6 +359,6 @@ fn shown(role: &Role) -> [(&'static str, String); 5] {
 
 fn listed(ctx: &Ctx, call: &Call, role: Role) -> Result<ListedRole> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     Ok(Counter::new(view).listed(role))
 }

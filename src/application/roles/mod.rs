@@ -6,11 +6,13 @@
 
 pub mod edit;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::View;
+use super::page::{Page, Wanted, paged};
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::fact::RoleFact;
 use crate::domain::ids::{AccountId, RoleId};
@@ -46,10 +48,7 @@ fn is_lent_to(view: &View<'_>, owner: AccountIndex) -> bool {
 
 /// The accounts where the caller's bindings stand, which is where every right starts.
 fn bound_accounts(view: &View<'_>) -> BTreeSet<AccountIndex> {
-    let Some(peer) = view.snapshot.peer(view.actor) else { return BTreeSet::new() };
-    let groups = peer.memberships().iter().filter_map(|membership| view.snapshot.group(membership.group));
-    let by_group = groups.flat_map(|group| &group.bindings);
-    peer.bindings().iter().chain(by_group).map(|binding| binding.account).collect()
+    view.snapshot.held(view.actor).map(|held| held.binding.account).collect()
 }
 
 /// Fails unless the caller may do this on some account, whichever it is.
@@ -86,7 +85,7 @@ pub(super) fn missing(id: &RoleId) -> Error {
 /// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: &RoleId) -> Result<ListedRole> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, VIEW)?;
     let fact = snapshot.find_role(id).and_then(|index| snapshot.role(index));
     if !fact.is_some_and(|record| is_visible(&view, &record.fact)) {
@@ -125,74 +124,78 @@ impl RoleFilter {
     }
 }
 
-/// Lists the roles that can be used on an account, by id. Returns one more than asked for where there
-/// are more.
+/// Lists the roles that can be used on an account, by id.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Vec<ListedRole>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListRoles) -> Result<Page<ListedRole, RoleId>> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
     let path = snapshot.path(account);
     let above = path.as_slice().iter().skip(1).filter_map(|one| snapshot.account_id(*one).cloned()).collect();
     let filter = storage::roles::Filter::UsableOn { account: request.account.clone(), ancestors: above };
-    let mut counter = Counter::new(view);
-    let mut found = Vec::new();
-    let mut after = request.after.clone();
-    loop {
-        let roles = storage::roles::list(ctx.store.reader(), &filter, after.as_ref(), STEP).await?;
-        let is_last = roles.len() < usize::try_from(STEP).unwrap_or(usize::MAX);
-        after = roles.last().map(|role| role.id.clone()).or(after);
-        for role in roles {
-            let index = snapshot.find_role(&role.id).and_then(|index| snapshot.role(index));
-            let is_usable = index.is_some_and(|record| snapshot.is_role_usable_at(&record.fact, account));
-            if is_usable && request.filter.holds(&role) {
-                found.push(counter.listed(role));
-            }
-            if found.len() > request.limit {
-                return Ok(found);
-            }
-        }
-        if is_last {
-            return Ok(found);
-        }
-    }
+    let counter = Counter::new(view);
+    let read = async |after: Option<RoleId>, limit| {
+        Ok(storage::roles::list(ctx.store.reader(), &filter, after.as_ref(), limit).await?)
+    };
+    let see = |role: Role| {
+        let index = snapshot.find_role(&role.id).and_then(|index| snapshot.role(index));
+        let is_usable = index.is_some_and(|record| snapshot.is_role_usable_at(&record.fact, account));
+        (is_usable && request.filter.holds(&role)).then(|| counter.listed(role))
+    };
+    let wanted = Wanted { after: request.after.clone(), limit: request.limit };
+    paged(wanted, read, |role| role.id.clone(), see).await
 }
 
-/// How many rows are read at once. The roles that one account can use are few, so reading on to the
-/// end of them is bounded.
-const STEP: u64 = 200;
+/// The most holders that are counted.
+const HOLDERS_MAX: usize = 10_000;
 
-/// Counts the holders of roles, and remembers for each account whether the caller may look.
+/// Counts the holders of roles on the accounts that the caller may view.
 pub(super) struct Counter<'a> {
     view: View<'a>,
-    may_look: HashMap<AccountIndex, bool>,
+    /// In order; found when the first role is counted.
+    viewed: OnceLock<Vec<AccountIndex>>,
 }
 
 impl<'a> Counter<'a> {
     pub(super) fn new(view: View<'a>) -> Self {
-        Self { view, may_look: HashMap::new() }
+        Self { view, viewed: OnceLock::new() }
     }
 
-    pub(super) fn listed(&mut self, role: Role) -> ListedRole {
+    pub(super) fn listed(&self, role: Role) -> ListedRole {
         let holder_count = self.holders(&role.id);
         ListedRole { role, holder_count }
     }
 
-    fn holders(&mut self, role: &RoleId) -> usize {
+    /// Leaps from one account to the next that is both viewed and bound: either may be many, and most
+    /// of them of no concern to the other.
+    fn holders(&self, role: &RoleId) -> usize {
         let snapshot: &Snapshot = self.view.snapshot;
         let Some(index) = snapshot.find_role(role) else { return 0 };
         let mut peers = BTreeSet::new();
-        for (holder, id) in snapshot.bound_by_role(index) {
-            let Some(binding) = snapshot.binding(holder, id) else { continue };
-            let view = &self.view;
-            if *self.may_look.entry(binding.account).or_insert_with(|| view.may("accounts.view", binding.account)) {
-                peers.extend(snapshot.peers_of(holder));
+        let mut rest = self.viewed.get_or_init(|| viewed_accounts(&self.view)).as_slice();
+        while let Some(bound) = rest.first().and_then(|next| snapshot.next_bound_by_role(index, *next)) {
+            rest = rest.get(rest.partition_point(|account| *account < bound)..).unwrap_or_default();
+            if rest.first() != Some(&bound) {
+                continue;
             }
+            for (holder, _) in snapshot.bound_by_role_at(index, bound) {
+                peers.extend(snapshot.peers_of(holder));
+                if peers.len() >= HOLDERS_MAX {
+                    return HOLDERS_MAX;
+                }
+            }
+            rest = rest.get(1..).unwrap_or_default();
         }
         peers.len()
     }
+}
+
+/// The accounts that the caller may view, each at or below one where a binding of its stands.
+fn viewed_accounts(view: &View<'_>) -> Vec<AccountIndex> {
+    let below = bound_accounts(view).into_iter().flat_map(|account| view.snapshot.subtree(account));
+    below.collect::<BTreeSet<_>>().into_iter().filter(|account| view.may("accounts.view", *account)).collect()
 }
 
 /// Rules of use as a custom role can have them: what only built-in roles have falls away.

@@ -58,7 +58,7 @@ fn grant(node: &Node, problems: &mut Problems) -> Option<pb::Grant> {
 fn step_up(node: &Node, problems: &mut Problems) -> Option<pb::StepUpRequirement> {
     let mut fields = Fields::open(node, &["level", "max_age_minutes"], problems)?;
     let level = fields.get("level", |text| match text {
-        "NONE" => Ok(pb::AssuranceLevel::Unspecified),
+        text if text.eq_ignore_ascii_case("NONE") => Ok(pb::AssuranceLevel::Unspecified),
         text => pb::AssuranceLevel::parse(text).ok_or("must be `NONE`, `EMAIL`, `TOTP` or `PASSKEY`"),
     })?;
     let max_age = fields.find("max_age_minutes", minutes);

@@ -23,11 +23,11 @@ pub(super) fn text(server: &Server) -> String {
 }
 
 const COMMANDS: &str = r#"  $ peerage authorize emily@contosomsp.com users.reset_password contoso-corp
-  $ peerage peers list --account contoso-msp --kind person --limit 10
+  $ peerage peers list --account contoso-msp --kind PERSON --limit 10
   $ peerage accounts list --under contoso-msp
   $ peerage roles matrix opspilot365
   $ peerage roles bindings --account contoso-corp
-  $ peerage accounts create pinecrest --kind customer --parent contoso-msp --title 'Pinecrest Tours' --label env=test
+  $ peerage accounts create pinecrest --kind CUSTOMER --parent contoso-msp --title 'Pinecrest Tours' --label env=test
   $ peerage roles bind emily@contosomsp.com opspilot365.technician pinecrest
   $ peerage authorize emily@contosomsp.com devices.view pinecrest -o json
 

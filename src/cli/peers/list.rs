@@ -42,9 +42,8 @@ pub(super) struct List {
     /// Says on stderr how many peers the whole list has
     #[arg(long)]
     count: bool,
-    /// Lists at most so many
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    limit: page::Limit,
 }
 
 /// What a list can show of a peer.
@@ -182,7 +181,7 @@ pub(super) async fn run(connection: &Connection, arguments: List, format: Format
     };
     let mut client = connection.peers();
     let mut total = None;
-    let peers = page::follow(arguments.limit, async |page_size, page_token: String| {
+    let peers = page::follow(arguments.limit.count, async |page_size, page_token: String| {
         // One count is enough, and it is made with the first page.
         let count_total = arguments.count && page_token.is_empty();
         let request = pb::ListPeersRequest { page_size, page_token, count_total, ..request.clone() };

@@ -4,6 +4,7 @@ use clap::Args;
 use prost_types::Timestamp;
 
 use crate::cli::connection::Connection;
+use crate::cli::consent::{Consent, Loss};
 use crate::cli::output::{self, Format};
 use crate::cli::words::{BindingMode, Reach, Word as _};
 use crate::cli::{names, page, time};
@@ -18,10 +19,10 @@ pub(super) struct Bind {
     /// The account it is held on
     account: String,
     /// Whether it counts on the account alone, or everywhere below too
-    #[arg(long, value_enum, ignore_case = true, default_value = "subtree")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "SUBTREE")]
     reach: Reach,
     /// Whether it counts by itself, or only while an elevation raises it
-    #[arg(long, value_enum, ignore_case = true, default_value = "active")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "ACTIVE")]
     mode: BindingMode,
     /// When it begins, as `2026-12-01T00:00:00Z`
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
@@ -48,9 +49,8 @@ pub(super) struct List {
     /// Lists those of this role alone
     #[arg(long)]
     role: Option<String>,
-    /// Lists at most so many
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    limit: page::Limit,
 }
 
 pub(super) async fn bind(connection: &Connection, arguments: Bind, format: Format) -> anyhow::Result<()> {
@@ -75,19 +75,43 @@ pub(super) async fn bind(connection: &Connection, arguments: Bind, format: Forma
     output::one(format, binding.get_ref())
 }
 
-pub(super) async fn unbind(connection: &Connection, binding: &str, format: Format) -> anyhow::Result<()> {
+pub(super) async fn unbind(
+    connection: &Connection,
+    binding: &str,
+    consent: Consent,
+    format: Format,
+) -> anyhow::Result<()> {
     let name = names::role_binding(binding);
+    if !consent.given(format, async || loss(connection, &name).await).await? {
+        return Ok(());
+    }
     let text = format!("deleted {name}");
     let request = pb::DeleteRoleBindingRequest { name, ..Default::default() };
     connection.roles().delete_role_binding(request).await?;
     output::done(format, &text)
 }
 
+/// What a deletion would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, name: &str) -> anyhow::Result<Loss> {
+    let mut client = connection.roles();
+    let get = pb::GetRoleBindingRequest { name: name.to_owned(), read_mask: None };
+    let binding = client.get_role_binding(get).await?.into_inner();
+    let rehearsal = pb::DeleteRoleBindingRequest { name: name.to_owned(), validate_only: true, ..Default::default() };
+    client.delete_role_binding(rehearsal).await?;
+    let details = vec![
+        ("holder", holder(&binding).to_owned()),
+        ("role", names::short(&binding.role).to_owned()),
+        ("account", names::short(&binding.account).to_owned()),
+    ];
+    let id = names::short(&binding.name).to_owned();
+    Ok(Loss { what: format!("takes role binding {id} away"), name: id, details })
+}
+
 pub(super) async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {
     let filter = filter(&arguments);
     let account = names::account(&arguments.account);
     let mut client = connection.roles();
-    let bindings = page::follow(arguments.limit, async |page_size, page_token| {
+    let bindings = page::follow(arguments.limit.count, async |page_size, page_token| {
         let request = pb::ListRoleBindingsRequest {
             account: account.clone(),
             include_descendants: arguments.descendants,

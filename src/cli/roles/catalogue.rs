@@ -12,9 +12,8 @@ pub(super) struct Permissions {
     /// Such as `feature = "Devices"` or `privileged = true`
     #[arg(long, default_value = "")]
     filter: String,
-    /// Lists at most so many
-    #[arg(long)]
-    limit: Option<usize>,
+    #[command(flatten)]
+    limit: page::Limit,
 }
 
 #[derive(Debug, Args)]
@@ -32,7 +31,7 @@ pub(super) struct Matrix {
 
 pub(super) async fn permissions(connection: &Connection, arguments: Permissions, format: Format) -> anyhow::Result<()> {
     let mut client = connection.roles();
-    let permissions = page::follow(arguments.limit, async |page_size, page_token| {
+    let permissions = page::follow(arguments.limit.count, async |page_size, page_token| {
         let request = pb::ListPermissionsRequest { page_size, page_token, filter: arguments.filter.clone() };
         let page = client.list_permissions(request).await?.into_inner();
         Ok((page.permissions, page.next_page_token))

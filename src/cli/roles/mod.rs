@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::apply::grants;
 use super::connection::{Connection, Server};
+use super::consent::{Consent, Loss};
 use super::output::{self, Format};
 use super::{names, page};
 use crate::transport::grpc::pb;
@@ -44,11 +45,11 @@ enum Action {
         /// Such as `pack = "opspilot365"` or `built_in = false`
         #[arg(long, default_value = "")]
         filter: String,
-        /// Lists at most so many
-        #[arg(long)]
-        limit: Option<usize>,
+        #[command(flatten)]
+        limit: page::Limit,
     },
     /// Shows one role with its grants
+    #[command(visible_alias = "show")]
     Get {
         /// The role's id, such as `opspilot365.technician`
         role: String,
@@ -72,7 +73,11 @@ enum Action {
         inheritable: bool,
     },
     /// Deletes a custom role that no binding uses
-    Delete { role: String },
+    Delete {
+        role: String,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Shows which roles of a pack may do what, as the server decides it
     Matrix(catalogue::Matrix),
     /// Lists the catalogue of permissions
@@ -83,6 +88,8 @@ enum Action {
     Unbind {
         /// The binding's id, as `roles bindings` shows it
         binding: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Lists the role bindings on an account
     Bindings(bindings::List),
@@ -108,7 +115,7 @@ struct Create {
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
     match arguments.action {
         Action::List { account, filter, limit } => {
-            list(&Connection::open(server).await?, &names::account(&account), &filter, limit, format).await?;
+            list(&Connection::open(server).await?, &names::account(&account), &filter, limit.count, format).await?;
         }
         Action::Get { role } => {
             let request = pb::GetRoleRequest { name: names::role(&role), read_mask: None };
@@ -133,24 +140,40 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             let role = Connection::open(server).await?.roles().copy_role(request).await?;
             output::one(format, role.get_ref())?;
         }
-        Action::Delete { role } => {
+        Action::Delete { role, consent } => {
+            consent.check()?;
+            let connection = Connection::open(server).await?;
             let name = names::role(&role);
-            let text = format!("deleted {name}");
-            let request = pb::DeleteRoleRequest { name, ..Default::default() };
-            Connection::open(server).await?.roles().delete_role(request).await?;
-            output::done(format, &text)?;
+            if consent.given(format, async || loss(&connection, &name).await).await? {
+                let text = format!("deleted {name}");
+                connection.roles().delete_role(pb::DeleteRoleRequest { name, ..Default::default() }).await?;
+                output::done(format, &text)?;
+            }
         }
         Action::Matrix(arguments) => catalogue::matrix(&Connection::open(server).await?, arguments, format).await?,
         Action::Permissions(arguments) => {
             catalogue::permissions(&Connection::open(server).await?, arguments, format).await?;
         }
         Action::Bind(arguments) => bindings::bind(&Connection::open(server).await?, arguments, format).await?,
-        Action::Unbind { binding } => {
-            bindings::unbind(&Connection::open(server).await?, &binding, format).await?;
+        Action::Unbind { binding, consent } => {
+            consent.check()?;
+            bindings::unbind(&Connection::open(server).await?, &binding, consent, format).await?;
         }
         Action::Bindings(arguments) => bindings::list(&Connection::open(server).await?, arguments, format).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a deletion would take, once the server has found nothing against it.
+async fn loss(connection: &Connection, name: &str) -> anyhow::Result<Loss> {
+    let mut client = connection.roles();
+    let role = client.get_role(pb::GetRoleRequest { name: name.to_owned(), read_mask: None }).await?.into_inner();
+    let rehearsal = pb::DeleteRoleRequest { name: name.to_owned(), validate_only: true, ..Default::default() };
+    client.delete_role(rehearsal).await?;
+    let id = names::short(&role.name).to_owned();
+    let owner = names::short(&role.owner_account).to_owned();
+    let details = vec![("title", role.title), ("owner", owner), ("grants", role.grants.len().to_string())];
+    Ok(Loss { what: format!("deletes role {id} for good"), name: id, details })
 }
 
 async fn list(

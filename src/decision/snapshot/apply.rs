@@ -3,19 +3,19 @@
 //!
 //! INVARIANT: a snapshot that could not be changed is left as it was; the caller's copy is dropped.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::{self, LooseBinding, LoosePeer, PEERS_PER_CHUNK, PeerChunk};
+use super::edits::PeerEdits;
+use super::record::{LooseBinding, LoosePeer};
 use super::{
-    ACCOUNTS_PER_CHUNK, AccountIndex, AccountRecord, ApiKeyRecord, GroupIndex, GroupRecord, Holder, PeerIndex,
-    PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
+    AccountIndex, AccountRecord, ApiKeyRecord, GroupIndex, GroupRecord, Holder, PeerIndex, PermissionIndex, RoleIndex,
+    RoleRecord, Snapshot, SnapshotError,
 };
 use crate::decision::compile::Compiler;
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::binding::Principal;
 use crate::domain::fact::{
-    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, MemberFact, PeerFact, RoleFact,
+    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, PeerFact, RoleFact,
 };
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId};
 use crate::domain::permission::Permission;
@@ -27,12 +27,10 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError`] where the changes do not fit, or casbin cannot say what a role means.
     pub fn apply(&self, revision: i64, changes: &[Change], compiler: &mut Compiler) -> Result<Self, SnapshotError> {
-        if revision != self.revision + 1 {
-            return Err(SnapshotError::Gap { current: self.revision, next: revision });
+        if revision != self.revision() + 1 {
+            return Err(SnapshotError::Gap { current: self.revision(), next: revision });
         }
-        let mut next = self.with(changes, compiler)?;
-        next.revision = revision;
-        Ok(next)
+        Ok(self.with(changes, compiler)?.marked(Mark { revision, ..Mark::default() }))
     }
 
     /// This snapshot with changes that are not committed, at the same revision. For guards and
@@ -50,7 +48,12 @@ impl Snapshot {
         Ok(next)
     }
 
-    fn change(&mut self, change: &Change, peers: &mut PeerEdits, compiler: &mut Compiler) -> Result<(), SnapshotError> {
+    pub(super) fn change(
+        &mut self,
+        change: &Change,
+        peers: &mut PeerEdits,
+        compiler: &mut Compiler,
+    ) -> Result<(), SnapshotError> {
         match (&change.before, &change.after) {
             (_, Some(Fact::Permission(fact))) => self.put_permission(fact, compiler),
             (_, Some(Fact::Account(fact))) => self.put_account(fact),
@@ -108,7 +111,7 @@ impl Snapshot {
         if meaning_changed {
             for role in Arc::make_mut(&mut self.roles) {
                 // A role none of whose patterns can name it keeps its verdicts.
-                if role.fact.grants.iter().any(|grant| grant.pattern.covers(&(&fact.name).into())) {
+                if role.fact.grants.iter().any(|grant| grant.pattern.can_name(&fact.name)) {
                     let role = Arc::make_mut(role);
                     compiler.extend(&mut role.compiled, &role.fact.grants, [(place.place(), fact)])?;
                 }
@@ -132,7 +135,7 @@ impl Snapshot {
                 index
             }
             None => {
-                let index = AccountIndex::of(self.account_count())?;
+                let index = AccountIndex::of(self.accounts.len())?;
                 self.account_places.insert(fact.id.clone(), index);
                 index
             }
@@ -143,7 +146,10 @@ impl Snapshot {
             }
             self.children.insert((parent, index));
         }
-        self.set_account(index, record);
+        match self.accounts.get_mut(index.place()) {
+            Some(slot) => *slot = record,
+            None => self.accounts.push(record),
+        }
         if self.height(index) + self.path(index).as_slice().len() - 1 > DEPTH_MAX || self.is_truncated(index) {
             return Err(SnapshotError::TooDeep { account: fact.id.clone() });
         }
@@ -161,33 +167,21 @@ impl Snapshot {
         1 + self.children(account).map(|child| self.height(child)).max().unwrap_or(0)
     }
 
-    pub(super) fn account_count(&self) -> usize {
-        let chunks = self.accounts.len();
-        match chunks.checked_sub(1).and_then(|last| self.accounts.get(last)) {
-            Some(last) => (chunks - 1) * ACCOUNTS_PER_CHUNK + last.len(),
-            None => 0,
-        }
-    }
-
-    fn set_account(&mut self, index: AccountIndex, record: AccountRecord) {
-        let chunk = index.place() / ACCOUNTS_PER_CHUNK;
-        match self.accounts.get_mut(chunk) {
-            Some(records) => match records.get_mut(index.place() % ACCOUNTS_PER_CHUNK) {
-                Some(slot) => *slot = record,
-                None => records.push(record),
-            },
-            None => self.accounts.set(chunk, vec![record]),
-        }
-    }
-
     fn drop_account(&mut self, id: &AccountId) -> Result<(), SnapshotError> {
         let index = self.known_account(id)?;
-        let record = self.account(index).cloned().ok_or_else(|| unknown(id))?;
+        let is_used = self.children(index).next().is_some()
+            || self.homed_at(index).next().is_some()
+            || self.bound_at(index).next().is_some()
+            || self.groups_at(index).next().is_some();
+        if is_used {
+            return Err(out_of_step(FactKey::Account(id.clone())));
+        }
+        let record = self.accounts.get_mut(index.place()).ok_or_else(|| unknown(id))?;
+        record.gone = true;
         if let Some(parent) = record.parent {
             self.children.remove(&(parent, index));
         }
         self.account_places.remove(id.clone());
-        self.set_account(index, AccountRecord { gone: true, ..record });
         Ok(())
     }
 
@@ -273,10 +267,10 @@ impl Snapshot {
     fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         if self.find_group(fact.id).is_none() {
-            let index = GroupIndex::of(self.next_group)?;
-            self.next_group += 1;
+            let index = GroupIndex::of(self.groups.len())?;
             self.group_places.insert(fact.id, index);
-            self.groups.insert(index, Arc::new(GroupRecord::new(fact.id, account)));
+            self.groups_at.insert((account, index));
+            self.groups.push(Some(Arc::new(GroupRecord::new(fact.id, account))));
         }
         Ok(())
     }
@@ -288,8 +282,13 @@ impl Snapshot {
         if is_used {
             return Err(out_of_step(FactKey::Group(id)));
         }
+        if let Some(record) = self.group(index) {
+            self.groups_at.remove(&(record.account, index));
+        }
         self.group_places.remove(id);
-        self.groups.remove(&index);
+        if let Some(slot) = self.groups.get_mut(index.place()) {
+            *slot = None;
+        }
         Ok(())
     }
 
@@ -316,7 +315,7 @@ impl Snapshot {
         let binding = LooseBinding::new(fact.id, account, role, (fact.reach, fact.mode), fact.window);
         let holder = self.edit_bindings(fact.principal, fact.id, Some(binding), peers)?;
         self.bound_at.insert((account, holder, fact.id));
-        self.bound_by_role.insert((role, holder, fact.id));
+        self.bound_by_role.insert((role, account, holder, fact.id));
         Ok(())
     }
 
@@ -325,7 +324,7 @@ impl Snapshot {
         let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
         let holder = self.edit_bindings(fact.principal, fact.id, None, peers)?;
         self.bound_at.remove(&(account, holder, fact.id));
-        self.bound_by_role.remove(&(role, holder, fact.id));
+        self.bound_by_role.remove(&(role, account, holder, fact.id));
         Ok(())
     }
 
@@ -346,7 +345,8 @@ impl Snapshot {
             }
             Principal::Group(group) => {
                 let index = self.known_group(group)?;
-                let record = self.groups.get_mut(&index).ok_or_else(|| unknown(&group))?;
+                let record =
+                    self.groups.get_mut(index.place()).and_then(Option::as_mut).ok_or_else(|| unknown(&group))?;
                 Arc::make_mut(record).edit(id, binding);
                 Ok(Holder::Group(index))
             }
@@ -369,45 +369,6 @@ impl Snapshot {
 
     fn known_group(&self, id: GroupId) -> Result<GroupIndex, SnapshotError> {
         self.find_group(id).ok_or_else(|| unknown(&id))
-    }
-}
-
-/// Peers taken out of their chunks while changes are applied; each chunk is packed again once.
-#[derive(Default)]
-struct PeerEdits {
-    chunks: BTreeMap<usize, Vec<LoosePeer>>,
-}
-
-impl PeerEdits {
-    fn get(&mut self, snapshot: &Snapshot, peer: PeerIndex) -> Option<&mut LoosePeer> {
-        let (chunk, slot) = record::place(peer);
-        self.chunk(snapshot, chunk).get_mut(slot)
-    }
-
-    fn get_or_make(
-        &mut self,
-        snapshot: &Snapshot,
-        peer: PeerIndex,
-        make: impl FnOnce() -> LoosePeer,
-    ) -> Option<&mut LoosePeer> {
-        let (chunk, slot) = record::place(peer);
-        let peers = self.chunk(snapshot, chunk);
-        // INVARIANT: numbers are given without gaps, so a peer that is not there is the next.
-        if slot >= peers.len() {
-            peers.push(make());
-        }
-        peers.get_mut(slot)
-    }
-
-    fn chunk(&mut self, snapshot: &Snapshot, chunk: usize) -> &mut Vec<LoosePeer> {
-        self.chunks.entry(chunk).or_insert_with(|| snapshot.peers.get(chunk).map_or_else(Vec::new, PeerChunk::unpack))
-    }
-
-    fn flush(self, snapshot: &mut Snapshot) {
-        for (chunk, mut peers) in self.chunks {
-            debug_assert!(peers.len() <= PEERS_PER_CHUNK);
-            snapshot.peers.set(chunk, PeerChunk::pack(&mut peers));
-        }
     }
 }
 

@@ -1,14 +1,59 @@
-//! A snapshot from all facts at once, for start-up and for generated worlds.
+//! A snapshot from all facts, one by one, for start-up and for generated worlds.
 //!
-//! The same as applying each fact as a change, only that every chunk is packed once.
+//! The same as applying each fact as a change, only that chunks are packed when enough of them are
+//! open: beside the snapshot itself only those are held. Facts of peers that come in the order of
+//! their peers open each chunk once; any other order is right too, and slower.
 
+use super::edits::PeerEdits;
 use super::{Snapshot, SnapshotError};
 use crate::decision::compile::Compiler;
-use crate::domain::fact::{Change, Fact};
+use crate::domain::fact::{Change, Fact, Mark};
+
+/// How many chunks of peers may be open.
+const OPEN_MAX: usize = if cfg!(test) { 1 } else { 64 };
+
+/// A snapshot in the making.
+pub struct Loader<'a> {
+    snapshot: Snapshot,
+    peers: PeerEdits,
+    compiler: &'a mut Compiler,
+}
+
+impl<'a> Loader<'a> {
+    #[must_use]
+    pub fn new(compiler: &'a mut Compiler) -> Self {
+        Self { snapshot: Snapshot::default(), peers: PeerEdits::default(), compiler }
+    }
+
+    /// Takes a fact in. Each kind comes after those it names: permissions, accounts (parents first),
+    /// roles, groups, peers, members, bindings, API keys.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] where it does not fit to the facts before it.
+    pub fn take(&mut self, fact: Fact) -> Result<(), SnapshotError> {
+        self.snapshot.change(&Change::made(fact), &mut self.peers, self.compiler)?;
+        if self.peers.open() > OPEN_MAX {
+            std::mem::take(&mut self.peers).flush(&mut self.snapshot);
+        }
+        Ok(())
+    }
+
+    /// The snapshot of all facts taken.
+    #[must_use]
+    pub fn finish(mut self, mark: Mark) -> Snapshot {
+        self.peers.flush(&mut self.snapshot);
+        self.snapshot.marked(mark)
+    }
+}
+
+impl std::fmt::Debug for Loader<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Loader").field("open", &self.peers.open()).finish_non_exhaustive()
+    }
+}
 
 impl Snapshot {
-    /// Loads facts, each kind after those it names: permissions, accounts (parents first), roles,
-    /// groups, peers, members, bindings, API keys.
+    /// Loads facts, in the order of [`Loader::take`].
     ///
     /// # Errors
     /// [`SnapshotError`] where they do not fit together.
@@ -17,9 +62,99 @@ impl Snapshot {
         facts: impl IntoIterator<Item = Fact>,
         compiler: &mut Compiler,
     ) -> Result<Self, SnapshotError> {
-        let changes: Vec<Change> = facts.into_iter().map(Change::made).collect();
-        let mut snapshot = Self::default().with(&changes, compiler)?;
-        snapshot.revision = revision;
-        Ok(snapshot)
+        let mut loader = Loader::new(compiler);
+        for fact in facts {
+            loader.take(fact)?;
+        }
+        Ok(loader.finish(Mark { revision, ..Mark::default() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::decision::snapshot::PEERS_PER_CHUNK;
+    use crate::domain::account::{AccountKind, PartnerAccess};
+    use crate::domain::binding::{Mode, Principal, Reach};
+    use crate::domain::fact::{AccountFact, BindingFact, PeerFact, RoleFact};
+    use crate::domain::ids::{AccountId, BindingId, PeerId, RoleId};
+    use crate::domain::peer::{PeerKind, PeerStatus};
+    use crate::domain::role::{RoleOrigin, RoleRules};
+    use crate::domain::time::Window;
+
+    const PEERS: u128 = 3 * PEERS_PER_CHUNK as u128;
+
+    fn peer(number: u128) -> PeerId {
+        PeerId::from(Uuid::from_u128(number + 1))
+    }
+
+    /// Peers of several chunks, and two rounds of bindings over all of them.
+    fn facts() -> Vec<Fact> {
+        let (platform, role) = (AccountId::platform(), RoleId::parse("core.any").unwrap());
+        let mut facts = vec![
+            Fact::Account(AccountFact {
+                id: platform.clone(),
+                parent: None,
+                kind: AccountKind::Platform,
+                suspension: None,
+                partner_access: PartnerAccess::Allowed,
+                labels: std::collections::BTreeMap::new(),
+                role_packs: None,
+            }),
+            Fact::Role(RoleFact {
+                id: role.clone(),
+                origin: RoleOrigin::BuiltIn,
+                grants: Vec::new(),
+                rules: RoleRules::default(),
+            }),
+        ];
+        facts.extend((0..PEERS).map(|number| {
+            Fact::Peer(PeerFact {
+                id: peer(number),
+                user_name_hash: number,
+                kind: PeerKind::Person,
+                home: platform.clone(),
+                status: PeerStatus::Enabled,
+                expire_time: None,
+                person: None,
+            })
+        }));
+        facts.extend((0..2 * PEERS).map(|number| {
+            Fact::Binding(BindingFact {
+                id: BindingId::from(Uuid::from_u128(number + 1)),
+                principal: Principal::Peer(peer(number * 7 % PEERS)),
+                role: role.clone(),
+                account: platform.clone(),
+                reach: Reach::Subtree,
+                mode: Mode::Active,
+                window: Window::ALWAYS,
+            })
+        }));
+        facts
+    }
+
+    #[test]
+    fn chunks_that_are_packed_on_the_way_lose_nothing() {
+        let mut compiler = Compiler::new().unwrap();
+        let mark = Mark { revision: 7, digest: [3; 32] };
+        let mut loader = Loader::new(&mut compiler);
+        for fact in facts() {
+            loader.take(fact).unwrap();
+            assert!(loader.peers.open() <= OPEN_MAX);
+        }
+        let loaded = loader.finish(mark);
+        assert_eq!(loaded.mark(), mark);
+        let changes: Vec<Change> = facts().into_iter().map(Change::made).collect();
+        let at_once = Snapshot::default().with(&changes, &mut compiler).unwrap();
+        for number in 0..PEERS {
+            let bindings = |snapshot: &Snapshot| {
+                let peer = snapshot.peer(snapshot.find_peer(peer(number)).unwrap()).unwrap();
+                peer.bindings().iter().map(|binding| binding.id).collect::<Vec<_>>()
+            };
+            assert_eq!(bindings(&loaded).len(), 2);
+            assert_eq!(bindings(&loaded), bindings(&at_once), "peer {number}");
+        }
     }
 }

@@ -9,7 +9,11 @@
 //!
 //! [`Change`]: crate::domain::fact::Change
 
+mod accounts;
 mod apply;
+mod edits;
+mod held;
+mod index;
 mod load;
 mod record;
 
@@ -21,50 +25,20 @@ use uuid::Uuid;
 
 use super::compile::{CompileError, CompiledRole};
 use super::shard_map::ShardMap;
-use super::tree::Tree;
-use crate::domain::account::{DEPTH_MAX, PartnerAccess, SuspensionScope};
-use crate::domain::fact::{AccountFact, FactKey, RoleFact};
+use super::tree::{Table, Tree};
+use crate::domain::account::DEPTH_MAX;
+use crate::domain::fact::{AccountFact, FactKey, Mark, RoleFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use crate::domain::permission::{Permission, PermissionName};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
+pub use accounts::Path;
+pub use held::Held;
+pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
+pub use load::Loader;
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
-
-macro_rules! index {
-    ($(#[$doc:meta] $name:ident;)*) => {$(
-        #[$doc]
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u32);
-
-        impl $name {
-            /// Its place among its kind.
-            #[inline]
-            #[must_use]
-            pub const fn place(self) -> usize {
-                self.0 as usize
-            }
-
-            fn of(place: usize) -> Result<Self, SnapshotError> {
-                u32::try_from(place).map(Self).map_err(|_| SnapshotError::TooMany)
-            }
-        }
-    )*};
-}
-
-index! {
-    /// The number of an account in a snapshot and all that follow it.
-    AccountIndex;
-    /// The number of a peer.
-    PeerIndex;
-    /// The number of a role.
-    RoleIndex;
-    /// The number of a group.
-    GroupIndex;
-    /// The number of a permission.
-    PermissionIndex;
-}
 
 /// Facts that do not fit together: a corrupt database, or a change applied to the wrong revision.
 #[derive(Debug, thiserror::Error)]
@@ -121,20 +95,18 @@ struct Catalogue {
     places: HashMap<PermissionName, PermissionIndex, foldhash::quality::RandomState>,
 }
 
-const ACCOUNTS_PER_CHUNK: usize = 64;
-
 /// All facts at one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    revision: i64,
+    mark: Mark,
     catalogue: Arc<Catalogue>,
-    accounts: Tree<Vec<AccountRecord>>,
+    accounts: Table<AccountRecord>,
     account_places: ShardMap<AccountId, AccountIndex>,
     roles: Arc<Vec<Arc<RoleRecord>>>,
     role_places: Arc<HashMap<RoleId, RoleIndex, foldhash::quality::RandomState>>,
-    groups: OrdMap<GroupIndex, Arc<GroupRecord>>,
+    /// Those that are gone leave their place empty.
+    groups: Table<Option<Arc<GroupRecord>>>,
     group_places: ShardMap<GroupId, GroupIndex>,
-    next_group: usize,
     peers: Tree<PeerChunk>,
     peer_count: usize,
     peer_places: ShardMap<Uuid, PeerIndex>,
@@ -145,36 +117,29 @@ pub struct Snapshot {
     children: OrdSet<(AccountIndex, AccountIndex)>,
     homes: OrdSet<(AccountIndex, PeerIndex)>,
     bound_at: OrdSet<(AccountIndex, Holder, BindingId)>,
-    bound_by_role: OrdSet<(RoleIndex, Holder, BindingId)>,
+    bound_by_role: OrdSet<(RoleIndex, AccountIndex, Holder, BindingId)>,
     members: OrdSet<(GroupIndex, PeerIndex)>,
-}
-
-/// The accounts from a target up to the root, the target first.
-#[derive(Debug, Clone, Copy)]
-pub struct Path {
-    accounts: [AccountIndex; DEPTH_MAX],
-    len: usize,
-}
-
-impl Path {
-    #[inline]
-    #[must_use]
-    pub fn as_slice(&self) -> &[AccountIndex] {
-        self.accounts.get(..self.len).unwrap_or(&[])
-    }
-
-    #[inline]
-    #[must_use]
-    pub fn contains(&self, account: AccountIndex) -> bool {
-        self.as_slice().contains(&account)
-    }
+    groups_at: OrdSet<(AccountIndex, GroupIndex)>,
 }
 
 impl Snapshot {
     /// The number of the last policy change in here.
     #[must_use]
     pub const fn revision(&self) -> i64 {
-        self.revision
+        self.mark.revision
+    }
+
+    /// Where in the history of policy this is, as far as whoever keeps that history said.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// The same facts, placed in the history.
+    #[must_use]
+    pub fn marked(mut self, mark: Mark) -> Self {
+        self.mark = mark;
+        self
     }
 
     #[inline]
@@ -206,95 +171,12 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn account(&self, index: AccountIndex) -> Option<&AccountRecord> {
-        self.accounts.get(index.place() / ACCOUNTS_PER_CHUNK)?.get(index.place() % ACCOUNTS_PER_CHUNK)
+        self.accounts.get(index.place())
     }
 
     #[must_use]
     pub fn account_id(&self, index: AccountIndex) -> Option<&AccountId> {
         self.account(index).map(|record| &record.fact.id)
-    }
-
-    /// The accounts directly below one.
-    pub fn children(&self, account: AccountIndex) -> impl Iterator<Item = AccountIndex> {
-        self.children.range((account, AccountIndex(0))..=(account, AccountIndex(u32::MAX))).map(|(_, child)| *child)
-    }
-
-    /// An account and everything below it, parents before children.
-    #[must_use]
-    pub fn subtree(&self, account: AccountIndex) -> Vec<AccountIndex> {
-        let mut found = vec![account];
-        let mut next = 0;
-        while let Some(parent) = found.get(next).copied() {
-            found.extend(self.children(parent));
-            next += 1;
-        }
-        found
-    }
-
-    /// The accounts from a target up to the root.
-    #[inline]
-    #[must_use]
-    pub fn path(&self, target: AccountIndex) -> Path {
-        let mut path = Path { accounts: [target; DEPTH_MAX], len: 0 };
-        let mut next = Some(target);
-        // INVARIANT: apply refuses deeper trees, so that the array is large enough.
-        while let (Some(account), Some(slot)) = (next, path.accounts.get_mut(path.len)) {
-            *slot = account;
-            path.len += 1;
-            next = self.account(account).and_then(|record| record.parent);
-        }
-        path
-    }
-
-    /// Whether `account` is `ancestor` or lies below it.
-    #[must_use]
-    pub fn is_within(&self, account: AccountIndex, ancestor: AccountIndex) -> bool {
-        self.path(account).contains(ancestor)
-    }
-
-    /// Whether an account or one above it is suspended with everything below.
-    #[inline]
-    #[must_use]
-    pub fn is_suspended(&self, path: &Path) -> bool {
-        path.as_slice().iter().any(|account| {
-            self.account(*account).is_some_and(|record| record.fact.suspension == Some(SuspensionScope::Subtree))
-        })
-    }
-
-    /// Whether peers homed in the account can act: it, and no one above, is suspended.
-    #[inline]
-    #[must_use]
-    pub fn is_home_active(&self, home: AccountIndex) -> bool {
-        let own = self.account(home).and_then(|record| record.fact.suspension);
-        own != Some(SuspensionScope::OwnPeers) && !self.is_suspended(&self.path(home))
-    }
-
-    /// The strictest partner access set on the target's path that limits a peer homed at `home`: an
-    /// account limits peers homed neither inside it nor at the root.
-    #[inline]
-    #[must_use]
-    pub fn partner_access(&self, path: &Path, home: AccountIndex) -> PartnerAccess {
-        let mut strictest = PartnerAccess::Allowed;
-        for account in path.as_slice() {
-            let Some(record) = self.account(*account) else { continue };
-            if record.fact.partner_access > strictest && !self.is_within(home, *account) {
-                strictest = record.fact.partner_access;
-            }
-        }
-        let at_root = self.account(home).is_some_and(|record| record.parent.is_none());
-        if at_root { PartnerAccess::Allowed } else { strictest }
-    }
-
-    /// The value of a label at an account: the nearest on the way to the root.
-    #[must_use]
-    pub fn label(&self, path: &Path, key: &str) -> Option<&str> {
-        path.as_slice().iter().find_map(|account| self.account(*account)?.fact.labels.get(key).map(String::as_str))
-    }
-
-    /// The packs whose roles can be assigned at an account: what the nearest partner says, or all.
-    #[must_use]
-    pub fn role_packs(&self, path: &Path) -> Option<&[String]> {
-        path.as_slice().iter().find_map(|account| self.account(*account)?.fact.role_packs.as_deref())
     }
 
     #[must_use]
@@ -338,12 +220,24 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> Option<&GroupRecord> {
-        self.groups.get(&index).map(Arc::as_ref)
+        self.groups.get(index.place())?.as_deref()
     }
 
     /// The members of a group, standing and eligible.
     pub fn members(&self, group: GroupIndex) -> impl Iterator<Item = PeerIndex> {
         self.members.range((group, PeerIndex(0))..=(group, PeerIndex(u32::MAX))).map(|(_, peer)| *peer)
+    }
+
+    /// The first account at or after one, in order of number, where somebody holds a role.
+    #[must_use]
+    pub fn next_bound_by_role(&self, role: RoleIndex, account: AccountIndex) -> Option<AccountIndex> {
+        let range = lowest_holder(role, account)..=highest_holder(role, AccountIndex(u32::MAX));
+        self.bound_by_role.range(range).next().map(|(_, account, ..)| *account)
+    }
+
+    /// The groups of an account itself.
+    pub fn groups_at(&self, account: AccountIndex) -> impl Iterator<Item = GroupIndex> {
+        self.groups_at.range((account, GroupIndex(0))..=(account, GroupIndex(u32::MAX))).map(|(_, group)| *group)
     }
 
     #[inline]
@@ -390,9 +284,18 @@ impl Snapshot {
 
     /// Who holds a role, anywhere.
     pub fn bound_by_role(&self, role: RoleIndex) -> impl Iterator<Item = (Holder, BindingId)> {
-        let low = (role, Holder::Peer(PeerIndex(0)), BindingId::from(Uuid::nil()));
-        let high = (role, Holder::Group(GroupIndex(u32::MAX)), BindingId::from(Uuid::max()));
-        self.bound_by_role.range(low..=high).map(|(_, holder, binding)| (*holder, *binding))
+        let (low, high) = (lowest_holder(role, AccountIndex(0)), highest_holder(role, AccountIndex(u32::MAX)));
+        self.bound_by_role.range(low..=high).map(|(_, _, holder, binding)| (*holder, *binding))
+    }
+
+    /// Who holds a role on an account itself.
+    pub fn bound_by_role_at(
+        &self,
+        role: RoleIndex,
+        account: AccountIndex,
+    ) -> impl Iterator<Item = (Holder, BindingId)> {
+        let range = lowest_holder(role, account)..=highest_holder(role, account);
+        self.bound_by_role.range(range).map(|(_, _, holder, binding)| (*holder, *binding))
     }
 
     /// One binding of a holder.
@@ -425,4 +328,12 @@ impl Snapshot {
     pub const fn peer_count(&self) -> usize {
         self.peer_count
     }
+}
+
+fn lowest_holder(role: RoleIndex, account: AccountIndex) -> (RoleIndex, AccountIndex, Holder, BindingId) {
+    (role, account, Holder::Peer(PeerIndex(0)), BindingId::from(Uuid::nil()))
+}
+
+fn highest_holder(role: RoleIndex, account: AccountIndex) -> (RoleIndex, AccountIndex, Holder, BindingId) {
+    (role, account, Holder::Group(GroupIndex(u32::MAX)), BindingId::from(Uuid::max()))
 }

@@ -107,9 +107,7 @@ pub async fn append(
     }
     write::insert_many::<audit_event::Entity>(transaction, rows).await?;
     write::insert_many::<audit_personal::Entity>(transaction, personal).await?;
-    for (account, head) in &heads {
-        move_head(transaction, account, head).await?;
-    }
+    put_heads(transaction, &heads, Known::Move).await?;
     Ok(sealed)
 }
 
@@ -156,31 +154,55 @@ pub async fn head(conn: &impl ConnectionTrait, account: &AccountId) -> Result<Op
     Ok(Some(Head { next_seq: row.next_seq, hash }))
 }
 
-/// Makes the heads that are missing and locks all of them, in one statement that takes its rows in
-/// the order of the accounts.
+/// What happens to a head that is there already.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    Keep,
+    Move,
+}
+
+/// Makes the heads that are missing and locks all of them, in the order of the accounts.
 async fn lock_heads(
     transaction: &DatabaseTransaction,
     accounts: &BTreeSet<&AccountId>,
 ) -> Result<BTreeMap<AccountId, Head>, StoreError> {
+    let first = Head { next_seq: 1, hash: GENESIS };
+    let heads = accounts.iter().map(|account| ((*account).clone(), first)).collect();
+    put_heads(transaction, &heads, Known::Keep).await
+}
+
+/// Writes heads, as many in a statement as the databases take, and returns what stands there then.
+async fn put_heads(
+    transaction: &DatabaseTransaction,
+    heads: &BTreeMap<AccountId, Head>,
+    known: Known,
+) -> Result<BTreeMap<AccountId, Head>, StoreError> {
     use audit_log::Column::{AccountId as Account, HeadHash, NextSeq};
-    let mut lock = Query::insert();
-    lock.into_table(audit_log::Entity).columns([Account, NextSeq, HeadHash]);
-    for account in accounts {
-        // INVARIANT: as many values as columns.
-        lock.values_panic([account.as_str().into(), 1_i64.into(), GENESIS.to_vec().into()]);
+    let mut found = BTreeMap::new();
+    let mut heads = heads.iter().peekable();
+    while heads.peek().is_some() {
+        let mut put = Query::insert();
+        put.into_table(audit_log::Entity).columns([Account, NextSeq, HeadHash]);
+        for (account, head) in heads.by_ref().take(write::KEYS_MAX) {
+            // INVARIANT: as many values as columns.
+            put.values_panic([account.as_str().into(), head.next_seq.into(), head.hash.to_vec().into()]);
+        }
+        let mut conflict = OnConflict::column(Account);
+        match known {
+            // A row that stays as it is has to be written all the same to be locked.
+            Known::Keep => conflict.value(NextSeq, Expr::col((audit_log::Entity, NextSeq))),
+            Known::Move => conflict.update_columns([NextSeq, HeadHash]),
+        };
+        put.on_conflict(conflict).returning(Query::returning().columns([Account, NextSeq, HeadHash]));
+        for row in transaction.query_all(&put).await? {
+            let account: String = row.try_get_by("account_id")?;
+            let hash: Vec<u8> = row.try_get_by("head_hash")?;
+            let id = AccountId::parse(&account).map_err(|_| StoreError::corrupt(LOGS, &account))?;
+            let head = Head { next_seq: row.try_get_by("next_seq")?, hash: fixed(&hash, LOGS, &account)? };
+            found.insert(id, head);
+        }
     }
-    let unchanged = Expr::col((audit_log::Entity, NextSeq));
-    lock.on_conflict(OnConflict::column(Account).value(NextSeq, unchanged).to_owned());
-    lock.returning(Query::returning().columns([Account, NextSeq, HeadHash]));
-    let mut heads = BTreeMap::new();
-    for row in transaction.query_all(&lock).await? {
-        let account: String = row.try_get_by("account_id")?;
-        let hash: Vec<u8> = row.try_get_by("head_hash")?;
-        let id = AccountId::parse(&account).map_err(|_| StoreError::corrupt(LOGS, &account))?;
-        let head = Head { next_seq: row.try_get_by("next_seq")?, hash: fixed(&hash, LOGS, &account)? };
-        heads.insert(id, head);
-    }
-    Ok(heads)
+    Ok(found)
 }
 
 /// Takes the next number of each log of an entry, each log once.
@@ -200,14 +222,4 @@ fn places(
         places.push(LinkedEvent { account: account.clone(), seq, event_id: event_id() });
     }
     Ok(places)
-}
-
-async fn move_head(transaction: &DatabaseTransaction, account: &AccountId, head: &Head) -> Result<(), StoreError> {
-    audit_log::Entity::update_many()
-        .col_expr(audit_log::Column::NextSeq, Expr::value(head.next_seq))
-        .col_expr(audit_log::Column::HeadHash, Expr::value(head.hash.to_vec()))
-        .filter(audit_log::Column::AccountId.eq(account.as_str()))
-        .exec(transaction)
-        .await?;
-    Ok(())
 }

@@ -11,9 +11,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::domain::binding::{Mode, Reach};
-use crate::domain::fact::{ApiKeyFact, BindingFact, Fact, GroupFact, MemberFact, PeerFact};
+use crate::domain::fact::{ApiKeyFact, BindingFact, Fact, GroupFact, Mark, MemberFact, PeerFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
-use crate::domain::peer::{PeerKind, PeerStatus};
+use crate::domain::peer::{PeerKind, PeerStatus, user_name_hash};
 use crate::domain::time::Timestamp;
 use crate::storage::code::{Coded as _, fixed};
 use crate::storage::entity::{account, api_key, group, group_member, peer, permission, role, role_binding};
@@ -25,14 +25,14 @@ const CHUNK: u64 = 8192;
 
 /// Reads all facts in one consistent transaction and hands them over one by one: permissions,
 /// accounts (parents before children), roles, groups, peers, members, bindings, API keys that are
-/// neither revoked nor over at `now`. Returns the revision they stand at.
+/// neither revoked nor over at `now`. Returns the place in the feed that they stand at.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] where a row cannot be read; otherwise what the database reports.
-pub async fn load(store: &Store, now: Timestamp, mut take: impl FnMut(Fact) + Send) -> Result<i64, StoreError> {
+pub async fn load(store: &Store, now: Timestamp, mut take: impl FnMut(Fact) + Send) -> Result<Mark, StoreError> {
     let transaction = store.begin_read().await?;
     let conn = transaction.connection();
-    let revision = super::revision(conn).await?;
+    let mark = super::head(conn).await?;
     permission_facts(conn, &mut take).await?;
     account_facts(conn, &mut take).await?;
     role_facts(conn, &mut take).await?;
@@ -42,7 +42,7 @@ pub async fn load(store: &Store, now: Timestamp, mut take: impl FnMut(Fact) + Se
     binding_facts(conn, &mut take).await?;
     api_key_facts(conn, now, &mut take).await?;
     transaction.finish().await?;
-    Ok(revision)
+    Ok(mark)
 }
 
 async fn permission_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
@@ -141,7 +141,7 @@ async fn peer_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) ->
         for row in rows {
             take(Fact::Peer(PeerFact {
                 id: PeerId::from(row.id),
-                user_name_hash: facts::user_name_hash(&row.user_name_key),
+                user_name_hash: user_name_hash(&row.user_name_key),
                 kind: PeerKind::read(&row.kind, TABLE, &row.id)?,
                 home: account_id(&row.home_id, TABLE, row.id)?,
                 status: PeerStatus::read(&row.status, TABLE, &row.id)?,
@@ -161,26 +161,27 @@ struct MemberRow {
     expire_time: Option<i64>,
 }
 
+/// In the order of their peers, as all facts of peers are: whoever packs them touches each peer once.
 async fn member_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
     use group_member::Column::{ExpireTime, GroupId as Group, Mode as MemberMode, PeerId as Peer, StartTime};
     const TABLE: &str = "group_members";
     let mut after: Option<(Uuid, Uuid)> = None;
     loop {
         let mut select = group_member::Entity::find();
-        if let Some((group, peer)) = after {
-            select = select.filter(Group.gt(group).or(Group.eq(group).and(Peer.gt(peer))));
+        if let Some((peer, group)) = after {
+            select = select.filter(Peer.gte(peer)).filter(Peer.gt(peer).or(Group.gt(group)));
         }
         let rows = select
             .select_only()
             .columns([Group, Peer, MemberMode, StartTime, ExpireTime])
-            .order_by_asc(Group)
             .order_by_asc(Peer)
+            .order_by_asc(Group)
             .limit(CHUNK)
             .into_model::<MemberRow>()
             .all(conn)
             .await?;
         let Some(last) = rows.last() else { return Ok(()) };
-        after = Some((last.group_id, last.peer_id));
+        after = Some((last.peer_id, last.group_id));
         for row in rows {
             let corrupt = || StoreError::corrupt(TABLE, format!("{}/{}", row.group_id, row.peer_id));
             take(Fact::Member(MemberFact {
@@ -206,38 +207,44 @@ struct BindingRow {
     expire_time: Option<i64>,
 }
 
+/// First those of peers in the order of the peers, then those of groups.
 async fn binding_facts(conn: &impl ConnectionTrait, take: &mut impl FnMut(Fact)) -> Result<(), StoreError> {
     use role_binding::Column as Of;
     const TABLE: &str = bindings::TABLE;
-    let columns = [
-        Of::Id,
-        Of::PeerId,
-        Of::GroupId,
-        Of::RoleId,
-        Of::AccountId,
-        Of::Reach,
-        Of::Mode,
-        Of::StartTime,
-        Of::ExpireTime,
-    ];
-    let mut after = None;
-    loop {
-        let rows: Vec<BindingRow> = chunk(conn, role_binding::Entity::find(), columns, Of::Id, after).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = Some(last.id);
-        for row in rows {
-            let corrupt = || StoreError::corrupt(TABLE, row.id);
-            take(Fact::Binding(BindingFact {
-                id: BindingId::from(row.id),
-                principal: bindings::principal(row.peer_id, row.group_id).ok_or_else(corrupt)?,
-                role: RoleId::parse(&row.role_id).map_err(|_| corrupt())?,
-                account: account_id(&row.account_id, TABLE, row.id)?,
-                reach: Reach::read(&row.reach, TABLE, &row.id)?,
-                mode: Mode::read(&row.mode, TABLE, &row.id)?,
-                window: bindings::window(row.start_time, row.expire_time).ok_or_else(corrupt)?,
-            }));
+    for principal in [Of::PeerId, Of::GroupId] {
+        let mut after: Option<(Uuid, Uuid)> = None;
+        loop {
+            let mut select = role_binding::Entity::find().filter(principal.is_not_null());
+            if let Some((holder, id)) = after {
+                select = select.filter(principal.gte(holder)).filter(principal.gt(holder).or(Of::Id.gt(id)));
+            }
+            let rows = select
+                .select_only()
+                .columns([Of::Id, Of::PeerId, Of::GroupId, Of::RoleId, Of::AccountId])
+                .columns([Of::Reach, Of::Mode, Of::StartTime, Of::ExpireTime])
+                .order_by_asc(principal)
+                .order_by_asc(Of::Id)
+                .limit(CHUNK)
+                .into_model::<BindingRow>()
+                .all(conn)
+                .await?;
+            let Some(last) = rows.last() else { break };
+            after = last.peer_id.or(last.group_id).map(|holder| (holder, last.id));
+            for row in rows {
+                let corrupt = || StoreError::corrupt(TABLE, row.id);
+                take(Fact::Binding(BindingFact {
+                    id: BindingId::from(row.id),
+                    principal: bindings::principal(row.peer_id, row.group_id).ok_or_else(corrupt)?,
+                    role: RoleId::parse(&row.role_id).map_err(|_| corrupt())?,
+                    account: account_id(&row.account_id, TABLE, row.id)?,
+                    reach: Reach::read(&row.reach, TABLE, &row.id)?,
+                    mode: Mode::read(&row.mode, TABLE, &row.id)?,
+                    window: bindings::window(row.start_time, row.expire_time).ok_or_else(corrupt)?,
+                }));
+            }
         }
     }
+    Ok(())
 }
 
 #[derive(FromQueryResult)]

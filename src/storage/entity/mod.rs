@@ -20,3 +20,4 @@ pub mod request;
 pub mod role;
 pub mod role_binding;
 pub mod schema_floor;
+pub mod secret;

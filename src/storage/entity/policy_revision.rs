@@ -9,6 +9,7 @@ pub struct Model {
     pub id: i64,
     pub revision: i64,
     pub commit_time: i64,
+    pub digest: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

@@ -10,9 +10,10 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::convert::Fields;
-use super::status;
+use super::{rules, status};
 use crate::application::error::Unauthenticated;
-use crate::application::{Call, Caller, Ctx, Error, Result, refusals};
+use crate::application::page::Tokens;
+use crate::application::{Call, Caller, Ctx, Error, Result, discretion, refusals};
 use crate::domain::invalid::Invalid;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
@@ -36,6 +37,37 @@ macro_rules! mutations {
     )*};
 }
 pub(super) use mutations;
+
+/// A list whose pages are asked for one after the other.
+pub trait Paged: Message + Clone {
+    /// The request without what may differ from page to page: how far to read, and what to show.
+    fn query(&self) -> Self;
+}
+
+/// Says that messages ask for pages, and what else than size and token may differ between them.
+macro_rules! lists {
+    ($($message:ident { $($free:ident),* }),* $(,)?) => {$(
+        impl $crate::transport::grpc::call::Paged for $crate::transport::grpc::pb::$message {
+            fn query(&self) -> Self {
+                let mut query = self.clone();
+                query.page_token.clear();
+                query.page_size = 0;
+                $(query.$free = Default::default();)*
+                query
+            }
+        }
+    )*};
+}
+pub(super) use lists;
+
+/// The page tokens of a list. Every field of the request that [`Paged`] does not name free is bound
+/// into them, so that a new one needs nobody to think of it.
+///
+/// # Errors
+/// [`Error::Store`] where their key cannot be read.
+pub(super) async fn tokens(ctx: &Ctx, call: &Call, request: &impl Paged) -> Result<Tokens> {
+    Tokens::of(ctx, call, &request.query().encode_to_vec()).await
+}
 
 /// The caller of a method that needs nothing else of the call, with its message.
 ///
@@ -74,6 +106,7 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
     Call {
         caller,
         method,
+        permission: rules::find(method).and_then(rules::Rule::permission),
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
@@ -118,7 +151,8 @@ pub(super) async fn answer<T, R>(
 ) -> std::result::Result<Response<R>, Status> {
     match refusals::watch(ctx, call, work).await {
         Ok(result) => Ok(Response::new(respond(result))),
-        Err(error) => Err(status::from_error(&error)),
+        Err(error) if discretion::may_name(ctx, call.caller, &error) => Err(status::from_error(&error)),
+        Err(error) => Err(status::without_names(&error)),
     }
 }
 

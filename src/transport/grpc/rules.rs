@@ -11,6 +11,9 @@ pub enum Access {
     Public,
     /// Anyone with a credential.
     Authenticated,
+    /// Anyone with a credential about themselves; about others, holders of this permission, which the
+    /// use case checks.
+    Oneself(&'static str),
     /// Callers who hold one of these permissions somewhere.
     Permission(&'static [&'static str]),
 }
@@ -45,12 +48,28 @@ pub struct Rule {
     pub audit: Audit,
 }
 
+impl Rule {
+    /// The permission that the method needs, the first where several will do.
+    #[must_use]
+    pub fn permission(&self) -> Option<&'static str> {
+        match self.access {
+            Access::Public | Access::Authenticated => None,
+            Access::Oneself(permission) => Some(permission),
+            Access::Permission(permissions) => permissions.first().copied(),
+        }
+    }
+}
+
 const fn read(method: &'static str, permissions: &'static [&'static str]) -> Rule {
     Rule { method, access: Access::Permission(permissions), audit: Audit::Read }
 }
 
 const fn own(method: &'static str) -> Rule {
     Rule { method, access: Access::Authenticated, audit: Audit::Read }
+}
+
+const fn oneself(method: &'static str, permission: &'static str) -> Rule {
+    Rule { method, access: Access::Oneself(permission), audit: Audit::Read }
 }
 
 const fn public(method: &'static str) -> Rule {
@@ -80,18 +99,18 @@ pub const RULES: &[Rule] = &[
     public("/grpc.health.v1.Health/List"),
     own("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
     own("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
-    own("/peerage.v1.AccountAccessService/Authorize"),
-    own("/peerage.v1.AccountAccessService/BatchAuthorize"),
-    own("/peerage.v1.AccountAccessService/ExplainAuthorization"),
-    own("/peerage.v1.AccountAccessService/ListAccessibleAccounts"),
+    oneself("/peerage.v1.AccountAccessService/Authorize", "access.check"),
+    oneself("/peerage.v1.AccountAccessService/BatchAuthorize", "access.check"),
+    oneself("/peerage.v1.AccountAccessService/ExplainAuthorization", "access.check"),
+    oneself("/peerage.v1.AccountAccessService/ListAccessibleAccounts", "access.check"),
     read("/peerage.v1.AccountAccessService/ListAuthorizedPeers", &["access.check"]),
-    own("/peerage.v1.AccountAccessService/ListEffectivePermissions"),
+    oneself("/peerage.v1.AccountAccessService/ListEffectivePermissions", "access.check"),
     later("/peerage.v1.AccountAccessService/OpenAccountSession", &["account_sessions.open"]),
     read("/peerage.v1.AccountAccessService/ListAccountSessions", &["account_sessions.view"]),
     later("/peerage.v1.AccountAccessService/CloseAccountSession", &["account_sessions.close"]),
     mutation("/peerage.v1.PeerService/CreatePeer", &["peers.create"], "nobody_creates_a_peer_above_themselves"),
     later("/peerage.v1.PeerService/BatchCreatePeers", &["peers.create"]),
-    read("/peerage.v1.PeerService/GetPeer", &["peers.view"]),
+    oneself("/peerage.v1.PeerService/GetPeer", "peers.view"),
     read("/peerage.v1.PeerService/ListPeers", &["peers.view"]),
     mutation("/peerage.v1.PeerService/UpdatePeer", &["peers.update"], "nobody_redirects_the_mail_of_a_stronger_peer"),
     harmless("/peerage.v1.PeerService/DeletePeer", &["peers.delete"], "it takes every right away"),

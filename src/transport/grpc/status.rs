@@ -10,10 +10,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::pb::ErrorReason;
-use crate::application::error::Unauthenticated;
+use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
+use crate::domain::ids::RoleId;
 use crate::domain::invalid::Invalid;
-use crate::storage::StoreError;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
 /// most clients. `count` in the metadata tells how many there are.
@@ -65,6 +65,8 @@ pub fn from_error(error: &Error) -> Status {
             let reason = match rule {
                 Forbidden::OwnerProtected => ErrorReason::OwnerProtected,
                 Forbidden::PartnerAccessOfOthers => ErrorReason::PartnerAccessOfOthers,
+                Forbidden::OwnPersonLink => ErrorReason::OwnPersonLink,
+                Forbidden::DenialOfOthers => ErrorReason::DenialOfOthers,
             };
             status(Code::PermissionDenied, reason, &message, [("resource", subject.as_str())])
         }
@@ -72,10 +74,15 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::AlreadyExists, taken(*what), &message, [("resource", name.as_str())])
         }
         Error::Precondition { reason, subject } => precondition(*reason, subject, &message),
+        Error::GainsUnconfirmed { roles, role_count, gain_count } => gains(roles, *role_count, *gain_count, &message),
         Error::EtagMismatch { name } => {
             status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
         }
         Error::NotReady => status(Code::Unavailable, ErrorReason::NotReady, &message, []),
+        Error::Diverged { .. } => {
+            tracing::error!(error = %error, "the database is another one");
+            from_error(&Error::NotReady)
+        }
         Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
         Error::RequestIdReused => field(ErrorReason::RequestIdReused, "request_id", "was used for a different request"),
         Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
@@ -89,12 +96,28 @@ pub fn from_error(error: &Error) -> Status {
             status(Code::ResourceExhausted, ErrorReason::LimitReached, &message, [("of", *of), ("limit", &most)])
         }
         Error::Unimplemented => status(Code::Unimplemented, ErrorReason::MethodNotBuilt, &message, []),
-        Error::Store(error) => store(error),
+        Error::Store(error) => store(StoreFault::of(error), error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
         // Only the command line bootstraps, so that no client sees this.
         Error::Bootstrapped => internal(error),
     }
+}
+
+/// The status of an error that names what the caller may not view: its code and its reason, and
+/// nothing else of it.
+#[must_use]
+pub fn without_names(error: &Error) -> Status {
+    let full = from_error(error);
+    let message = "something that the caller may not view stands in the way";
+    let mut details = ErrorDetails::new();
+    if let Some(info) = full.get_details_error_info() {
+        if full.code() == Code::FailedPrecondition {
+            details.add_precondition_failure_violation(info.reason.clone(), "", message);
+        }
+        details.set_error_info(info.reason, DOMAIN, HashMap::new());
+    }
+    Status::with_error_details(full.code(), message, details)
 }
 
 /// The status of a method that is declared and not built yet.
@@ -211,7 +234,6 @@ fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
         Precondition::ReachNotAllowed => ErrorReason::ReachNotAllowed,
         Precondition::MaxHoldersReached => ErrorReason::MaxHoldersReached,
         Precondition::JustificationRequired => ErrorReason::JustificationRequired,
-        Precondition::GainsUnconfirmed => ErrorReason::GainsUnconfirmed,
         Precondition::GroupInUse => ErrorReason::GroupInUse,
         Precondition::MemberHomeNotRelated => ErrorReason::MemberHomeNotRelated,
         Precondition::ApiKeyRevoked => ErrorReason::ApiKeyRevoked,
@@ -221,21 +243,21 @@ fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
     Status::with_error_details(Code::FailedPrecondition, message, details)
 }
 
-fn store(error: &StoreError) -> Status {
-    let (code, reason, message) = match error {
-        StoreError::Conflict(_) => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
-        StoreError::Unavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
-        StoreError::Full(_) | StoreError::ReadOnly(_) => {
-            (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes")
-        }
-        StoreError::UniqueViolation { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::Missing { .. }
-        | StoreError::Seal(_)
-        | StoreError::Url { .. }
-        | StoreError::SchemaTooNew { .. }
-        | StoreError::ExtensionMissing { .. }
-        | StoreError::Other(_) => return internal(error),
+fn gains(roles: &[RoleId], role_count: usize, gain_count: usize, message: &str) -> Status {
+    let roles = roles.iter().map(|role| format!("roles/{role}")).collect::<Vec<_>>().join(", ");
+    let (role_count, gain_count) = (role_count.to_string(), gain_count.to_string());
+    let reason = ErrorReason::GainsUnconfirmed;
+    let mut details = info(reason, [("roles", &*roles), ("role_count", &role_count), ("gain_count", &gain_count)]);
+    details.add_precondition_failure_violation(reason.as_str_name(), "permissions", message);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn store(fault: StoreFault, error: &(dyn std::error::Error + 'static)) -> Status {
+    let (code, reason, message) = match fault {
+        StoreFault::Conflict => (Code::Aborted, ErrorReason::ConcurrentChange, "another change was in the way"),
+        StoreFault::Unavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store is unavailable"),
+        StoreFault::ReadOnly => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes"),
+        StoreFault::Internal => return internal(error),
     };
     tracing::warn!(error = %chain(error), "the store failed");
     let mut details = info(reason, []);

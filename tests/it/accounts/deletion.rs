@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{ADMIN, USER, custom_role, delete, first_peer, get, owned_partner};
+use super::{ADMIN, USER, delete, first_peer, get, owned_partner};
 use crate::support::{Server, reason};
 use peerage::transport::grpc::pb;
 
@@ -15,10 +15,13 @@ async fn only_what_is_empty_goes_without_a_cascade() {
     let department = server.department("sales", &customer).await;
     let status = delete(&operator, &customer, false).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_EMPTY"));
-    // Others' bindings on an account are no contents of it.
-    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
     delete(&operator, &department, false).await.unwrap();
-    delete(&operator, &customer, false).await.unwrap();
+    // What others hold there would go too, so it has to be said.
+    let user = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    let status = delete(&operator, &customer, false).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_NOT_EMPTY"));
+    assert!(server.may(&user.name, "devices.view", &customer).await);
+    delete(&operator, &customer, true).await.unwrap();
     assert_eq!(user.client.ask(&user.name, "devices.view", &customer).await.unwrap().decision(), pb::Decision::Deny);
     let status = delete(&operator, &msp, false).await.unwrap_err();
     assert_eq!(reason(&status), "ACCOUNT_NOT_EMPTY");
@@ -36,7 +39,7 @@ async fn a_cascade_takes_everything_below() {
     let department = server.department("sales", &customer).await;
     let mike = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
     let abroad = server.person_on(&other, "abroad", USER, &[customer.as_str()]).await;
-    let role = custom_role(&server, &msp, "Viewer", &["devices.view"]).await;
+    let role = server.custom_role(&msp, &["devices.view"]).await;
     server.bind(&mike.name, &role, &department).await;
     let group = pb::Group { account: customer.clone(), title: "Support".to_owned(), ..pb::Group::default() };
     let request = pb::CreateGroupRequest { group: Some(group), ..pb::CreateGroupRequest::default() };
@@ -132,4 +135,39 @@ async fn deleting_is_judged_on_the_parent() {
     let status = delete(&owner.client, &msp, true).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
     assert!(delete(&owner.client, &customer, true).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_goes_is_told_where_it_is_missed_and_its_log_stays() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let other = server.partner("other", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &other).await;
+    let mike = server.person_on(&msp, "mike", USER, &[customer.as_str()]).await;
+    let admin = server.person(&msp, "admin", ADMIN).await;
+    let inner = server.customer("inner", &msp).await;
+    let log = |account: &str| pb::ListAuditEventsRequest {
+        account: account.to_owned(),
+        page_size: 1000,
+        ..pb::ListAuditEventsRequest::default()
+    };
+    delete(&admin.client, &inner, true).await.unwrap();
+    // Who reads the log above reads that of what was below.
+    let events = admin.client.audit().list_audit_events(log(&inner)).await.unwrap().into_inner().audit_events;
+    assert_eq!(events.last().unwrap().action, "accounts.delete");
+    let foreign = server.person(&other, "foreign", ADMIN).await;
+    let status = foreign.client.audit().list_audit_events(log(&inner)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+
+    delete(&operator, &msp, true).await.unwrap();
+    for account in [&msp, &inner] {
+        operator.audit().list_audit_events(log(account)).await.unwrap();
+    }
+    let events = foreign.client.audit().list_audit_events(log(&customer)).await.unwrap().into_inner().audit_events;
+    let lost = events.last().unwrap();
+    assert_eq!(lost.action, "role_bindings.delete");
+    let told = |field: &str| lost.changes.iter().find(|change| change.field == field).unwrap().clone();
+    assert_eq!(told("principal").before.unwrap().value, mike.name);
+    assert_eq!(told("deleted_with").after.unwrap().value, msp);
 }

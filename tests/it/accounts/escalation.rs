@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use super::{ADMIN, account, create, creation, custom_role, first_peer, get, relocate, set_labels};
+use super::{ADMIN, account, create, creation, first_peer, get, relocate, set_labels};
 use crate::support::{Server, reason};
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::AccountKind::{Customer, Department};
@@ -17,8 +17,7 @@ fn is_escalation(status: &Status) {
 async fn nobody_creates_a_first_peer_above_themselves() {
     let server = Server::start().await;
     let msp = server.partner("msp", &["mspcontrol"]).await;
-    let role =
-        custom_role(&server, &msp, "Onboarding", &["accounts.view", "accounts.create_customer", "roles.view"]).await;
+    let role = server.custom_role(&msp, &["accounts.view", "accounts.create_customer", "roles.view"]).await;
     let clerk = server.person(&msp, "clerk", &role).await;
     for wanted in ["", "roles/mspcontrol.administrator", "roles/mspcontrol.read_only"] {
         let request = pb::CreateAccountRequest {
@@ -38,7 +37,7 @@ async fn nobody_relabels_an_account_into_more_rights() {
     let customer = server.customer("contoso", &msp).await;
     let department = server.department("sales", &customer).await;
     let permissions = ["accounts.view", "accounts.update_labels", "accounts.create_department"];
-    let role = custom_role(&server, &msp, "Labeler", &permissions).await;
+    let role = server.custom_role(&msp, &permissions).await;
     let labeler = server.person_on(&msp, "labeler", &role, &[customer.as_str()]).await;
     let tester = server.person_on(&customer, "tester", TESTING, &[customer.as_str()]).await;
     for name in [&customer, &department] {
@@ -67,7 +66,7 @@ async fn nobody_moves_an_account_under_themselves() {
     let customer = server.customer("contoso", &old).await;
     // Full rights at the destination, and at the origin only the right to move things away.
     let admin = server.person(&new, "emily", ADMIN).await;
-    let mover = custom_role(&server, &old, "Mover", &["accounts.view", "accounts.move"]).await;
+    let mover = server.custom_role(&old, &["accounts.view", "accounts.move"]).await;
     server.bind(&admin.name, &mover, &old).await;
     is_escalation(&relocate(&admin.client, &customer, &new).await.unwrap_err());
     assert!(!server.may(&admin.name, "devices.view", &customer).await);
@@ -84,7 +83,7 @@ async fn nobody_moves_an_account_under_a_label() {
     let department = server.department("sales", &plain).await;
     set_labels(&server.operator(), &lab, &[("env", "test")]).await.unwrap();
     let tester = server.person_on(&plain, "tester", TESTING, &[department.as_str()]).await;
-    let role = custom_role(&server, &msp, "Mover", &["accounts.view", "accounts.move"]).await;
+    let role = server.custom_role(&msp, &["accounts.view", "accounts.move"]).await;
     let mover = server.person(&msp, "mover", &role).await;
     is_escalation(&relocate(&mover.client, &department, &lab).await.unwrap_err());
     assert!(!server.may(&tester.name, "websites.update", &department).await);

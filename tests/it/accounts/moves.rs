@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{ADMIN, USER, custom_role, get, relocate, set_labels, suspend};
+use super::{ADMIN, USER, get, relocate, set_labels, suspend};
 use crate::support::{Server, reason};
 use peerage::transport::grpc::pb;
 
@@ -78,13 +78,13 @@ async fn a_move_needs_the_right_on_both_parents() {
     let customer = server.customer("contoso", &old).await;
     let admin = server.person(&old, "emily", ADMIN).await;
     assert_eq!(relocate(&admin.client, &customer, &new).await.unwrap_err().code(), Code::NotFound);
-    let viewer = custom_role(&server, &new, "Viewer", &["accounts.view"]).await;
+    let viewer = server.custom_role(&new, &["accounts.view"]).await;
     server.bind(&admin.name, &viewer, &new).await;
     let status = relocate(&admin.client, &customer, &new).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
     // One who sees the account from inside learns no more than that.
     let assigned = server.person_on(&old, "mike", USER, &[customer.as_str()]).await;
-    let mover = custom_role(&server, &new, "Mover", &["accounts.move", "accounts.view"]).await;
+    let mover = server.custom_role(&new, &["accounts.move", "accounts.view"]).await;
     server.bind(&assigned.name, &mover, &new).await;
     assert_eq!(relocate(&assigned.client, &customer, &new).await.unwrap_err().code(), Code::PermissionDenied);
 }
@@ -99,7 +99,7 @@ async fn what_is_bound_below_must_be_usable_at_the_new_place() {
     server.person_on(&panel, "mike", USER, &[bound.as_str()]).await;
     refused(&server, &bound, &control, "ROLE_PACK_NOT_ENABLED").await;
     let lent = server.customer("lent", &panel).await;
-    let role = custom_role(&server, &panel, "Viewer", &["devices.view"]).await;
+    let role = server.custom_role(&panel, &["devices.view"]).await;
     server.person_on(&panel, "sarah", &role, &[lent.as_str()]).await;
     refused(&server, &lent, &other, "ROLE_NOT_USABLE").await;
     assert!(relocate(&server.operator(), &bound, &other).await.is_ok());

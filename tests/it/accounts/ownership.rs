@@ -3,6 +3,7 @@
 use tonic::{Code, Status};
 
 use super::{ADMIN, OWNER, get, owned_partner};
+use crate::support::policy::{allow, bind, binding, create_role, role};
 use crate::support::{Client, Server, reason};
 use peerage::transport::grpc::pb;
 
@@ -32,18 +33,8 @@ async fn mp_10_assigning_owner_to_another_user_is_denied() {
     let server = Server::start().await;
     let (msp, owner) = owned_partner(&server, "msp", "john").await;
     let emily = server.person(&msp, "emily", ADMIN).await;
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Peer(emily.name.clone())),
-        role: OWNER.to_owned(),
-        account: msp.clone(),
-        reach: pb::Reach::Subtree.into(),
-        mode: pb::BindingMode::Active.into(),
-        ..pb::RoleBinding::default()
-    };
-    let request =
-        pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..pb::CreateRoleBindingRequest::default() };
     for client in [&owner.client, &server.operator()] {
-        let status = client.roles().create_role_binding(request.clone()).await.unwrap_err();
+        let status = bind(client, binding(&emily.name, OWNER, &msp)).await.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ROLE_UNASSIGNABLE"));
     }
 }
@@ -97,18 +88,8 @@ async fn only_the_operator_transfers_ownership() {
     assert_eq!(transfer(&stranger.client, &msp, &stranger.name, "").await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(transfer(&owner.client, &msp, &emily.name, "").await.unwrap_err().code(), Code::PermissionDenied);
     // Nor can the operator's permission be given on: it is reserved, and the owner does not hold it.
-    let role = pb::Role {
-        title: "Transferrer".to_owned(),
-        owner_account: other,
-        grants: vec![pb::Grant {
-            permission: "accounts.transfer_ownership".to_owned(),
-            effect: pb::GrantEffect::Allow.into(),
-            ..pb::Grant::default()
-        }],
-        ..pb::Role::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..pb::CreateRoleRequest::default() };
-    let status = stranger.client.roles().create_role(request).await.unwrap_err();
+    let transferrer = role(&other, &[allow("accounts.transfer_ownership")]);
+    let status = create_role(&stranger.client, transferrer).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
 }
 

@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{ADMIN, USER, access, account, create, custom_role, get, set_access, set_labels, update};
+use super::{ADMIN, USER, access, account, create, get, set_access, set_labels, update};
 use crate::support::{Server, bad_fields, reason};
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::AccountKind::{Customer, Department, Partner};
@@ -101,6 +101,30 @@ async fn a_pack_in_use_cannot_be_switched_off() {
 }
 
 #[tokio::test]
+async fn whoever_is_above_chooses_which_packs_a_partner_has() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["mspcontrol", "msp-panel"]).await;
+    let admin = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    let paths: &[&str] = &["settings.role_packs"];
+    // It may do without one, and is not given it back by itself, nor another, nor all of them.
+    update(&admin.client, packs(&msp, &["mspcontrol"]), paths).await.unwrap();
+    for wanted in [&["mspcontrol", "msp-panel"][..], &["mspcontrol", "keepit"], &[]] {
+        let status = update(&admin.client, packs(&msp, wanted), paths).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::PermissionDenied, "PERMISSION_DENIED"),
+            "{wanted:?}"
+        );
+    }
+    update(&operator, packs(&msp, &["mspcontrol", "keepit"]), paths).await.unwrap();
+    // Below its own partner it is the one who chooses.
+    let reseller = create(&operator, "reseller", account(&msp, Partner)).await.unwrap().name;
+    update(&admin.client, packs(&reseller, &["mspcontrol"]), paths).await.unwrap();
+    update(&admin.client, packs(&reseller, &["mspcontrol", "keepit"]), paths).await.unwrap();
+}
+
+#[tokio::test]
 async fn rule_8_10_partner_access_belongs_to_those_homed_there() {
     let server = Server::start().await;
     let operator = server.operator();
@@ -151,7 +175,7 @@ async fn a_blocked_partner_sees_id_title_and_state_alone() {
 async fn each_field_needs_its_own_right() {
     let server = Server::start().await;
     let msp = server.partner("msp", &["msp-panel"]).await;
-    let role = custom_role(&server, &msp, "Namer", &["accounts.view", "accounts.update"]).await;
+    let role = server.custom_role(&msp, &["accounts.view", "accounts.update"]).await;
     let namer = server.person(&msp, "emily", &role).await;
     let named = |title: &str| pb::Account { name: msp.clone(), title: title.to_owned(), ..pb::Account::default() };
     assert_eq!(update(&namer.client, named("New"), &["title"]).await.unwrap().title, "New");

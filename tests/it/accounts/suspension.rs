@@ -124,3 +124,20 @@ async fn the_reason_of_a_hidden_ancestor_stays_hidden() {
     let suspension = get(&admin.client, &customer).await.unwrap().suspension.unwrap();
     assert_eq!((suspension.source_account.as_str(), suspension.reason.as_str()), (reseller.as_str(), ""));
 }
+
+#[tokio::test]
+async fn whoever_lacks_the_right_is_told_so_before_the_suspension() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["msp-panel", "mspcontrol"]).await;
+    let admin = server.person("accounts/platform", "emily", "roles/core.auditor").await;
+    suspend(&server.operator(), &msp, Subtree).await.unwrap();
+    // An auditor elsewhere holds the right to create, so that the first gate lets it through.
+    let other = server.partner("other", &["mspcontrol"]).await;
+    server.bind(&admin.name, "roles/mspcontrol.administrator", &other).await;
+    let new = || super::account(&msp, pb::AccountKind::Customer);
+    let status = super::create(&admin.client, "contoso", new()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"));
+    // Who holds it there is told of the state.
+    let status = super::create(&server.operator(), "contoso", new()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
+}

@@ -1,5 +1,6 @@
 //! What may stand where, and how requests repeat, rehearse and fail.
 
+use prost::Message as _;
 use tonic::Code;
 
 use super::{ADMIN, USER, account, create, creation, delete, get, update};
@@ -75,6 +76,55 @@ async fn a_repeated_request_answers_with_the_first_result() {
     let other = pb::CreateAccountRequest { account_id: "fabrikam".to_owned(), ..request };
     let status = accounts.create_account(other).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+}
+
+/// The order in which a map's entries travel is nobody's to rely on: a repeat may bring them in
+/// another one.
+#[tokio::test]
+async fn a_repeat_with_labels_is_the_same_request_in_whatever_order_they_come() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let client = server.raw_operator();
+    let labels = |labels: &[(&str, &str)]| pb::Account {
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        ..pb::Account::default()
+    };
+    let create = pb::CreateAccountRequest {
+        request_id: "0193a7b2-0000-7000-8000-000000000001".to_owned(),
+        ..creation("contoso", account(&msp, Customer))
+    };
+    let update = pb::UpdateAccountRequest {
+        account: Some(pb::Account { name: "accounts/contoso".to_owned(), ..pb::Account::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["labels".to_owned()] }),
+        request_id: "0193a7b2-0000-7000-8000-000000000002".to_owned(),
+        ..pb::UpdateAccountRequest::default()
+    };
+    // What is appended to a message is merged into it, so that each entry stands where it is put.
+    let creating = |label| {
+        let account = Some(labels(&[label]));
+        pb::CreateAccountRequest { account, ..pb::CreateAccountRequest::default() }.encode_to_vec()
+    };
+    let updating = |label| {
+        let account = Some(labels(&[label]));
+        pb::UpdateAccountRequest { account, ..pb::UpdateAccountRequest::default() }.encode_to_vec()
+    };
+    let (env, tier) = (("env", "test"), ("tier", "gold"));
+    let calls = [
+        ("CreateAccount", create.encode_to_vec(), creating(env), creating(tier)),
+        ("UpdateAccount", update.encode_to_vec(), updating(tier), updating(env)),
+    ];
+    for (method, message, one, other) in calls {
+        let method = format!("/peerage.v1.AccountService/{method}");
+        let mut answers = Vec::new();
+        for _ in 0..10 {
+            for message in [[&message[..], &one, &other].concat(), [&message[..], &other, &one].concat()] {
+                let answer = client.call(&method, message).await.unwrap();
+                answers.push(pb::Account::decode(&answer[..]).unwrap());
+            }
+        }
+        assert_eq!(answers[0].labels.len(), 2);
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{method}");
+    }
 }
 
 #[tokio::test]

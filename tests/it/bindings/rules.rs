@@ -281,3 +281,20 @@ async fn repeats_and_rehearsals_bind_nothing_twice() {
     let first = roles.delete_role_binding(delete.clone()).await.map(Response::into_inner).unwrap();
     assert_eq!(roles.delete_role_binding(delete).await.unwrap().into_inner(), first);
 }
+
+#[tokio::test]
+async fn a_user_name_does_not_lead_to_a_peer_that_is_shown_without_it() {
+    let scene = Scene::new().await;
+    let local = scene.server.person(&scene.tenant, &fresh("local"), ADMINISTRATOR).await;
+    // The provider's administrator has access to the tenant, and is homed elsewhere.
+    let peer = scene.server.operator().peers();
+    let request = pb::GetPeerRequest { name: scene.admin.name.clone(), read_mask: None };
+    let user_name = { peer }.get_peer(request).await.unwrap().into_inner().user_name;
+    let role = scene.role(&[allow("ftp.view")]).await;
+    let by_name = format!("peers/@{user_name}");
+    for name in [by_name.as_str(), "peers/@nobody-at-all"] {
+        is_missing(bind(&local.client, binding(name, &role, &scene.tenant)).await);
+    }
+    bind(&local.client, binding(&scene.admin.name, &role, &scene.tenant)).await.unwrap();
+    bind(&scene.admin.client, binding(&by_name, &role, &scene.msp)).await.unwrap();
+}

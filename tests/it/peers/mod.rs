@@ -2,7 +2,9 @@
 
 mod columns;
 mod create;
+mod ends;
 mod hidden;
+mod links;
 mod lists;
 mod queries;
 mod rules;
@@ -12,7 +14,7 @@ mod update;
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status};
 
-use crate::support::{Client, Server, reason};
+use crate::support::{Client, reason};
 
 const ADMINISTRATOR: &str = "roles/mspcontrol.administrator";
 const READ_ONLY: &str = "roles/mspcontrol.read_only";
@@ -87,24 +89,6 @@ async fn lets_in(client: &Client) -> bool {
         Err(status) if status.code() == Code::Unauthenticated => false,
         Err(status) => panic!("neither in nor out: {status:?}"),
     }
-}
-
-/// A custom role of an account, usable below it, that allows these.
-async fn role(server: &Server, owner: &str, title: &str, patterns: &[&str]) -> String {
-    let grant = |pattern: &&str| pb::Grant {
-        permission: (*pattern).to_owned(),
-        effect: pb::GrantEffect::Allow.into(),
-        ..pb::Grant::default()
-    };
-    let role = pb::Role {
-        title: title.to_owned(),
-        owner_account: owner.to_owned(),
-        inheritable: true,
-        grants: patterns.iter().map(grant).collect(),
-        ..pb::Role::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..pb::CreateRoleRequest::default() };
-    server.operator().roles().create_role(request).await.unwrap().into_inner().name
 }
 
 /// The code and reason of a refusal.

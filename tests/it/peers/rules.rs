@@ -22,7 +22,7 @@ async fn world() -> World {
     let first = server.person(&partner, "first", ADMINISTRATOR).await;
     let second = server.person(&partner, "second", ADMINISTRATOR).await;
     let grants = ["peers.*", "accounts.view", "roles.view", "role_bindings.create"];
-    let weak = role(&server, &partner, "Peer keeper", &grants).await;
+    let weak = server.custom_role(&partner, &grants).await;
     let keeper = server.person(&partner, "keeper", &weak).await;
     World { server, partner, first, second, keeper, weak }
 }
@@ -43,7 +43,7 @@ async fn nobody_creates_a_peer_above_themselves() {
     create(&keeper.client, wish(&partner, "equal", &weak)).await.unwrap();
 
     // A role comes with a new peer at its home; elsewhere it takes the right to bind roles.
-    let half = role(&server, &partner, "Half", &["peers.create", "accounts.view"]).await;
+    let half = server.custom_role(&partner, &["peers.create", "accounts.view"]).await;
     let half_peer = server.person(&partner, "half", &half).await;
     let refused = why(create(&half_peer.client, on(&[&customer], wish(&partner, "puppet", &half))).await);
     assert_eq!(refused, is(Code::PermissionDenied, "PERMISSION_DENIED"));
@@ -79,7 +79,7 @@ async fn nobody_redirects_the_mail_of_a_stronger_peer() {
     let corrected = pb::Peer { name: fresh.name.clone(), ..mine.clone() };
     update(&keeper.client, corrected.clone(), &["email"]).await.unwrap();
     assert_eq!(why(update(&keeper.client, corrected.clone(), &["two_factor_provider"]).await), escalation());
-    let updater = role(&server, &partner, "Updater", &["peers.view", "peers.update"]).await;
+    let updater = server.custom_role(&partner, &["peers.view", "peers.update"]).await;
     let updater = server.person(&partner, "updater", &updater).await;
     assert_eq!(why(update(&updater.client, corrected.clone(), &["secondary_email"]).await), escalation());
     server.key_of(&fresh.name).await;
@@ -164,10 +164,30 @@ async fn only_the_operator_stops_an_owner() {
     let ending = pb::Peer { name: owner.name.clone(), expire_time: Some(server.time(1)), ..Default::default() };
     assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
     assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
+    // Nor are the keys taken from under it, or what its role rests on reworded.
+    let key = pb::ApiKey { peer: owner.name.clone(), ..pb::ApiKey::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(key), ..pb::CreateApiKeyRequest::default() };
+    let key = operator.auth().create_api_key(request).await.unwrap().into_inner().api_key.unwrap().name;
+    let revoke = pb::RevokeApiKeyRequest { name: key, ..pb::RevokeApiKeyRequest::default() };
+    assert_eq!(why(admin.client.auth().revoke_api_key(revoke.clone()).await), protected);
+    operator.auth().revoke_api_key(revoke).await.unwrap();
+    let request = pb::ListRoleBindingsRequest { account: partner.clone(), ..pb::ListRoleBindingsRequest::default() };
+    let bindings = operator.roles().list_role_bindings(request).await.unwrap().into_inner().role_bindings;
+    let owning = bindings.into_iter().find(|one| one.role == "roles/msp-panel.owner").unwrap();
+    let reworded = pb::RoleBinding { justification: "because".to_owned(), ..owning };
+    let request = pb::UpdateRoleBindingRequest {
+        role_binding: Some(reworded),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["justification".to_owned()] }),
+        ..pb::UpdateRoleBindingRequest::default()
+    };
+    assert_eq!(why(admin.client.roles().update_role_binding(request).await), state("ROLE_UNASSIGNABLE"));
     // Nor does the owner's role come with a new peer.
     let second = wish(&partner, "second", "roles/msp-panel.owner");
     assert_eq!(why(create(&operator, second).await), state("ROLE_UNASSIGNABLE"));
     disable(&operator, &owner.name).await.unwrap();
+    // Neither is one who was disabled already to be deleted by others.
+    assert_eq!(why(delete(&admin.client, &owner.name).await), protected);
+    delete(&operator, &owner.name).await.unwrap();
     server.stop().await;
 }
 
@@ -272,4 +292,43 @@ async fn peers_of_the_partner_show_their_name_kind_and_home_to_a_customer() {
     assert!(!names(&list(pb::PeerListView::WithAccess, "", true).await).contains(&keeper.name));
     assert_eq!(why(get(&admin.client, &keeper.name).await), hidden());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn everyone_reads_themselves_and_nobody_else_by_that() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let nothing = server.custom_role(&msp, &["agents.check_in"]).await;
+    let robot = server.person(&msp, "robot", &nothing).await;
+    let other = server.person(&msp, "other", &nothing).await;
+    for own in ["peers/me", "peers/@ROBOT", &robot.name] {
+        let peer = get(&robot.client, own).await.unwrap();
+        assert_eq!((peer.name.as_str(), peer.user_name.as_str()), (robot.name.as_str(), "robot"), "{own}");
+        assert!(peer.create_time.is_some() && peer.allowed_actions.is_empty());
+    }
+    for name in ["peers/@other", "peers/@nobody", &other.name] {
+        assert_eq!(why(get(&robot.client, name).await), hidden(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_a_peer_that_is_gone_is_not_shown() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let first = create(&operator, wish(&msp, "john", READ_ONLY)).await.unwrap();
+    let mut linked = wish(&msp, "john-admin", ADMINISTRATOR);
+    linked.peer.as_mut().unwrap().person = first.name.clone();
+    let second = create(&operator, linked).await.unwrap();
+    assert_eq!(second.person, first.name);
+    delete(&operator, &first.name).await.unwrap();
+    // It may come back.
+    assert_eq!(get(&operator, &second.name).await.unwrap().person, first.name);
+    server.advance(std::time::Duration::from_secs(31 * 24 * 3600));
+    let ctx = server.running().ctx();
+    while peerage::application::peers::purge_expired(ctx).await.unwrap() > 0 {}
+    assert_eq!(get(&operator, &second.name).await.unwrap().person, "");
+    // What it does not show it does not stumble over either.
+    let peer = pb::Peer { name: second.name.clone(), display_name: "John".to_owned(), ..Default::default() };
+    assert_eq!(update(&operator, peer, &["display_name"]).await.unwrap().person, "");
 }

@@ -146,7 +146,7 @@ async fn mc_21_only_what_would_succeed_is_offered() {
     assert_eq!(actions(&second.client, &first.name).await, ["UpdatePeer", "DeletePeer", "EnablePeer"]);
     assert_eq!(actions(&second.client, &second.name).await, ["UpdatePeer"]);
 
-    let weak = role(&server, &partner, "Peer keeper", &["peers.*"]).await;
+    let weak = server.custom_role(&partner, &["peers.*"]).await;
     let keeper = server.person(&partner, "keeper", &weak).await;
     assert_eq!(actions(&keeper.client, &first.name).await, ["UpdatePeer", "DeletePeer"], "not EnablePeer");
     assert_eq!(actions(&keeper.client, &keeper.name).await, ["UpdatePeer", "DeletePeer", "DisablePeer"]);

@@ -3,7 +3,8 @@
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use super::{assert_rights, create_account, create_peer, customer, fresh, peer_request, staff, world};
+use super::{assert_rights, create_account, create_peer, customer, peer_request, staff, world};
+use crate::support::policy::fresh;
 
 const PACK: &str = "keepit";
 const HOME: &str = "accounts/keepit-msp";

@@ -9,12 +9,12 @@ mod mspcontrol;
 mod opspilot365;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
 use peerage::transport::grpc::pb;
 use tonic::Status;
 
+use crate::support::policy::fresh;
 use crate::support::{Client, Server, TestPeer};
 
 /// A server in a thread of its own, so that it outlives the runtime of the test that came first.
@@ -40,12 +40,6 @@ fn server() -> &'static Server {
 /// The server, with connections of this test's own runtime.
 async fn world() -> Server {
     server().reconnected()
-}
-
-/// A name that no other test takes.
-fn fresh(prefix: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A new customer of a product's provider.
@@ -104,40 +98,6 @@ async fn create_account(client: &Client, parent: &str, kind: pb::AccountKind) ->
         pb::Account { parent_account: parent.to_owned(), kind: kind.into(), title: id.clone(), ..Default::default() };
     let request = pb::CreateAccountRequest { account_id: id, account: Some(account), ..Default::default() };
     client.accounts().create_account(request).await.map(tonic::Response::into_inner)
-}
-
-async fn bind(client: &Client, peer: &str, role: &str, account: &str) -> Result<pb::RoleBinding, Status> {
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
-        role: role.to_owned(),
-        account: account.to_owned(),
-        reach: pb::Reach::Subtree.into(),
-        mode: pb::BindingMode::Active.into(),
-        justification: "asked for".to_owned(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() };
-    client.roles().create_role_binding(request).await.map(tonic::Response::into_inner)
-}
-
-/// A custom role of an account from single grants; `!` before a permission makes it a DENY.
-async fn custom_role(server: &Server, owner: &str, grants: &[&str]) -> String {
-    let grants = grants.iter().map(|text| {
-        let (effect, permission) = match text.strip_prefix('!') {
-            Some(permission) => (pb::GrantEffect::Deny, permission),
-            None => (pb::GrantEffect::Allow, *text),
-        };
-        pb::Grant { permission: permission.to_owned(), effect: effect.into(), ..Default::default() }
-    });
-    let role = pb::Role {
-        title: fresh("role"),
-        owner_account: owner.to_owned(),
-        inheritable: true,
-        grants: grants.collect(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleRequest { role: Some(role), ..Default::default() };
-    server.operator().roles().create_role(request).await.unwrap().into_inner().name
 }
 
 /// The cells of a pack's matrix, as the server computes them: title of the row to one cell a column.

@@ -3,7 +3,8 @@
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use super::{assert_rights, bind, create_account, create_peer, customer, fresh, peer_request, staff, world};
+use super::{assert_rights, create_account, create_peer, customer, peer_request, staff, world};
+use crate::support::policy::{bind, binding, fresh};
 use crate::support::reason;
 
 const PACK: &str = "msp-panel";
@@ -59,7 +60,7 @@ async fn mp_05_role_and_clients_are_editable_afterwards() {
     let (left, right) = (customer(&server, PACK).await, customer(&server, PACK).await);
     let admin = staff(&server, PACK, "msp_admin", &[]).await;
     let user = staff(&server, PACK, "msp_user", &[&left]).await;
-    let added = bind(&admin.client, &user.name, "roles/msp-panel.end_client", &right).await.unwrap();
+    let added = bind(&admin.client, binding(&user.name, "roles/msp-panel.end_client", &right)).await.unwrap();
     assert_rights(&server, &user.name, &right, &["devices.view"], &["devices.update"]).await;
     let request = pb::DeleteRoleBindingRequest { name: added.name, ..Default::default() };
     admin.client.roles().delete_role_binding(request).await.unwrap();
@@ -250,7 +251,7 @@ async fn mp_19_a_user_cannot_assign_clients_to_users() {
     let assigned = customer(&server, PACK).await;
     let user = staff(&server, PACK, "msp_user", &[&assigned]).await;
     let other = staff(&server, PACK, "billing_only", &[]).await;
-    let status = bind(&user.client, &other.name, "roles/msp-panel.end_client", &assigned).await.unwrap_err();
+    let status = bind(&user.client, binding(&other.name, "roles/msp-panel.end_client", &assigned)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use super::{assert_rights, bind, create_peer, custom_role, customer, fresh, peer_request, staff, world};
+use super::{assert_rights, create_peer, customer, peer_request, staff, world};
+use crate::support::policy::{bind, binding, fresh, of_group};
 use crate::support::{Server, TestPeer, reason};
 
 const PACK: &str = "mspcontrol";
@@ -27,7 +28,7 @@ async fn mc_02_help_desk_and_others_never_get_root() {
         assert_rights(&server, &peer.name, &tenant, &[], &["accounts.administer", "roles.create", "peers.create"])
             .await;
         for role in ["roles/mspcontrol.administrator", "roles/mspcontrol.customer_admin_peer", "roles/core.operator"] {
-            let status = bind(&peer.client, &peer.name, role, &tenant).await.unwrap_err();
+            let status = bind(&peer.client, binding(&peer.name, role, &tenant)).await.unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{role}");
         }
     }
@@ -41,7 +42,7 @@ async fn mc_03_read_only_fails_every_write_and_partial_write_all_but_its_own() {
     let server = world().await;
     let tenant = customer(&server, PACK).await;
     let reader = tenant_peer(&server, &tenant, "read_only").await;
-    let partial = custom_role(&server, &tenant, &["*.view", "mailboxes.update"]).await;
+    let partial = server.custom_role(&tenant, &["*.view", "mailboxes.update"]).await;
     let partial = server.person(&tenant, &fresh("partial"), &partial).await;
     let request = pb::ListPermissionsRequest { page_size: 1000, ..Default::default() };
     let all = server.operator().roles().list_permissions(request).await.unwrap().into_inner().permissions;
@@ -141,9 +142,9 @@ async fn mc_28_one_default_role_at_creation_and_more_later() {
     let get = || pb::GetPeerRequest { name: peer.name.clone(), ..Default::default() };
     let got = server.operator().peers().get_peer(get()).await.unwrap().into_inner();
     assert_eq!(got.default_role, "roles/mspcontrol.web_developer");
-    let more = custom_role(&server, &tenant, &["databases.view"]).await;
-    bind(&server.operator(), &peer.name, &more, &tenant).await.unwrap();
-    bind(&server.operator(), &peer.name, "roles/mspcontrol.help_desk", &tenant).await.unwrap();
+    let more = server.custom_role(&tenant, &["databases.view"]).await;
+    bind(&server.operator(), binding(&peer.name, &more, &tenant)).await.unwrap();
+    bind(&server.operator(), binding(&peer.name, "roles/mspcontrol.help_desk", &tenant)).await.unwrap();
     let rights = ["websites.update", "databases.view", "peers.unlock"];
     assert_rights(&server, &peer.name, &tenant, &rights, &["databases.update"]).await;
 }
@@ -152,7 +153,7 @@ async fn mc_28_one_default_role_at_creation_and_more_later() {
 async fn mc_29_a_peer_role_says_exactly_what_is_seen_and_changed() {
     let server = world().await;
     let tenant = customer(&server, PACK).await;
-    let role = custom_role(&server, &tenant, &["mailboxes.view", "mailboxes.update", "databases.view"]).await;
+    let role = server.custom_role(&tenant, &["mailboxes.view", "mailboxes.update", "databases.view"]).await;
     let peer = server.person(&tenant, &fresh("exact"), &role).await;
     let rights = ["mailboxes.view", "mailboxes.update", "databases.view"];
     assert_rights(&server, &peer.name, &tenant, &rights, &["mailboxes.delete", "databases.update", "ftp.view"]).await;
@@ -165,16 +166,7 @@ async fn group(server: &Server, account: &str) -> pb::Group {
 }
 
 async fn bind_group(server: &Server, group: &str, role: &str, account: &str) {
-    let role_binding = pb::RoleBinding {
-        principal: Some(pb::role_binding::Principal::Group(group.to_owned())),
-        role: role.to_owned(),
-        account: account.to_owned(),
-        reach: pb::Reach::Subtree.into(),
-        mode: pb::BindingMode::Active.into(),
-        ..Default::default()
-    };
-    let request = pb::CreateRoleBindingRequest { role_binding: Some(role_binding), ..Default::default() };
-    server.operator().roles().create_role_binding(request).await.unwrap();
+    bind(&server.operator(), of_group(group, role, account)).await.unwrap();
 }
 
 fn member(group: &str, peer: &str, expire_time: Option<prost_types::Timestamp>) -> pb::AddGroupMemberRequest {
@@ -208,7 +200,7 @@ async fn mc_43_a_group_adds_access_scopes_to_the_peer() {
     let tenant = customer(&server, PACK).await;
     let peer = tenant_peer(&server, &tenant, "web_developer").await;
     let group = group(&server, &tenant).await;
-    let role = custom_role(&server, &tenant, &["databases.update"]).await;
+    let role = server.custom_role(&tenant, &["databases.update"]).await;
     bind_group(&server, &group.name, &role, &tenant).await;
     assert_rights(&server, &peer.name, &tenant, &[], &["databases.update"]).await;
     server.operator().roles().add_group_member(member(&group.name, &peer.name, None)).await.unwrap();
@@ -284,7 +276,7 @@ async fn mc_60_device_roles_refuse_people() {
     let status = create_peer(&server.operator(), request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "PEER_KIND_NOT_ALLOWED"));
     let person = tenant_peer(&server, &tenant, "web_developer").await;
-    let status = bind(&server.operator(), &person.name, "roles/mspcontrol.device", &tenant).await.unwrap_err();
+    let status = bind(&server.operator(), binding(&person.name, "roles/mspcontrol.device", &tenant)).await.unwrap_err();
     assert_eq!(reason(&status), "PEER_KIND_NOT_ALLOWED");
     // By way of a group neither.
     let group = group(&server, &tenant).await;
@@ -305,4 +297,39 @@ async fn mc_61_the_role_chosen_at_creation_defines_the_scope() {
         assert_eq!(told.decision(), pb::Decision::Allow, "{role}");
         assert_eq!(told.role, format!("roles/mspcontrol.{role}"));
     }
+}
+
+#[tokio::test]
+async fn an_msp_administrator_makes_a_tenant_with_its_first_administrator() {
+    let server = world().await;
+    let admin = staff(&server, PACK, "administrator", &[]).await;
+    let weak = server.custom_role(HOME, &["accounts.view", "accounts.create_customer", "peers.create"]).await;
+    let weak = server.person(HOME, &fresh("weak"), &weak).await;
+    let request = |id: &str| pb::CreateAccountRequest {
+        account_id: id.to_owned(),
+        account: Some(pb::Account {
+            parent_account: HOME.to_owned(),
+            kind: pb::AccountKind::Customer.into(),
+            title: "Tenant".to_owned(),
+            ..Default::default()
+        }),
+        template: PACK.to_owned(),
+        first_peer: Some(pb::FirstPeer {
+            peer: Some(pb::Peer { user_name: fresh("first"), kind: pb::PeerKind::Person.into(), ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let made = admin.client.accounts().create_account(request(&fresh("tenant"))).await.unwrap().into_inner();
+    assert!(server.may(&made.first_peer, "accounts.request_ownership_transfer", &made.name).await);
+    // That goes for what comes with an account alone: neither for who holds less, nor afterwards.
+    let status = weak.client.accounts().create_account(request(&fresh("tenant"))).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    let role = "roles/mspcontrol.customer_admin_peer";
+    let status = bind(&admin.client, binding(&admin.name, role, &made.name)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    let key = pb::ApiKey { peer: made.first_peer.clone(), ..Default::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
+    let status = admin.client.auth().create_api_key(request).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
 }

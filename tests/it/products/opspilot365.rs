@@ -3,7 +3,8 @@
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use super::{assert_rights, bind, create_peer, custom_role, customer, fresh, peer_request, staff, world};
+use super::{assert_rights, create_peer, customer, peer_request, staff, world};
+use crate::support::policy::{bind, binding, fresh};
 
 const PACK: &str = "opspilot365";
 const HOME: &str = "accounts/opspilot365-msp";
@@ -187,7 +188,7 @@ async fn op_18_read_only_is_denied_every_modification() {
 async fn op_19_a_custom_role_of_single_permissions_allows_exactly_those() {
     let server = world().await;
     let tenant = customer(&server, PACK).await;
-    let role = custom_role(&server, HOME, &["devices.view", "users.reset_password"]).await;
+    let role = server.custom_role(HOME, &["devices.view", "users.reset_password"]).await;
     let peer = server.person_on(HOME, &fresh("custom"), &role, &[&tenant]).await;
     let request = pb::ListPermissionsRequest { page_size: 1000, ..Default::default() };
     let all = server.operator().roles().list_permissions(request).await.unwrap().into_inner().permissions;
@@ -201,7 +202,7 @@ async fn op_19_a_custom_role_of_single_permissions_allows_exactly_those() {
 async fn op_20_switching_one_feature_off_denies_that_feature_only() {
     let server = world().await;
     let tenant = customer(&server, PACK).await;
-    let role = custom_role(&server, HOME, &["*.*", "!automation.*"]).await;
+    let role = server.custom_role(HOME, &["*.*", "!automation.*"]).await;
     let peer = server.person_on(HOME, &fresh("custom"), &role, &[&tenant]).await;
     let may = ["devices.update", "users.delete", "reports.run", "dashboards.view"];
     assert_rights(&server, &peer.name, &tenant, &may, &["automation.run", "automation.view"]).await;
@@ -211,7 +212,7 @@ async fn op_20_switching_one_feature_off_denies_that_feature_only() {
 async fn op_21_a_custom_role_on_some_tenants_is_denied_elsewhere() {
     let server = world().await;
     let (assigned, other) = (customer(&server, PACK).await, customer(&server, PACK).await);
-    let role = custom_role(&server, HOME, &["devices.*"]).await;
+    let role = server.custom_role(HOME, &["devices.*"]).await;
     let peer = server.person_on(HOME, &fresh("custom"), &role, &[&assigned]).await;
     assert_rights(&server, &peer.name, &assigned, &["devices.view", "devices.delete"], &[]).await;
     assert_rights(&server, &peer.name, &other, &[], &["devices.view", "devices.delete"]).await;
@@ -221,7 +222,7 @@ async fn op_21_a_custom_role_on_some_tenants_is_denied_elsewhere() {
 async fn op_22_a_custom_role_limited_by_action_permits_one_and_denies_another() {
     let server = world().await;
     let tenant = customer(&server, PACK).await;
-    let role = custom_role(&server, HOME, &["devices.update"]).await;
+    let role = server.custom_role(HOME, &["devices.update"]).await;
     let peer = server.person_on(HOME, &fresh("custom"), &role, &[&tenant]).await;
     assert_rights(&server, &peer.name, &tenant, &["devices.update"], &["devices.delete"]).await;
 }
@@ -402,6 +403,6 @@ async fn op_40_with_approval_is_not_yes() {
     let told = server.decide(&technician.name, "licenses.order", &tenant).await;
     assert_eq!(told.decision(), pb::Decision::RequiresApproval);
     // A freer role beside it gives what the stricter one asks an approval for.
-    bind(&server.operator(), &technician.name, "roles/opspilot365.manager", &tenant).await.unwrap();
+    bind(&server.operator(), binding(&technician.name, "roles/opspilot365.manager", &tenant)).await.unwrap();
     assert!(server.may(&technician.name, "licenses.order", &tenant).await);
 }

@@ -45,8 +45,10 @@ async fn registering_a_permission_reports_who_gains_it() {
     let unconfirmed = pb::RegisterPermissionsRequest { confirm_gains: false, ..confirmed(wish.clone()) };
     let status = register(&operator, unconfirmed.clone()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "GAINS_UNCONFIRMED"));
-    let named = tonic_types::StatusExt::get_details_error_info(&status).unwrap().metadata["resource"].clone();
-    assert!(named.contains(&robots) && named.contains("roles/core.operator"), "{named}");
+    let metadata = tonic_types::StatusExt::get_details_error_info(&status).unwrap().metadata;
+    let named: Vec<&str> = metadata["roles"].split(", ").collect();
+    assert!(named.contains(&robots.as_str()) && named.contains(&"roles/core.operator"), "{named:?}");
+    assert_eq!(metadata["role_count"], named.len().to_string());
     let rehearsal = pb::RegisterPermissionsRequest { validate_only: true, ..confirmed(wish.clone()) };
     register(&operator, rehearsal).await.unwrap();
     let status = scene.server.operator().ask(&holder.name, "robots.wake", &scene.tenant).await.unwrap_err();
@@ -70,6 +72,29 @@ async fn registering_a_permission_reports_who_gains_it() {
         events[0].changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(),
         ["robots.wake", "robots.scrap"]
     );
+    scene.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_many_gaining_roles_fits_into_a_trailer() {
+    let scene = Scene::alone().await;
+    let operator = scene.server.operator();
+    let roles = 200;
+    for _ in 0..roles {
+        scene.role(&[allow("robots.*")]).await;
+    }
+    let wish: Vec<pb::Permission> = (0..3).map(|number| permission(&format!("robots.act_{number}"))).collect();
+    let unconfirmed = pb::RegisterPermissionsRequest { confirm_gains: false, ..confirmed(wish.clone()) };
+    let status = register(&operator, unconfirmed).await.unwrap_err();
+    assert_eq!(reason(&status), "GAINS_UNCONFIRMED");
+    let metadata = tonic_types::StatusExt::get_details_error_info(&status).unwrap().metadata;
+    assert_eq!(metadata["roles"].split(", ").count(), 20);
+    let count = |key: &str| metadata[key].parse::<usize>().unwrap();
+    assert!(count("role_count") > roles, "{metadata:?}");
+    assert!(status.details().len() + status.message().len() < 8 * 1024, "{}", status.details().len());
+    let done = register(&operator, confirmed(wish)).await.unwrap();
+    assert_eq!(usize::try_from(done.gain_count).unwrap(), count("gain_count"));
+    assert_eq!(done.gains.len(), count("gain_count"), "the answer itself names them all");
     scene.server.stop().await;
 }
 
@@ -121,6 +146,14 @@ async fn a_permission_belongs_to_who_registered_it_and_keeps_its_flags() {
     let flagged = pb::Permission { reserved: true, on_suspended: true, ..renamed };
     let status = register(&operator, for_msp(vec![flagged])).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["permissions[0].reserved", "permissions[0].on_suspended"]);
+    assert!(status.message().contains("`permissions[0].reserved` must be `false`"), "{}", status.message());
+    register(&operator, for_msp(vec![reserved("vault.open")])).await.unwrap();
+    let loosened = register(&operator, for_msp(vec![permission("vault.open")])).await.unwrap_err();
+    assert_eq!(bad_fields(&loosened), ["permissions[0].privileged", "permissions[0].reserved"]);
+    let details = tonic_types::StatusExt::get_details_bad_request(&loosened).unwrap().field_violations;
+    for part in ["must be `true`", "was registered so", "or register another name"] {
+        assert!(details[1].description.contains(part), "{}", details[1].description);
+    }
     is_missing(
         register(
             &operator,

@@ -70,7 +70,11 @@ async fn every_wrong_field_of_a_role_is_named_at_once() {
 async fn a_role_holds_1_to_512_grants() {
     let scene = Scene::new().await;
     let many = |count: usize| -> Vec<pb::Grant> {
-        (0..count).map(|number| where_label(allow("ftp.view"), "ring", &number.to_string())).collect()
+        let grant = |number: usize| match number % 2 {
+            0 => allow(&format!("service_{number}.*")),
+            _ => deny(&format!("service_{number}.*")),
+        };
+        (0..count).map(grant).collect()
     };
     for grants in [many(0), many(513)] {
         let status = create(&scene.admin.client, role(&scene.msp, &grants)).await.unwrap_err();
@@ -121,4 +125,16 @@ async fn conditions_that_are_not_built_are_refused_by_name() {
     let empty = pb::Grant { condition: Some(pb::Condition::default()), ..allow("ftp.view") };
     let made = create(&scene.admin.client, role(&scene.msp, &[empty])).await.unwrap();
     assert_eq!(made.grants[0].condition, None);
+}
+
+#[tokio::test]
+async fn a_role_has_few_different_conditions() {
+    let scene = Scene::new().await;
+    let grants = |conditions: usize| -> Vec<pb::Grant> {
+        let tiers = (0..conditions).map(|tier| where_label(allow("ftp.view"), "tier", &format!("t{tier}")));
+        tiers.chain([where_label(allow("websites.view"), "tier", "t0")]).collect()
+    };
+    create(&scene.admin.client, role(&scene.msp, &grants(32))).await.unwrap();
+    let status = create(&scene.admin.client, role(&scene.msp, &grants(33))).await.unwrap_err();
+    assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, vec!["role.grants".to_owned()]));
 }

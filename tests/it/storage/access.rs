@@ -256,20 +256,27 @@ async fn requests_are_answered_once(database: &Database) {
         create_time: at(time),
     };
     let transaction = store.begin().await.unwrap();
-    requests::save(transaction.connection(), &request("sarah", 10)).await.unwrap();
-    requests::save(transaction.connection(), &request("john", 20)).await.unwrap();
+    requests::save(transaction.connection(), &request("sarah", 10), at(0)).await.unwrap();
+    requests::save(transaction.connection(), &request("john", 20), at(0)).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(requests::find(store.reader(), &key("sarah")).await.unwrap(), Some(request("sarah", 10)));
     assert_eq!(requests::find(store.reader(), &key("emily")).await.unwrap(), None);
     let transaction = store.begin().await.unwrap();
-    let error = requests::save(transaction.connection(), &request("sarah", 30)).await.unwrap_err();
+    let error = requests::save(transaction.connection(), &request("sarah", 30), at(9)).await.unwrap_err();
     assert_eq!(error.constraint(), Some(Constraint::Request));
     transaction.rollback().await.unwrap();
     let transaction = store.begin().await.unwrap();
-    assert_eq!(requests::delete_older_than(transaction.connection(), at(20)).await.unwrap(), 1);
+    requests::save(transaction.connection(), &request("sarah", 30), at(10)).await.unwrap();
     transaction.commit().await.unwrap();
-    assert_eq!(requests::find(store.reader(), &key("sarah")).await.unwrap(), None);
-    assert!(requests::find(store.reader(), &key("john")).await.unwrap().is_some());
+    assert_eq!(requests::find(store.reader(), &key("sarah")).await.unwrap(), Some(request("sarah", 30)));
+    let transaction = store.begin().await.unwrap();
+    assert_eq!(requests::delete_until(transaction.connection(), at(19), 9).await.unwrap(), 0);
+    assert_eq!(requests::delete_until(transaction.connection(), at(30), 1).await.unwrap(), 1, "the oldest first");
+    transaction.commit().await.unwrap();
+    assert_eq!(requests::find(store.reader(), &key("john")).await.unwrap(), None);
+    let transaction = store.begin().await.unwrap();
+    assert_eq!(requests::delete_until(transaction.connection(), at(30), 9).await.unwrap(), 1);
+    transaction.commit().await.unwrap();
 }
 
 async fn the_bootstrap_is_claimed_once(database: &Database) {

@@ -13,7 +13,8 @@ on_both_migrated![
     an_act_across_accounts_is_linked,
     concurrent_appends_leave_no_gap,
     nothing_stays_of_a_rolled_back_append,
-    erased_values_leave_the_proof
+    erased_values_leave_the_proof,
+    an_act_may_touch_more_logs_than_a_statement_holds
 ];
 
 fn draft(action: &str) -> AuditDraft {
@@ -146,4 +147,17 @@ async fn erased_values_leave_the_proof(database: &Database) {
     assert!(matches!(opened.body.justification, Some(Personal::Erased(_))));
     assert_eq!(opened.body.changes[0].after.as_ref().and_then(Text::value), Some("new"));
     assert_eq!(verify(store, &id("aa")).await, 1);
+}
+
+/// Three values a log: one statement for all would end at 10,922 logs on SQLite.
+async fn an_act_may_touch_more_logs_than_a_statement_holds(database: &Database) {
+    let store = &database.store;
+    let names: Vec<String> = (0..11_000).map(|number| format!("log-{number}")).collect();
+    let entries: Vec<Entry> = names.iter().map(|name| entry(&[name], "accounts.delete")).collect();
+    for _ in 0..2 {
+        write(store, &entries).await.unwrap();
+    }
+    for name in [&names[0], &names[10_999]] {
+        assert_eq!(verify(store, &id(name)).await, 2, "{name}");
+    }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use peerage::domain::account::AccountKind;
 use peerage::domain::binding::Principal;
-use peerage::domain::fact::{AccountFact, Change, Fact, FactKey};
+use peerage::domain::fact::{AccountFact, Change, Fact, FactKey, Mark};
 use peerage::domain::peer::PeerStatus;
-use peerage::storage::change_feed::{load, since};
+use peerage::storage::change_feed::{Revision, head, load, since};
 use peerage::storage::peers::StatusChange;
 use peerage::storage::{
     Store, StoreError, StoreOptions, accounts, api_keys, bindings, facts, groups, peers, permissions,
@@ -40,25 +40,39 @@ async fn write(store: &Store, now: i64, changes: &[Change]) -> Result<i64, Store
     policy.commit().await
 }
 
+/// The revisions after one, up to the end.
+async fn after(store: &Store, mark: Mark) -> Result<Vec<Revision>, StoreError> {
+    let head = head(store.reader()).await?;
+    let revisions = since(store.reader(), mark, head.revision, 1000).await?;
+    assert_eq!(revisions.last().map_or(mark, |last| last.mark), head, "the digests lead to that of the row");
+    Ok(revisions)
+}
+
 async fn a_revision_holds_its_changes_in_order(database: &Database) {
     let store = &database.store;
     let mut policy = store.begin_policy().await.unwrap();
-    assert_eq!((policy.revision(), policy.made_revision()), (0, None));
+    assert_eq!((policy.head().await.unwrap(), policy.made()), (Mark::default(), None));
     let renamed = Change::changed(Fact::Account(fact("aa")), Fact::Account(fact("aa")));
-    assert_eq!(policy.append_changes(at(5), &[made("aa"), made("bb")]).await.unwrap(), 1);
-    assert_eq!(policy.append_changes(at(9), std::slice::from_ref(&renamed)).await.unwrap(), 1);
-    assert_eq!((policy.revision(), policy.made_revision()), (0, Some(1)));
+    assert_eq!(policy.append_changes(at(5), &[made("aa"), made("bb")]).await.unwrap().revision, 1);
+    assert_eq!(policy.append_changes(at(9), std::slice::from_ref(&renamed)).await.unwrap().revision, 1);
+    assert_eq!(policy.made().map(|made| made.revision), Some(1));
     assert_eq!(policy.commit().await.unwrap(), 1);
     assert_eq!(write(store, 6, &[Change::gone(Fact::Account(fact("bb")))]).await.unwrap(), 2);
 
-    let revisions = since(store.reader(), 0, 10).await.unwrap();
+    let revisions = after(store, Mark::default()).await.unwrap();
     assert_eq!(revisions.len(), 2);
-    assert_eq!((revisions[0].revision, revisions[0].commit_time), (1, at(5)));
+    assert_eq!((revisions[0].mark.revision, revisions[0].commit_time), (1, at(5)));
     assert_eq!(revisions[0].changes, [made("aa"), made("bb"), renamed]);
     assert_eq!(revisions[1].changes[0].key(), Some(FactKey::Account(id("bb"))));
-    assert_eq!(since(store.reader(), 0, 1).await.unwrap().len(), 1);
-    assert_eq!(since(store.reader(), 1, 10).await.unwrap(), revisions[1..]);
-    assert!(since(store.reader(), 2, 10).await.unwrap().is_empty());
+    assert_eq!(since(store.reader(), Mark::default(), 1, 10).await.unwrap(), revisions[..1]);
+    assert_eq!(after(store, revisions[0].mark).await.unwrap(), revisions[1..]);
+    assert!(after(store, revisions[1].mark).await.unwrap().is_empty());
+    for rows in 1..=5 {
+        let some = since(store.reader(), Mark::default(), 2, rows).await.unwrap();
+        assert!(!some.is_empty(), "one at least");
+        assert_eq!(some, revisions[..some.len()], "{rows} rows hold whole revisions");
+        assert_eq!(some.len() == 2, rows == 3 || rows == 5, "only what was read to its end");
+    }
 }
 
 async fn without_changes_there_is_no_revision(database: &Database) {
@@ -71,7 +85,7 @@ async fn without_changes_there_is_no_revision(database: &Database) {
     policy.append_changes(at(1), &[made("aa")]).await.unwrap();
     drop(policy);
     assert_eq!(write(store, 1, &[made("bb")]).await.unwrap(), 1);
-    assert_eq!(since(store.reader(), 0, 9).await.unwrap()[0].changes, [made("bb")]);
+    assert_eq!(after(store, Mark::default()).await.unwrap()[0].changes, [made("bb")]);
 }
 
 async fn commit_times_never_go_back(database: &Database) {
@@ -80,7 +94,7 @@ async fn commit_times_never_go_back(database: &Database) {
         write(store, now, &[made("aa")]).await.unwrap();
     }
     let times: Vec<_> =
-        since(store.reader(), 0, 9).await.unwrap().iter().map(|revision| revision.commit_time).collect();
+        after(store, Mark::default()).await.unwrap().iter().map(|revision| revision.commit_time).collect();
     assert_eq!(times, [at(10), at(10), at(12)]);
 }
 
@@ -103,8 +117,8 @@ async fn concurrent_writers_make_gapless_revisions(database: &Database) {
     for task in tasks {
         task.await.unwrap();
     }
-    let revisions = since(database.store.reader(), 0, 1000).await.unwrap();
-    assert!(revisions.iter().map(|revision| revision.revision).eq(1..=6 * EACH as i64));
+    let revisions = after(&database.store, Mark::default()).await.unwrap();
+    assert!(revisions.iter().map(|revision| revision.mark.revision).eq(1..=6 * EACH as i64));
     assert!(revisions.iter().all(|revision| revision.changes.len() == 1));
 }
 
@@ -125,17 +139,18 @@ async fn a_gap_or_unreadable_change_is_corrupt(database: &Database) {
         write(store, 1, &[made(name)]).await.unwrap();
     }
     database.sql("DELETE FROM policy_changes WHERE revision = 2").await;
-    is_corrupt(since(store.reader(), 0, 9).await, "policy_changes");
+    is_corrupt(after(store, Mark::default()).await, "policy_changes");
+    is_corrupt(since(store.reader(), Mark { revision: 2, digest: [0; 32] }, 4, 9).await, "policy_changes");
     database.sql("UPDATE policy_changes SET after = '{' WHERE revision = 3").await;
-    is_corrupt(since(store.reader(), 2, 9).await, "policy_changes");
+    is_corrupt(after(store, Mark { revision: 2, digest: [0; 32] }).await, "policy_changes");
     database.sql("UPDATE policy_changes SET after = NULL WHERE revision = 3").await;
-    is_corrupt(since(store.reader(), 2, 9).await, "policy_changes");
+    is_corrupt(after(store, Mark { revision: 2, digest: [0; 32] }).await, "policy_changes");
 }
 
 async fn many_changes_fit_in_one_revision(database: &Database) {
     let changes: Vec<Change> = (0..10_000).map(|number| made(&format!("a{number}"))).collect();
     write(&database.store, 1, &changes).await.unwrap();
-    let revisions = since(database.store.reader(), 0, 1).await.unwrap();
+    let revisions = after(&database.store, Mark::default()).await.unwrap();
     assert_eq!(revisions[0].changes, changes);
 }
 
@@ -168,7 +183,8 @@ async fn loading_yields_the_facts_of_everything_live(database: &Database) {
     policy.commit().await.unwrap();
 
     let mut loaded = Vec::new();
-    assert_eq!(load(store, at(100), |fact| loaded.push(fact)).await.unwrap(), 1);
+    let mark = load(store, at(100), |fact| loaded.push(fact)).await.unwrap();
+    assert_eq!(mark, head(store.reader()).await.unwrap());
     let mut expected =
         vec![Fact::Permission(permission("accounts.view")), Fact::Permission(permission("devices.view"))];
     for name in ["platform", "msp", "contoso", "sales"] {
@@ -179,7 +195,7 @@ async fn loading_yields_the_facts_of_everything_live(database: &Database) {
     expected.extend([&sarah, &gone].map(|peer| Fact::Peer(facts::peer(peer))));
     expected.push(Fact::Member(facts::member(&member(team.id, sarah.id))));
     expected.extend([&own, &through].map(|binding| Fact::Binding(facts::binding(binding))));
-    expected.push(Fact::ApiKey(facts::api_key(&keys[0], at(100)).unwrap()));
+    expected.push(Fact::ApiKey(facts::api_key(&keys[0])));
     assert_eq!(loaded, expected);
 
     let own_store = store.clone();
@@ -201,10 +217,12 @@ async fn without_the_lock_two_writers_see_the_same_revision() {
     let store = database.other(&StoreOptions { without_revision_lock: true, ..StoreOptions::default() }).await;
     let mut first = store.begin_policy().await.unwrap();
     let mut second = store.begin_policy().await.unwrap();
-    assert_eq!((first.revision(), second.revision()), (0, 0));
-    assert_eq!(first.append_changes(at(1), &[made("aa")]).await.unwrap(), 1);
+    for transaction in [&first, &second] {
+        assert_eq!(transaction.head().await.unwrap().revision, 0);
+    }
+    assert_eq!(first.append_changes(at(1), &[made("aa")]).await.unwrap().revision, 1);
     first.commit().await.unwrap();
-    assert_eq!(second.append_changes(at(1), &[made("bb")]).await.unwrap(), 2);
+    assert_eq!(second.append_changes(at(1), &[made("bb")]).await.unwrap().revision, 2);
     second.commit().await.unwrap();
     store.close().await.unwrap();
     database.remove().await;

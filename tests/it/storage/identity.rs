@@ -54,7 +54,7 @@ async fn list(
     limit: u64,
 ) -> Result<Vec<peerage::domain::account::Account>, StoreError> {
     let listing = accounts::Listing { scope, kind: None, key: accounts::SortKey::Id, descending: false };
-    let after = after.map(|after| accounts::Cursor { id: id(after), time: None });
+    let after = after.map(|after| accounts::Cursor { id: id(after), sorted_by: accounts::SortValue::Id });
     accounts::list(store.reader(), &listing, after.as_ref(), limit).await
 }
 
@@ -228,11 +228,15 @@ async fn api_keys_end_once(database: &Database) {
     api_keys::revoke(conn, keys[0].id, at(7), 8).await.unwrap();
     let revoked = api_keys::revoke_all_of_peer(conn, sarah.id, at(9), 10).await.unwrap();
     assert_eq!(revoked, keys[1..]);
-    api_keys::touch(conn, keys[0].id, at(5)).await.unwrap();
+    for time in [5, 9, 7] {
+        let uses = [(keys[0].id, at(time)), (keys[1].id, at(time + 1))];
+        assert_eq!(api_keys::touch_many(&transaction, &uses).await.unwrap(), []);
+    }
     transaction.commit().await.unwrap();
     let stored = api_keys::list_of_peer(store.reader(), sarah.id, None, 10).await.unwrap();
     assert!(stored.iter().map(|key| key.revoke_time).eq([Some(at(7)), Some(at(9)), Some(at(9))]));
     assert!(stored.iter().map(|key| key.update_revision).eq([8, 10, 10]));
+    assert!(stored.iter().map(|key| key.last_used_time).eq([Some(at(9)), Some(at(10)), None]), "never backward");
     assert_eq!(api_keys::list_of_peer(store.reader(), sarah.id, Some(keys[0].id), 1).await.unwrap(), stored[1..2]);
     assert_eq!(api_keys::find(store.reader(), keys[2].id).await.unwrap().as_ref(), stored.last());
     let transaction = store.begin().await.unwrap();

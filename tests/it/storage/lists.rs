@@ -229,7 +229,6 @@ async fn every_order_is_that_of_its_key_with_what_is_unset_first(database: &Data
             let (mut found, mut after) = (Vec::new(), None);
             loop {
                 let page = place(after.as_ref()).await;
-                assert!(page.iter().all(|place| place.is_of(*sort)));
                 let Some(last) = page.last() else { break };
                 after = Some(last.clone());
                 found.extend(page.into_iter().map(|place| place.id));

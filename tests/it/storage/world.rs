@@ -180,6 +180,7 @@ pub(super) fn api_key(peer: PeerId, first: u8) -> ApiKey {
         create_time: at(1),
         expire_time: None,
         revoke_time: None,
+        last_used_time: None,
         update_revision: 4,
     }
 }

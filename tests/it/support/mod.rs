@@ -1,5 +1,7 @@
 //! A real server for tests: a free port, a database of its own, a clock that the test moves.
 
+pub mod policy;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -74,6 +76,11 @@ impl Server {
     /// The operator's client.
     pub fn operator(&self) -> Client {
         self.client(&self.operator_key)
+    }
+
+    /// The operator's client of another process over the same database.
+    pub fn operator_at(&self, address: &str) -> Client {
+        Client::new(channel(&format!("http://{address}")), &self.operator_key)
     }
 
     pub fn operator_key(&self) -> &str {
@@ -219,20 +226,13 @@ impl Server {
 
     /// Binds a role to a peer for as long as it may last, as the operator; returns the binding's name.
     pub async fn bind(&self, peer: &str, role: &str, account: &str) -> String {
-        let role_binding = pb::RoleBinding {
-            principal: Some(pb::role_binding::Principal::Peer(peer.to_owned())),
-            role: role.to_owned(),
-            account: account.to_owned(),
-            reach: pb::Reach::Subtree.into(),
-            mode: pb::BindingMode::Active.into(),
-            justification: "test".to_owned(),
-            ..pb::RoleBinding::default()
-        };
-        let request = pb::CreateRoleBindingRequest {
-            role_binding: Some(role_binding),
-            ..pb::CreateRoleBindingRequest::default()
-        };
-        self.operator().roles().create_role_binding(request).await.expect("the role is bound").into_inner().name
+        policy::bind(&self.operator(), policy::binding(peer, role, account)).await.expect("the role is bound").name
+    }
+
+    /// An inheritable role from single permissions, of which `!` makes a DENY, made by the operator;
+    /// returns its name.
+    pub async fn custom_role(&self, owner: &str, grants: &[&str]) -> String {
+        policy::custom_role(&self.operator(), owner, grants).await
     }
 
     /// What the operator is told about a peer.

@@ -1,7 +1,7 @@
 //! How long a list is.
 
 use super::judge::{fact, is_factual, judge};
-use super::{ListView, Lister};
+use super::{Homes, ListView, Lister};
 use crate::application::error::Result;
 use crate::decision::PeerIndex;
 use crate::domain::ids::PeerId;
@@ -12,21 +12,21 @@ use crate::storage::peers::list::Source;
 impl Lister<'_> {
     /// How many peers the whole list has. What facts tell is counted in the snapshot; for the rest the
     /// database reads each peer of the list once.
-    pub(super) async fn count(&mut self) -> Result<u64> {
-        let restricted = u64::try_from(self.restricted().len()).unwrap_or(u64::MAX);
+    pub(super) async fn count(&self, homes: &mut Homes<'_>) -> Result<u64> {
+        let restricted = u64::try_from(self.restricted(homes).len()).unwrap_or(u64::MAX);
         let is_factual = self.request.search.is_none()
             && !self.request.show_deleted
             && self.request.view == ListView::HomeSubtree
             && is_factual(&self.request.condition);
-        let full = if is_factual { self.count_facts() } else { self.count_rows().await? };
+        let full = if is_factual { self.count_facts(homes) } else { self.count_rows(homes).await? };
         Ok(full.saturating_add(restricted))
     }
 
-    fn count_facts(&mut self) -> u64 {
+    fn count_facts(&self, homes: &mut Homes<'_>) -> u64 {
         let snapshot = self.view.snapshot;
         let mut count = 0;
         for account in snapshot.subtree(self.account) {
-            let Some(home) = snapshot.account_id(account).filter(|_| self.may_view(account)) else { continue };
+            let Some(home) = snapshot.account_id(account).filter(|_| homes.may_view(account)) else { continue };
             let is_listed = |peer: &PeerIndex| {
                 let Some(record) = snapshot.peer(*peer) else { return false };
                 record.status() != PeerStatus::Deleted
@@ -39,7 +39,7 @@ impl Lister<'_> {
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
-    async fn count_rows(&mut self) -> Result<u64> {
+    async fn count_rows(&self, homes: &mut Homes<'_>) -> Result<u64> {
         let sources = match (self.request.administrator, self.request.view) {
             (Some(wanted), view) => {
                 let peers: Vec<PeerIndex> = match view {
@@ -51,10 +51,12 @@ impl Lister<'_> {
                 ids.chunks(1000).map(|ids| Source::Ids(ids.to_vec())).collect()
             }
             (None, ListView::WithAccess) => vec![Source::WithAccess(self.with_access())],
-            (None, ListView::HomeSubtree) => match self.source().await? {
-                Source::Order if !self.is_root() => vec![Source::Subtree(self.request.account.clone())],
-                other => vec![other],
-            },
+            (None, ListView::HomeSubtree) => {
+                let source = self.source().await?;
+                // All of an order's index is read for the root only.
+                let is_wide = matches!(source, Source::Order) && !self.is_root();
+                vec![if is_wide { Source::Subtree(self.request.account.clone()) } else { source }]
+            }
         };
         let mut count = 0;
         for source in sources {
@@ -63,7 +65,7 @@ impl Lister<'_> {
                 let Some(home) = self.view.snapshot.find_account(home.as_str()) else { continue };
                 let is_within =
                     self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
-                if is_within && self.may_view(home) {
+                if is_within && homes.may_view(home) {
                     count += peers;
                 }
             }

@@ -28,10 +28,11 @@ pub(super) fn judge(condition: &Condition, test: &impl Fn(&Test) -> Option<bool>
 
 /// What a condition is of a peer of whom only kind and home are shown.
 pub(super) fn known(condition: &Condition, kind: PeerKind, home: &AccountId) -> Option<bool> {
-    judge(condition, &|test| match test {
-        Test::Status(_) => None,
-        other => fact(other, kind, home, PeerStatus::Enabled),
-    })
+    let shown = |test: &Test| {
+        let is_hidden = matches!(test, Test::Status(_));
+        fact(test, kind, home, PeerStatus::Enabled).filter(|_| !is_hidden)
+    };
+    judge(condition, &shown)
 }
 
 /// What a test is, as far as the snapshot tells.

@@ -5,8 +5,7 @@
 //!
 //! INVARIANT: nothing that is hidden of a peer decides whether or where it is listed. A restricted peer
 //! is judged by what is shown of it, its kind and home: a comparison with anything else is neither
-//! true nor false of it, a search does not find it, and its place is that of its id. Places that go
-//! into page tokens are of peers that were shown.
+//! true nor false of it, a search does not find it, and its place is that of its id.
 //!
 //! The snapshot says who may see whom and how large an account is; the database sorts and filters.
 
@@ -15,11 +14,15 @@ mod judge;
 mod restricted;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::sight::{Onlooker, SeenPeer, Sight, VIEW};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
+use crate::application::page::{Page, Wanted, paged};
 use crate::decision::{AccountIndex, PeerIndex, administrators};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{PURGE_AFTER_MICROS, PeerStatus};
@@ -38,12 +41,9 @@ const NEAR_SEARCH: u64 = 20_000;
 const NEAR_TEST: u64 = 5_000;
 /// How many tests of a filter are counted to find a near one.
 const TESTS_COUNTED: usize = 3;
-/// The fewest and most rows that are read at once.
-const CHUNK_MIN: u64 = 64;
-const CHUNK_MAX: u64 = 8_192;
-/// After so many rows of an order's index that were not for this list, the list is gathered after
-/// all: its rows stand together somewhere else in the order.
-const WALK_MAX: u64 = 20_000;
+/// After so many rows of an order's index the list is gathered after all: its rows stand together
+/// somewhere else in the order. Fewer than one page may read, so that what is gathered fills it.
+const WALK_MAX: u64 = 8_000;
 
 /// Which peers of an account are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,18 +71,17 @@ pub struct ListPeers {
     pub count: bool,
 }
 
-/// The last peer of a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a list goes on: after a place among the peers that are seen in full, or after one of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cursor {
     Full(Place),
     Restricted(PeerId),
 }
 
-/// A page, where the list goes on, and how long the whole list is where that was asked.
+/// A page, and how long the whole list is where that was asked.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    pub peers: Vec<SeenPeer>,
-    pub next: Option<Cursor>,
+    pub page: Page<SeenPeer, Cursor>,
     pub total: Option<u64>,
 }
 
@@ -93,28 +92,14 @@ pub struct Listed {
 /// [`View::admit_at`].
 pub async fn list(ctx: &Ctx, call: &Call, request: &ListPeers) -> Result<Listed> {
     let snapshot = ctx.snapshot();
-    let view = View::of(&snapshot, call.caller.peer, ctx.clock.now())?;
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
-    let mut lister = Lister::new(ctx, view, request, account);
-    let mut page = match &request.after {
-        Some(Cursor::Restricted(_)) => Vec::new(),
-        Some(Cursor::Full(place)) => lister.full(Some(place)).await?,
-        None => lister.full(None).await?,
-    };
-    if page.len() <= request.limit {
-        let behind = match &request.after {
-            Some(Cursor::Restricted(id)) => Some(*id),
-            Some(Cursor::Full(_)) | None => None,
-        };
-        let rest = lister.restricted().into_iter().filter(|id| behind.is_none_or(|behind| *id > behind));
-        page.extend(rest.take(request.limit + 1 - page.len()).map(Cursor::Restricted));
-    }
-    // One more than the page holds says that there is another.
-    let has_more = page.len() > request.limit;
-    page.truncate(request.limit);
-    let next = page.last().filter(|_| has_more).cloned();
-    let total = if request.count { Some(lister.count().await?) } else { None };
-    Ok(Listed { peers: lister.describe(&page).await?, next, total })
+    let lister = Lister::new(ctx, view, request, account);
+    let mut homes = Homes { view, seen: HashMap::new() };
+    let found = lister.page(&mut homes).await?;
+    let total = if request.count { Some(lister.count(&mut homes).await?) } else { None };
+    let page = Page { items: lister.describe(&found.items).await?, next: found.next };
+    Ok(Listed { page, total })
 }
 
 struct Lister<'a> {
@@ -124,8 +109,20 @@ struct Lister<'a> {
     request: &'a ListPeers,
     account: AccountIndex,
     matching: Matching,
-    /// Where the caller may view peers, as far as it was asked.
+}
+
+/// Where the caller may view peers, each account asked about once.
+struct Homes<'a> {
+    view: View<'a>,
     seen: HashMap<AccountIndex, bool>,
+}
+
+impl Homes<'_> {
+    /// Whether the caller may view the peers homed in an account.
+    fn may_view(&mut self, account: AccountIndex) -> bool {
+        let view = self.view;
+        *self.seen.entry(account).or_insert_with(|| view.may(VIEW, account))
+    }
 }
 
 impl<'a> Lister<'a> {
@@ -135,41 +132,47 @@ impl<'a> Lister<'a> {
         } else {
             Test::Status(PeerStatus::Deleted)
         };
-        let mut parts = match &request.condition {
-            Condition::All(parts) => parts.clone(),
-            other => vec![other.clone()],
-        };
+        let mut parts = request.condition.clone().into_parts();
         parts.push(Condition::Not(Box::new(Condition::Is(is_gone))));
         let matching = Matching { condition: Condition::All(parts), search: request.search.clone() };
-        Self { ctx, view, onlooker: Onlooker::new(view), request, account, matching, seen: HashMap::new() }
+        Self { ctx, view, onlooker: Onlooker::new(view), request, account, matching }
     }
 
-    /// Up to one more than the page of the peers that are seen in full.
-    async fn full(&mut self, after: Option<&Place>) -> Result<Vec<Cursor>> {
-        let wanted = self.request.limit + 1;
-        let mut source = self.source().await?;
-        let mut found: Vec<Place> = Vec::new();
-        let mut after = after.cloned();
-        let mut chunk = u64::try_from(wanted).unwrap_or(CHUNK_MAX).max(CHUNK_MIN);
-        let mut walked = 0;
-        while found.len() < wanted {
-            let (matching, order) = (&self.matching, self.request.order);
-            let conn = self.ctx.store.reader();
-            let places = storage::peers::list::places(conn, &source, matching, order, after.as_ref(), chunk).await?;
-            let read = u64::try_from(places.len()).unwrap_or(u64::MAX);
-            after = places.last().cloned().or(after);
-            found.extend(places.into_iter().filter(|place| self.shows(place.id)));
-            if read < chunk {
-                break;
-            }
-            walked += read;
-            if matches!(source, Source::Order) && walked > WALK_MAX {
-                source = self.gathered().unwrap_or(source);
-            }
-            chunk = (chunk * 4).min(CHUNK_MAX);
+    /// The places of a page: of peers that are seen in full, and behind the last of them the others.
+    async fn page(&self, homes: &mut Homes<'_>) -> Result<Page<Cursor, Cursor>> {
+        let limit = self.request.limit;
+        let (mut found, behind) = match &self.request.after {
+            Some(Cursor::Restricted(id)) => (Page::default(), Some(*id)),
+            Some(Cursor::Full(place)) => (self.full(homes, Some(place.clone())).await?, None),
+            None => (self.full(homes, None).await?, None),
+        };
+        if found.next.is_some() {
+            return Ok(found);
         }
-        found.truncate(wanted);
-        Ok(found.into_iter().map(Cursor::Full).collect())
+        let rest = self.restricted(homes).into_iter().filter(|id| behind.is_none_or(|behind| *id > behind));
+        // One more than the page holds says that there is another.
+        let room = limit.saturating_add(1).saturating_sub(found.items.len());
+        found.items.extend(rest.take(room).map(Cursor::Restricted));
+        Ok(Page::cut(found.items, limit as u64, Clone::clone))
+    }
+
+    /// Up to a page of the peers that are seen in full.
+    async fn full(&self, homes: &mut Homes<'_>, after: Option<Place>) -> Result<Page<Cursor, Cursor>> {
+        let mut source = Arc::new(self.source().await?);
+        let mut walked = 0;
+        let read = |after: Option<Place>, limit: u64| {
+            if matches!(*source, Source::Order) && walked > WALK_MAX {
+                source = self.gathered().map_or_else(|| Arc::clone(&source), Arc::new);
+            }
+            walked += limit;
+            let (source, conn) = (Arc::clone(&source), self.ctx.store.reader());
+            let (matching, order) = (&self.matching, self.request.order);
+            async move { Ok(storage::peers::list::places(conn, &source, matching, order, after.as_ref(), limit).await?) }
+        };
+        let wanted = Wanted { after, limit: self.request.limit };
+        let see = |place: Place| self.shows(homes, place.id).then_some(Cursor::Full(place));
+        let Page { items, next } = paged(wanted, read, Clone::clone, see).await?;
+        Ok(Page { items, next: next.map(Cursor::Full) })
     }
 
     /// Where to read the list from: the nearest of what it is narrowed by, or else its order.
@@ -239,23 +242,17 @@ impl<'a> Lister<'a> {
         WithAccess { account: self.request.account.clone(), ancestors: above.cloned().collect(), now: self.view.now }
     }
 
-    /// Whether the caller may view the peers homed in an account.
-    fn may_view(&mut self, account: AccountIndex) -> bool {
-        let view = self.view;
-        *self.seen.entry(account).or_insert_with(|| view.may(VIEW, account))
-    }
-
     fn administers(&self, peer: PeerIndex) -> bool {
         administrators::administers(self.view.snapshot, peer, self.view.now)
     }
 
     /// Whether a matching row is of this list, and seen in full.
-    fn shows(&mut self, id: PeerId) -> bool {
+    fn shows(&self, homes: &mut Homes<'_>, id: PeerId) -> bool {
         let Some(index) = self.view.snapshot.find_peer(id) else { return false };
         let Some(home) = self.view.snapshot.peer(index).map(|peer| peer.home()) else { return false };
         let is_within = self.request.view == ListView::WithAccess || self.view.snapshot.is_within(home, self.account);
         let is_asked = |wanted: bool| wanted == self.administers(index);
-        is_within && self.request.administrator.is_none_or(is_asked) && self.may_view(home)
+        is_within && self.request.administrator.is_none_or(is_asked) && homes.may_view(home)
     }
 
     /// The peers of a page with their rows. One that was purged meanwhile is left out.

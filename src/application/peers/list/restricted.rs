@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::judge::known;
-use super::{ListView, Lister};
+use super::{Homes, ListView, Lister};
 use crate::application::peers::sight::Sight;
 use crate::decision::snapshot::Holder;
 use crate::decision::{AccountIndex, PeerIndex};
@@ -13,7 +13,7 @@ use crate::domain::ids::PeerId;
 
 impl Lister<'_> {
     /// The peers of the list that are only seen to be there, by id.
-    pub(super) fn restricted(&mut self) -> BTreeSet<PeerId> {
+    pub(super) fn restricted(&self, homes: &mut Homes<'_>) -> BTreeSet<PeerId> {
         if self.request.search.is_some() || self.request.administrator.is_some() {
             return BTreeSet::new();
         }
@@ -22,7 +22,7 @@ impl Lister<'_> {
             ListView::WithAccess => self.holders(),
             ListView::HomeSubtree => {
                 let hidden: Vec<AccountIndex> =
-                    snapshot.subtree(self.account).into_iter().filter(|account| !self.may_view(*account)).collect();
+                    snapshot.subtree(self.account).into_iter().filter(|account| !homes.may_view(*account)).collect();
                 hidden.into_iter().flat_map(|account| snapshot.homed_at(account)).collect()
             }
         };

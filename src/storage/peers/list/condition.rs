@@ -70,6 +70,15 @@ impl Default for Condition {
 }
 
 impl Condition {
+    /// The conditions of which all must hold.
+    #[must_use]
+    pub fn into_parts(self) -> Vec<Self> {
+        match self {
+            Self::All(parts) => parts,
+            Self::Any(_) | Self::Not(_) | Self::Is(_) => vec![self],
+        }
+    }
+
     /// The tests that each peer must pass, whatever else is asked.
     pub fn demands(&self) -> impl Iterator<Item = &Test> {
         let (all, one) = match self {

@@ -2,6 +2,7 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{QueryResult, Value};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::ids::PeerId;
@@ -83,7 +84,7 @@ pub struct Order {
 }
 
 /// The value of an order's key in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Key {
     /// The order is by id alone.
     Id,
@@ -92,22 +93,10 @@ pub enum Key {
 }
 
 /// Where a peer stands in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub key: Key,
     pub id: PeerId,
-}
-
-impl Place {
-    /// Whether this can be a place in a list of that order.
-    #[must_use]
-    pub const fn is_of(&self, key: SortKey) -> bool {
-        match self.key {
-            Key::Id => matches!(key, SortKey::Id),
-            Key::Text(_) => !matches!(key, SortKey::Id) && !key.is_number(),
-            Key::Number(_) => key.is_number(),
-        }
-    }
 }
 
 pub(super) fn place(key: SortKey, row: &QueryResult) -> Result<Place, StoreError> {

@@ -1,6 +1,6 @@
 //! Checks and decisions on the wire.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{Fields, account_name, peer_name};
 use crate::application::authorize::{Answer, Consistency, Subject};
@@ -116,7 +116,7 @@ fn context(fields: &mut Fields, field: &str, context: Option<&pb::DecisionContex
     }
 }
 
-fn attributes(fields: &mut Fields, field: &str, attributes: &HashMap<String, pb::AttributeValue>) {
+fn attributes(fields: &mut Fields, field: &str, attributes: &BTreeMap<String, pb::AttributeValue>) {
     for (key, value) in attributes {
         let is_long = match &value.kind {
             Some(pb::attribute_value::Kind::StringValue(text)) => text.chars().count() > ATTRIBUTE_VALUE_MAX,
@@ -133,11 +133,16 @@ fn attributes(fields: &mut Fields, field: &str, attributes: &HashMap<String, pb:
 
 fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
+    let mut not_false = |field: &str, value, consistency| {
+        let why = Invalid::MustBe { value: true, why: "a demand that is not meant is left out" };
+        if value { Some(consistency) } else { fields.take(field, Err(why)) }
+    };
     match consistency.and_then(|consistency| consistency.requirement.as_ref()) {
-        None | Some(Requirement::MinimizeLatency(_)) => Some(Consistency::MinimizeLatency),
-        Some(Requirement::Latest(latest)) => {
-            Some(if *latest { Consistency::Latest } else { Consistency::MinimizeLatency })
+        None => Some(Consistency::MinimizeLatency),
+        Some(Requirement::MinimizeLatency(value)) => {
+            not_false("consistency.minimize_latency", *value, Consistency::MinimizeLatency)
         }
+        Some(Requirement::Latest(value)) => not_false("consistency.latest", *value, Consistency::Latest),
         Some(Requirement::AtLeastRevision(revision)) if *revision >= 0 => Some(Consistency::AtLeast(*revision)),
         Some(Requirement::AtLeastRevision(_)) => {
             fields.refuse("consistency.at_least_revision", Invalid::OutOfRange { min: 0, max: i64::MAX });

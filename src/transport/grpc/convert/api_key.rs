@@ -59,7 +59,7 @@ pub fn to_pb(key: &ApiKey, now: Timestamp) -> pb::ApiKey {
         state: state.into(),
         expire_time: key.expire_time.map(time),
         revoke_time: key.revoke_time.map(time),
-        last_used_time: None,
+        last_used_time: key.last_used_time.map(time),
         creator: key.creator.map(|creator| format!("peers/{creator}")).unwrap_or_default(),
         create_time: Some(time(key.create_time)),
         update_revision: key.update_revision,

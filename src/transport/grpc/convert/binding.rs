@@ -4,7 +4,7 @@ use super::role::words;
 use super::{Fields, account_name, binding_name, filter, group_name, mask, peer_name, role_name, time};
 use crate::application::bindings::read::ListBindings;
 use crate::application::bindings::{BindingChange, CreateBinding, PrincipalRef, UpdateBinding};
-use crate::domain::binding::{Binding, JUSTIFICATION_MAX, Principal};
+use crate::domain::binding::{Binding, JUSTIFICATION_MAX, Mode, Principal, Reach};
 use crate::domain::invalid::Invalid;
 use crate::domain::text;
 use crate::domain::time::{Timestamp, Window};
@@ -129,15 +129,8 @@ pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u
     let peer = filter.read(fields, "peer", peer_name);
     let group = filter.read(fields, "group", group_name);
     let role = filter.read(fields, "role", role_name);
-    let mode = filter.read(fields, "mode", |word| {
-        let mode = pb::BindingMode::from_str_name(word)
-            .or_else(|| pb::BindingMode::from_str_name(&format!("BINDING_MODE_{word}")));
-        words::stated_mode(mode.map_or(-1, i32::from))
-    });
-    let reach = filter.read(fields, "reach", |word| {
-        let reach = pb::Reach::from_str_name(word).or_else(|| pb::Reach::from_str_name(&format!("REACH_{word}")));
-        words::reach(reach.map_or(-1, i32::from))
-    });
+    let mode = filter.read(fields, "mode", |word| Mode::parse(word.strip_prefix("BINDING_MODE_").unwrap_or(word)));
+    let reach = filter.read(fields, "reach", |word| Reach::parse(word.strip_prefix("REACH_").unwrap_or(word)));
     let principal = match (peer?, group?) {
         (Some(peer), _) => Some(PrincipalRef::Peer(peer)),
         (None, Some(group)) => Some(PrincipalRef::Group(group)),

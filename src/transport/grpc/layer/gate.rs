@@ -111,25 +111,20 @@ fn admit(ctx: &Ctx, request: &Request<Body>) -> Result<Option<Caller>, Refusal> 
     if rule.access == Access::Public {
         return Ok(None);
     }
-    if !ctx.is_ready() {
+    if !ctx.policy.is_ready() {
         return Err(status::from_error(&Error::NotReady).into());
     }
     let refuse = |why| Refusal::from(status::from_error(&Error::Unauthenticated(why)));
     let key = bearer(request.headers()).ok_or_else(|| refuse(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| refuse(Unauthenticated::CredentialMalformed))?;
     let snapshot = ctx.snapshot_guard();
-    let record = snapshot.find_api_key(&hash).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
     let now = ctx.clock.now();
-    if record.expire_time.is_some_and(|end| end <= now) {
-        return Err(refuse(Unauthenticated::CredentialExpired));
-    }
-    let peer = snapshot.peer_id(record.peer).ok_or_else(|| refuse(Unauthenticated::CredentialUnknown))?;
-    let view = View::of(&snapshot, peer, now).map_err(|error| status::from_error(&error))?;
-    let caller = Caller { peer, api_key: record.id };
+    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(|error| status::from_error(&error))?;
+    ctx.uses.note(caller.api_key, now);
     if let Access::Permission(permissions) = rule.access
         && !permissions.iter().any(|permission| view.may_anywhere(permission))
     {
-        let permission = permissions.first().copied().unwrap_or_default();
+        let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
     Ok(Some(caller))

@@ -4,8 +4,8 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::authorize::{self, Check};
+use crate::application::guard::View;
 use crate::application::{Caller, Result};
-use crate::decision::Snapshot;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
 use crate::transport::grpc::pb;
@@ -18,14 +18,16 @@ impl Services {
         let (check, consistency) = checked(|fields| access::authorize(fields, request))?;
         authorize::await_revision(&self.ctx, consistency).await?;
         let snapshot = self.ctx.snapshot_guard();
-        self.decide(&snapshot, caller, &check)
+        // Also one whose key was revoked while it waited gets no answer.
+        let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
+        self.decide(&view, &check)
     }
 
-    fn decide(&self, snapshot: &Snapshot, caller: Caller, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
+    fn decide(&self, view: &View<'_>, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
         let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
-        let answer = authorize::decide(&self.ctx, snapshot, caller, &asked)?;
-        let decision_id = self.ctx.entropy.uuid(self.ctx.clock.now())?.to_string();
-        Ok(access::answer(snapshot, &answer, check, decision_id))
+        let answer = authorize::decide(&self.ctx, view, &asked)?;
+        let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
+        Ok(access::answer(view.snapshot, &answer, check, decision_id))
     }
 
     async fn authorize_many(
@@ -35,11 +37,12 @@ impl Services {
     ) -> Result<pb::BatchAuthorizeResponse> {
         let consistency = checked(|fields| access::batch(fields, request))?;
         authorize::await_revision(&self.ctx, consistency).await?;
-        // One snapshot for all, so that no change falls between two answers.
+        // One snapshot and one time for all, so that nothing falls between two answers.
         let snapshot = self.ctx.snapshot();
+        let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
         let decide = |item| {
             let check = checked(|fields| access::item(fields, item, request))?;
-            self.decide(&snapshot, caller, &check)
+            self.decide(&view, &check)
         };
         let results = request.items.iter().map(|item| match decide(item) {
             Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),

@@ -9,7 +9,6 @@ use crate::application::accounts::place::MoveAccount;
 use crate::application::accounts::suspend::{Resume, Suspend};
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
 use crate::domain::account::REASON_MAX;
-use crate::domain::invalid::Invalid;
 use crate::domain::text;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, account, page};
@@ -27,6 +26,8 @@ call::mutations!(
     RequestOwnershipTransferRequest,
     TransferOwnershipRequest,
 );
+
+call::lists!(ListAccountsRequest { read_mask });
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -57,25 +58,20 @@ impl AccountService for Services {
 
     async fn list_accounts(&self, request: Request<pb::ListAccountsRequest>) -> Reply<pb::ListAccountsResponse> {
         let (call, request) = call::read(request, "/peerage.v1.AccountService/ListAccounts")?;
-        let query = format!(
-            "accounts of {} below {} where {} by {}",
-            request.parent_account, request.include_descendants, request.filter, request.order_by
-        );
         let work = async {
+            let tokens = call::tokens(&self.ctx, &call, &request).await?;
             let (wish, mask) = checked(|fields| {
                 let wish = account::list(fields, &request);
                 let mask = account::read_mask(fields, request.read_mask.as_ref());
-                let after = page::after(fields, &query, &request.page_token, |key| {
-                    account::cursor(key).ok_or(Invalid::Form { form: "a place in the list" })
-                });
+                let after = page::after(fields, &tokens, &request.page_token);
                 Some((list::ListAccounts { after: after?, ..wish? }, mask?))
             })?;
-            Ok((list::list(&self.ctx, &call, &wish).await?, mask))
+            let found = list::list(&self.ctx, &call, &wish).await?;
+            Ok((tokens.seal(found.next.as_ref())?, found.items, mask))
         };
-        answer(&self.ctx, &call, work, |(found, mask)| {
-            let next = found.next.map(|cursor| page::token(&query, &account::cursor_key(&cursor)));
-            let accounts = found.accounts.iter().map(|shown| account::to_pb(shown, mask.as_deref())).collect();
-            pb::ListAccountsResponse { accounts, next_page_token: next.unwrap_or_default() }
+        answer(&self.ctx, &call, work, |(next_page_token, accounts, mask)| {
+            let accounts = accounts.iter().map(|shown| account::to_pb(shown, mask.as_deref())).collect();
+            pb::ListAccountsResponse { accounts, next_page_token }
         })
         .await
     }

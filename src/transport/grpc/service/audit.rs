@@ -12,6 +12,8 @@ use crate::transport::grpc::convert::{self, audit as convert_audit};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::audit_service_server::AuditService;
 
+call::lists!(ListAuditEventsRequest {});
+
 #[tonic::async_trait]
 impl AuditService for Services {
     async fn list_audit_events(
@@ -19,24 +21,22 @@ impl AuditService for Services {
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
         let (call, request) = call::read(request, "/peerage.v1.AuditService/ListAuditEvents")?;
-        let query = format!("audit events of {} from {}", request.account, request.start_seq);
         let work = async {
+            let tokens = call::tokens(&self.ctx, &call, &request).await?;
             let (account, limit, after) = checked(|fields| {
                 let account = fields.required("account", &request.account, convert::account_name);
                 if request.start_seq < 0 {
                     fields.refuse("start_seq", Invalid::OutOfRange { min: 0, max: i64::MAX });
                 }
                 let limit = fields.take("page_size", page::size(request.page_size));
-                let seq = |seq: &str| seq.parse::<i64>().map_err(|_| Invalid::Form { form: "a number" });
-                let after = token::after(fields, &query, &request.page_token, seq);
+                let after = token::after(fields, &tokens, &request.page_token);
                 Some((account?, limit?, after?))
             })?;
             let after_seq = after.unwrap_or_else(|| request.start_seq.saturating_sub(1));
-            let list = audit::ListEvents { account, after_seq, limit: limit + 1 };
-            Ok((audit::list(&self.ctx, &call, &list).await?, limit))
+            let found = audit::list(&self.ctx, &call, &audit::ListEvents { account, after_seq, limit }).await?;
+            Ok((tokens.seal(found.next.as_ref())?, found.items))
         };
-        answer(&self.ctx, &call, work, |(events, limit)| {
-            let (events, next_page_token) = token::cut(&query, events, limit, |event| event.sealed.seq.to_string());
+        answer(&self.ctx, &call, work, |(next_page_token, events)| {
             let audit_events = events.iter().map(convert_audit::to_pb).collect();
             pb::ListAuditEventsResponse { audit_events, next_page_token }
         })

@@ -4,7 +4,6 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::api_keys;
-use crate::domain::ids::ApiKeyId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::page as token;
@@ -13,6 +12,7 @@ use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::authentication_service_server::AuthenticationService;
 
 call::mutations!(CreateApiKeyRequest, RevokeApiKeyRequest);
+call::lists!(ListApiKeysRequest {});
 
 #[tonic::async_trait]
 impl AuthenticationService for Services {
@@ -34,21 +34,19 @@ impl AuthenticationService for Services {
         request: Request<pb::ListApiKeysRequest>,
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
         let (call, request) = call::read(request, "/peerage.v1.AuthenticationService/ListApiKeys")?;
-        let query = format!("api keys of {}", request.peer);
         let work = async {
+            let tokens = call::tokens(&self.ctx, &call, &request).await?;
             let (peer, limit, after) = checked(|fields| {
                 let peer = fields.required("peer", &request.peer, convert::peer_name);
                 let limit = fields.take("page_size", page::size(request.page_size));
-                let after = token::after(fields, &query, &request.page_token, ApiKeyId::parse);
+                let after = token::after(fields, &tokens, &request.page_token);
                 Some((peer?, limit?, after?))
             })?;
-            // One more than asked for tells whether there is another page.
-            let list = api_keys::ListApiKeys { peer, after, limit: limit + 1 };
-            Ok((api_keys::list(&self.ctx, &call, &list).await?, limit))
+            let found = api_keys::list(&self.ctx, &call, &api_keys::ListApiKeys { peer, after, limit }).await?;
+            Ok((tokens.seal(found.next.as_ref())?, found.items))
         };
         let now = self.ctx.clock.now();
-        answer(&self.ctx, &call, work, |(keys, limit)| {
-            let (keys, next_page_token) = token::cut(&query, keys, limit, |key| key.id.to_string());
+        answer(&self.ctx, &call, work, |(next_page_token, keys)| {
             let api_keys = keys.iter().map(|key| api_key::to_pb(key, now)).collect();
             pb::ListApiKeysResponse { api_keys, next_page_token }
         })

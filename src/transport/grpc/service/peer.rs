@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::Call;
-use crate::application::peers::list::{ListPeers, SortKey};
+use crate::application::peers::list::ListPeers;
 use crate::application::peers::{self, ChangeState, StateChange};
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, mask, page, peer};
@@ -20,6 +20,8 @@ call::mutations!(
     EnablePeerRequest,
     DisablePeerRequest,
 );
+
+call::lists!(ListPeersRequest { read_mask, count_total });
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -63,27 +65,20 @@ impl PeerService for Services {
 
     async fn list_peers(&self, request: Request<pb::ListPeersRequest>) -> Reply<pb::ListPeersResponse> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/ListPeers")?;
-        // A token is of one list and one caller; how much of each peer is shown, and of how many, may change.
-        let query = format!(
-            "peers for {}: {:?}",
-            call.caller.peer,
-            (&request.account, request.view, &request.filter, &request.order_by, &request.query, request.show_deleted)
-        );
         let work = async {
+            let tokens = call::tokens(&self.ctx, &call, &request).await?;
             let (list, shown) = checked(|fields| {
                 let list = peer::list(fields, &request);
                 let shown = mask::read(fields, request.read_mask.as_ref(), "Peer");
-                let order = list.as_ref().map_or(SortKey::Id, |list| list.order.key);
-                // Of a list that cannot be read, no token says anything.
-                let token = if list.is_some() { request.page_token.as_str() } else { "" };
-                let after = page::after(fields, &query, token, |key| peer::cursor(key, order));
+                let after = page::after(fields, &tokens, &request.page_token);
                 Some((ListPeers { after: after?, ..list? }, shown?))
             })?;
-            Ok((peers::list::list(&self.ctx, &call, &list).await?, shown))
+            let found = peers::list::list(&self.ctx, &call, &list).await?;
+            Ok((tokens.seal(found.page.next.as_ref())?, found, shown))
         };
-        answer(&self.ctx, &call, work, |(found, shown)| pb::ListPeersResponse {
-            peers: found.peers.iter().map(|seen| shown.apply(peer::to_pb(seen))).collect(),
-            next_page_token: found.next.map(|next| page::token(&query, &peer::cursor_key(&next))).unwrap_or_default(),
+        answer(&self.ctx, &call, work, |(next_page_token, found, shown)| pb::ListPeersResponse {
+            peers: found.page.items.iter().map(|seen| shown.apply(peer::to_pb(seen))).collect(),
+            next_page_token,
             total_size: found.total.map_or(0, |total| i64::try_from(total).unwrap_or(i64::MAX)),
         })
         .await

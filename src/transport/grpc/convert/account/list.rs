@@ -1,11 +1,9 @@
 //! Lists of accounts on the wire: filters, orders and places.
 
-use crate::application::accounts::list::{AccountFilter, Cursor, ListAccounts, SortKey};
+use crate::application::accounts::list::{AccountFilter, ListAccounts, SortKey};
 use crate::domain::account::{AccountKind, label_key};
-use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
 use crate::domain::page;
-use crate::domain::time::Timestamp;
 use crate::transport::grpc::convert::{self, Fields, filter, order};
 use crate::transport::grpc::pb;
 
@@ -55,13 +53,7 @@ fn list_filter(fields: &mut Fields, text: &str) -> Option<AccountFilter> {
 }
 
 fn kind_word(word: &str) -> Result<AccountKind, Invalid> {
-    match word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word) {
-        "PLATFORM" => Ok(AccountKind::Platform),
-        "PARTNER" => Ok(AccountKind::Partner),
-        "CUSTOMER" => Ok(AccountKind::Customer),
-        "DEPARTMENT" => Ok(AccountKind::Department),
-        _ => Err(Invalid::Unknown { choices: "PLATFORM, PARTNER, CUSTOMER, DEPARTMENT" }),
-    }
+    AccountKind::parse(word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word))
 }
 
 fn state_word(word: &str) -> Result<bool, Invalid> {
@@ -70,23 +62,4 @@ fn state_word(word: &str) -> Result<bool, Invalid> {
         "SUSPENDED" => Ok(true),
         _ => Err(Invalid::Unknown { choices: "ACTIVE, SUSPENDED" }),
     }
-}
-
-/// Writes a place in a list.
-#[must_use]
-pub fn cursor_key(cursor: &Cursor) -> String {
-    match cursor.time {
-        Some(time) => format!("{}/{}", cursor.id, time.as_micros()),
-        None => cursor.id.to_string(),
-    }
-}
-
-/// Reads a place in a list.
-#[must_use]
-pub fn cursor(key: &str) -> Option<Cursor> {
-    let (id, time) = match key.split_once('/') {
-        Some((id, micros)) => (id, Some(Timestamp::from_micros(micros.parse().ok()?))),
-        None => (key, None),
-    };
-    Some(Cursor { id: AccountId::parse(id).ok()?, time })
 }

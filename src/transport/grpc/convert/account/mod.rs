@@ -22,7 +22,7 @@ use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::transport::grpc::pb;
 
-pub use list::{cursor, cursor_key, list};
+pub use list::list;
 pub use shown::{read_mask, to_pb};
 
 /// What can be changed of an account.

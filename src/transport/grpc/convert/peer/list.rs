@@ -1,10 +1,9 @@
 //! Lists of peers on the wire: filters, orders, searches and places.
 
 use crate::application::peers::list::{
-    Comparison, Condition, Cursor, Key, ListPeers, ListView, Order, Place, QUERY_MAX, Search, SortKey, Test, TimeColumn,
+    Comparison, Condition, ListPeers, ListView, Order, QUERY_MAX, Search, SortKey, Test, TimeColumn,
 };
 use crate::domain::filter::{self, Node, Operator, Restriction, at};
-use crate::domain::ids::PeerId;
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::{FIELD_MAX, MailFormat, PeerKind, PeerStatus, TwoFactor};
 use crate::domain::time::Timestamp;
@@ -69,18 +68,25 @@ fn read_filter(text: &str) -> Result<(Condition, Option<bool>), Invalid> {
     };
     let mut conditions = Vec::with_capacity(parts.len());
     for part in parts {
-        match part {
-            Node::Is(one) if one.field == "administrator" => {
-                if administrator.is_some() {
-                    return Err(at(one.field_at, "`administrator` stands once"));
-                }
-                let wanted = truth(&one)?;
-                administrator = Some(wanted);
-            }
-            other => conditions.push(condition(other)?),
+        let Some(one) = of_administrators(&part) else {
+            conditions.push(condition(part)?);
+            continue;
+        };
+        let wanted = truth(one)?;
+        if administrator.replace(wanted).is_some() {
+            return Err(at(one.field_at, "`administrator` stands once"));
         }
     }
     Ok((Condition::All(conditions), administrator))
+}
+
+/// The comparison of `administrator`, if it is one. No column holds it, so that it cannot be joined as
+/// others are.
+fn of_administrators(node: &Node) -> Option<&Restriction> {
+    match node {
+        Node::Is(one) if one.field == "administrator" => Some(one),
+        Node::Is(_) | Node::And(_) | Node::Or(..) | Node::Not(..) => None,
+    }
 }
 
 fn condition(node: Node) -> Result<Condition, Invalid> {
@@ -94,36 +100,26 @@ fn condition(node: Node) -> Result<Condition, Invalid> {
 }
 
 fn comparison(one: &Restriction) -> Result<Condition, Invalid> {
-    let word = |choices, tests: &[(&str, Test)]| word(one, choices, tests);
+    // The words of JSON carry the name of their enum.
+    let plain = |prefix: &str| one.value.strip_prefix(prefix).unwrap_or(&one.value);
+    let word = |test: Result<Test, Invalid>, choices| equal(one, Ok(test.map_err(|_| at(one.value_at, choices))?));
     match one.field.as_str() {
-        "kind" => word(
-            "`kind` is PERSON, DEVICE or INTEGRATION",
-            &[
-                ("PERSON", Test::Kind(PeerKind::Person)),
-                ("DEVICE", Test::Kind(PeerKind::Device)),
-                ("INTEGRATION", Test::Kind(PeerKind::Integration)),
-            ],
-        ),
-        "state" => word(
-            "`state` is ENABLED, DISABLED or DELETED",
-            &[
-                ("ENABLED", Test::Status(PeerStatus::Enabled)),
-                ("DISABLED", Test::Status(PeerStatus::Disabled)),
-                ("DELETED", Test::Status(PeerStatus::Deleted)),
-            ],
-        ),
-        "two_factor_provider" => word(
-            "`two_factor_provider` is NONE, EMAIL or TOTP",
-            &[
-                ("NONE", Test::TwoFactor(TwoFactor::None)),
-                ("EMAIL", Test::TwoFactor(TwoFactor::Email)),
-                ("TOTP", Test::TwoFactor(TwoFactor::Totp)),
-            ],
-        ),
-        "mail_format" => word(
-            "`mail_format` is HTML or PLAIN_TEXT",
-            &[("HTML", Test::MailFormat(MailFormat::Html)), ("PLAIN_TEXT", Test::MailFormat(MailFormat::PlainText))],
-        ),
+        "kind" => {
+            let kind = PeerKind::parse(plain("PEER_KIND_")).map(Test::Kind);
+            word(kind, "`kind` is PERSON, DEVICE or INTEGRATION")
+        }
+        "state" => {
+            let status = PeerStatus::parse(plain("PEER_STATE_")).map(Test::Status);
+            word(status, "`state` is ENABLED, DISABLED or DELETED")
+        }
+        "two_factor_provider" => {
+            let factor = TwoFactor::parse(plain("TWO_FACTOR_PROVIDER_")).map(Test::TwoFactor);
+            word(factor, "`two_factor_provider` is NONE, EMAIL or TOTP")
+        }
+        "mail_format" => {
+            let format = MailFormat::parse(plain("MAIL_FORMAT_")).map(Test::MailFormat);
+            word(format, "`mail_format` is HTML or PLAIN_TEXT")
+        }
         "microsoft_account_status" => flag(one, Test::HasMicrosoftAccount, "LINKED", "NOT_LINKED"),
         "require_external_login" => flag(one, Test::RequiresExternalLogin, "true", "false"),
         "home_account" => equal(one, convert::account_name(&one.value).map(Test::Home)),
@@ -155,17 +151,6 @@ fn equal(one: &Restriction, test: Result<Test, Invalid>) -> Result<Condition, In
             Err(at(one.operator_at, "the field is compared by `=` and `!=`"))
         }
     }
-}
-
-fn word(one: &Restriction, choices: &'static str, tests: &[(&str, Test)]) -> Result<Condition, Invalid> {
-    // The words of JSON carry the name of their enum.
-    let prefixed = |word: &str| {
-        let rest = one.value.strip_suffix(word).and_then(|rest| rest.strip_suffix('_'));
-        matches!(rest, Some("PEER_KIND" | "PEER_STATE" | "TWO_FACTOR_PROVIDER" | "MAIL_FORMAT"))
-    };
-    let test = tests.iter().find(|(word, _)| one.value == *word || prefixed(word));
-    let (_, test) = test.ok_or_else(|| at(one.value_at, choices))?;
-    equal(one, Ok(test.clone()))
 }
 
 fn flag(one: &Restriction, test: Test, yes: &str, no: &str) -> Result<Condition, Invalid> {
@@ -207,36 +192,4 @@ fn time(one: &Restriction, column: TimeColumn) -> Result<Condition, Invalid> {
         Operator::GreaterOrEqual => is(Comparison::GreaterOrEqual),
         Operator::Has => return Err(at(one.value_at, "`:` asks for `*` only")),
     })
-}
-
-/// Writes a place in a list.
-#[must_use]
-pub fn cursor_key(cursor: &Cursor) -> String {
-    match cursor {
-        Cursor::Restricted(id) => format!("r{id}"),
-        Cursor::Full(Place { key: Key::Id, id }) => format!("i{id}"),
-        Cursor::Full(Place { key: Key::Number(number), id }) => format!("n{id}{number}"),
-        Cursor::Full(Place { key: Key::Text(text), id }) => format!("t{id}{text}"),
-    }
-}
-
-/// Reads a place in a list of this order.
-///
-/// # Errors
-/// [`Invalid::Form`] for what this server did not write.
-pub fn cursor(key: &str, order: SortKey) -> Result<Cursor, Invalid> {
-    const FORM: Invalid = Invalid::Form { form: "a place in this list" };
-    const UUID: usize = 36;
-    let (kind, rest) = key.split_at_checked(1).ok_or(FORM)?;
-    let (id, value) = rest.split_at_checked(UUID).ok_or(FORM)?;
-    let id = PeerId::parse(id).map_err(|_| FORM)?;
-    let key = match kind {
-        "r" if value.is_empty() => return Ok(Cursor::Restricted(id)),
-        "i" if value.is_empty() => Key::Id,
-        "n" => Key::Number(value.parse().map_err(|_| FORM)?),
-        "t" => Key::Text(value.to_owned()),
-        _ => return Err(FORM),
-    };
-    let place = Place { key, id };
-    if place.is_of(order) { Ok(Cursor::Full(place)) } else { Err(FORM) }
 }

@@ -3,7 +3,7 @@
 mod list;
 mod show;
 
-pub use list::{cursor, cursor_key, list};
+pub use list::list;
 pub use show::to_pb;
 
 use super::{Fields, mask};

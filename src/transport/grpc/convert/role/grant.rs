@@ -1,12 +1,12 @@
 //! The grants of roles on the wire: patterns, requirements, conditions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{unbuilt, words};
 use crate::domain::account::{label_key, label_value};
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::Pattern;
-use crate::domain::role::{AssuranceLevel, Condition, GRANTS_MAX, Grant, Requirements, StepUp};
+use crate::domain::role::{AssuranceLevel, CONDITIONS_MAX, Condition, GRANTS_MAX, Grant, Requirements, StepUp};
 use crate::transport::grpc::convert::Fields;
 use crate::transport::grpc::pb;
 
@@ -36,6 +36,12 @@ pub fn grants(fields: &mut Fields, field: &str, grants: &[pb::Grant]) -> Option<
             Some(grant) => found.push(grant),
             None => fits = false,
         }
+    }
+    let conditions: BTreeSet<&Condition> =
+        found.iter().map(|grant| &grant.condition).filter(|condition| !condition.is_empty()).collect();
+    if conditions.len() > CONDITIONS_MAX {
+        fields.refuse(field, Invalid::NotAllowed { why: "its grants have more than 32 different conditions" });
+        return None;
     }
     fits.then_some(found)
 }

@@ -7,13 +7,13 @@ use tonic::Request;
 use super::Answer;
 use crate::application::Ctx;
 use crate::application::bindings::{self, read};
-use crate::domain::ids::BindingId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, binding, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleBindingRequest, UpdateRoleBindingRequest, DeleteRoleBindingRequest);
+call::lists!(ListRoleBindingsRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRoleBinding")?;
@@ -42,22 +42,22 @@ pub(super) async fn list(
     request: Request<pb::ListRoleBindingsRequest>,
 ) -> Answer<pb::ListRoleBindingsResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoleBindings")?;
-    let pb::ListRoleBindingsRequest { account, include_descendants, filter, .. } = &request;
-    let query = format!("role bindings of {account} and below: {include_descendants} where {filter}");
     let work = async {
+        let tokens = call::tokens(ctx, &call, &request).await?;
         let (list, shown) = checked(|fields| {
             let shown = mask::read(fields, request.read_mask.as_ref(), "RoleBinding");
             let limit = fields.take("page_size", page::size(request.page_size));
-            let after = token::after(fields, &query, &request.page_token, BindingId::parse);
+            let after = token::after(fields, &tokens, &request.page_token);
             let list = binding::list(fields, &request, limit.unwrap_or(page::DEFAULT));
             limit?;
             Some((read::ListBindings { after: after?, ..list? }, shown?))
         })?;
-        Ok((read::list(ctx, &call, &list).await?, shown))
+        let found = read::list(ctx, &call, &list).await?;
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(page, shown)| pb::ListRoleBindingsResponse {
-        role_bindings: page.bindings.iter().map(|binding| shown.apply(binding::to_pb(binding))).collect(),
-        next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
+    answer(ctx, &call, work, |(next_page_token, bindings, shown)| {
+        let role_bindings = bindings.iter().map(|binding| shown.apply(binding::to_pb(binding))).collect();
+        pb::ListRoleBindingsResponse { role_bindings, next_page_token }
     })
     .await
 }

@@ -7,13 +7,13 @@ use tonic::Request;
 use super::Answer;
 use crate::application::Ctx;
 use crate::application::groups;
-use crate::domain::ids::GroupId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, group, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateGroupRequest, UpdateGroupRequest, DeleteGroupRequest);
+call::lists!(ListGroupsRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateGroup")?;
@@ -38,22 +38,22 @@ pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetGroupRequest>) -
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>) -> Answer<pb::ListGroupsResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroups")?;
-    let pb::ListGroupsRequest { account, include_descendants, filter, .. } = &request;
-    let query = format!("groups of {account} and below: {include_descendants} where {filter}");
     let work = async {
+        let tokens = call::tokens(ctx, &call, &request).await?;
         let (list, shown) = checked(|fields| {
             let shown = mask::read(fields, request.read_mask.as_ref(), "Group");
             let limit = fields.take("page_size", page::size(request.page_size));
-            let after = token::after(fields, &query, &request.page_token, GroupId::parse);
+            let after = token::after(fields, &tokens, &request.page_token);
             let list = group::list(fields, &request, limit.unwrap_or(page::DEFAULT));
             limit?;
             Some((groups::ListGroups { after: after?, ..list? }, shown?))
         })?;
-        Ok((groups::list(ctx, &call, &list).await?, shown))
+        let found = groups::list(ctx, &call, &list).await?;
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(page, shown)| pb::ListGroupsResponse {
-        groups: page.groups.iter().map(|group| shown.apply(group::to_pb(group))).collect(),
-        next_page_token: page.next.map(|id| token::token(&query, &id.to_string())).unwrap_or_default(),
+    answer(ctx, &call, work, |(next_page_token, groups, shown)| {
+        let groups = groups.iter().map(|group| shown.apply(group::to_pb(group))).collect();
+        pb::ListGroupsResponse { groups, next_page_token }
     })
     .await
 }

@@ -7,33 +7,31 @@ use tonic::Request;
 use super::Answer;
 use crate::application::Ctx;
 use crate::application::groups::members::{self, ListMembers};
-use crate::domain::ids::PeerId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, group, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(AddGroupMemberRequest, RemoveGroupMemberRequest);
+call::lists!(ListGroupMembersRequest {});
 
 pub(super) async fn list(
     ctx: &Arc<Ctx>,
     request: Request<pb::ListGroupMembersRequest>,
 ) -> Answer<pb::ListGroupMembersResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroupMembers")?;
-    let query = format!("members of {}", request.group);
     let work = async {
+        let tokens = call::tokens(ctx, &call, &request).await?;
         let (group, after, limit) = checked(|fields| {
             let group = fields.required("group", &request.group, convert::group_name);
-            let after = token::after(fields, &query, &request.page_token, PeerId::parse);
+            let after = token::after(fields, &tokens, &request.page_token);
             let limit = fields.take("page_size", page::size(request.page_size));
             Some((group?, after?, limit?))
         })?;
-        // One more than asked for tells whether there is another page.
-        let list = ListMembers { group, after, limit: limit + 1 };
-        Ok((members::list(ctx, &call, &list).await?, limit))
+        let found = members::list(ctx, &call, &ListMembers { group, after, limit }).await?;
+        Ok((tokens.seal(found.next.as_ref())?, found.items))
     };
-    answer(ctx, &call, work, |(members, limit)| {
-        let (members, next_page_token) = token::cut(&query, members, limit, |member| member.peer.to_string());
+    answer(ctx, &call, work, |(next_page_token, members)| {
         let members = members.iter().map(group::member_to_pb).collect();
         pb::ListGroupMembersResponse { members, next_page_token }
     })

@@ -8,35 +8,32 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::permissions::{self, ListPermissions, matrix as matrices};
 use crate::domain::page;
-use crate::domain::permission::PermissionName;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{page as token, permission};
 use crate::transport::grpc::pb;
 
 call::mutations!(RegisterPermissionsRequest);
+call::lists!(ListPermissionsRequest {});
 
 pub(super) async fn list(
     ctx: &Arc<Ctx>,
     request: Request<pb::ListPermissionsRequest>,
 ) -> Answer<pb::ListPermissionsResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListPermissions")?;
-    let query = format!("permissions where {}", request.filter);
     let work = async {
-        let (list, limit) = checked(|fields| {
+        let tokens = call::tokens(ctx, &call, &request).await?;
+        let list = checked(|fields| {
             let limit = fields.take("page_size", page::size(request.page_size));
-            let after = token::after(fields, &query, &request.page_token, PermissionName::parse);
+            let after = token::after(fields, &tokens, &request.page_token);
             let list = permission::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            Some((ListPermissions { after: after?, ..list? }, limit?))
+            limit.and(Some(ListPermissions { after: after?, ..list? }))
         })?;
-        Ok((permissions::list(ctx, &call, &list)?, limit))
+        let found = permissions::list(ctx, &call, &list)?;
+        Ok((tokens.seal(found.next.as_ref())?, found.items))
     };
-    answer(ctx, &call, work, |(permissions, limit)| {
-        let key = |permission: &crate::domain::permission::Permission| permission.name.to_string();
-        let (permissions, next_page_token) = token::cut(&query, permissions, limit, key);
-        pb::ListPermissionsResponse {
-            permissions: permissions.iter().map(permission::to_pb).collect(),
-            next_page_token,
-        }
+    answer(ctx, &call, work, |(next_page_token, permissions)| {
+        let permissions = permissions.iter().map(permission::to_pb).collect();
+        pb::ListPermissionsResponse { permissions, next_page_token }
     })
     .await
 }

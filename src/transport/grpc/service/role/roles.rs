@@ -7,13 +7,13 @@ use tonic::Request;
 use super::Answer;
 use crate::application::Ctx;
 use crate::application::roles::{self, ListRoles, edit};
-use crate::domain::ids::RoleId;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, mask, page as token, role};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleRequest, UpdateRoleRequest, DeleteRoleRequest, CopyRoleRequest);
+call::lists!(ListRolesRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRole")?;
@@ -38,23 +38,22 @@ pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleRequest>) ->
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoles")?;
-    let query = format!("roles of {} where {}", request.account, request.filter);
     let work = async {
-        let (list, limit, shown) = checked(|fields| {
+        let tokens = call::tokens(ctx, &call, &request).await?;
+        let (list, shown) = checked(|fields| {
             let account = fields.required("account", &request.account, convert::account_name);
             fields.unsupported("order_by", !request.order_by.is_empty());
             let shown = mask::read(fields, request.read_mask.as_ref(), "Role");
             let filter = role::filter(fields, &request.filter);
-            let after = token::after(fields, &query, &request.page_token, RoleId::parse);
+            let after = token::after(fields, &tokens, &request.page_token);
             let limit = fields.take("page_size", page::size(request.page_size));
-            let list = ListRoles { account: account?, filter: filter?, after: after?, limit: 0 };
-            Some((list, limit?, shown?))
+            let limit = usize::try_from(limit?).unwrap_or(usize::MAX);
+            Some((ListRoles { account: account?, filter: filter?, after: after?, limit }, shown?))
         })?;
-        let list = ListRoles { limit: usize::try_from(limit).unwrap_or(usize::MAX), ..list };
-        Ok((roles::list(ctx, &call, &list).await?, limit, shown))
+        let found = roles::list(ctx, &call, &list).await?;
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(roles, limit, shown)| {
-        let (roles, next_page_token) = token::cut(&query, roles, limit, |listed| listed.role.id.to_string());
+    answer(ctx, &call, work, |(next_page_token, roles, shown)| {
         let roles = roles.iter().map(|role| shown.apply(role::to_pb(role))).collect();
         pb::ListRolesResponse { roles, next_page_token }
     })

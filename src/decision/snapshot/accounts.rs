@@ -1,0 +1,121 @@
+//! The account tree: who is below whom, and what an account takes from those above it.
+
+use super::{AccountIndex, Snapshot};
+use crate::domain::account::{DEPTH_MAX, PartnerAccess, SuspensionScope};
+use crate::domain::role::Condition;
+
+/// The accounts from a target up to the root, the target first.
+#[derive(Debug, Clone, Copy)]
+pub struct Path {
+    accounts: [AccountIndex; DEPTH_MAX],
+    len: usize,
+}
+
+impl Path {
+    #[inline]
+    #[must_use]
+    pub fn as_slice(&self) -> &[AccountIndex] {
+        self.accounts.get(..self.len).unwrap_or(&[])
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, account: AccountIndex) -> bool {
+        self.as_slice().contains(&account)
+    }
+}
+
+impl Snapshot {
+    /// The accounts directly below one.
+    pub fn children(&self, account: AccountIndex) -> impl Iterator<Item = AccountIndex> {
+        self.children.range((account, AccountIndex(0))..=(account, AccountIndex(u32::MAX))).map(|(_, child)| *child)
+    }
+
+    /// An account and everything below it, parents before children.
+    #[must_use]
+    pub fn subtree(&self, account: AccountIndex) -> Vec<AccountIndex> {
+        let mut found = vec![account];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            found.extend(self.children(parent));
+            next += 1;
+        }
+        found
+    }
+
+    /// The accounts from a target up to the root.
+    #[inline]
+    #[must_use]
+    pub fn path(&self, target: AccountIndex) -> Path {
+        let mut path = Path { accounts: [target; DEPTH_MAX], len: 0 };
+        let mut next = Some(target);
+        // INVARIANT: apply refuses deeper trees, so that the array is large enough.
+        while let (Some(account), Some(slot)) = (next, path.accounts.get_mut(path.len)) {
+            *slot = account;
+            path.len += 1;
+            next = self.account(account).and_then(|record| record.parent);
+        }
+        path
+    }
+
+    /// Whether `account` is `ancestor` or lies below it.
+    #[must_use]
+    pub fn is_within(&self, account: AccountIndex, ancestor: AccountIndex) -> bool {
+        self.path(account).contains(ancestor)
+    }
+
+    /// Whether an account or one above it is suspended with everything below.
+    #[inline]
+    #[must_use]
+    pub fn is_suspended(&self, path: &Path) -> bool {
+        path.as_slice().iter().any(|account| {
+            self.account(*account).is_some_and(|record| record.fact.suspension == Some(SuspensionScope::Subtree))
+        })
+    }
+
+    /// Whether peers homed in the account can act: it, and no one above, is suspended.
+    #[inline]
+    #[must_use]
+    pub fn is_home_active(&self, home: AccountIndex) -> bool {
+        let own = self.account(home).and_then(|record| record.fact.suspension);
+        own != Some(SuspensionScope::OwnPeers) && !self.is_suspended(&self.path(home))
+    }
+
+    /// The strictest partner access set on the target's path that limits a peer homed at `home`: an
+    /// account limits peers homed neither inside it nor at the root.
+    #[inline]
+    #[must_use]
+    pub fn partner_access(&self, path: &Path, home: AccountIndex) -> PartnerAccess {
+        let mut strictest = PartnerAccess::Allowed;
+        for account in path.as_slice() {
+            let Some(record) = self.account(*account) else { continue };
+            if record.fact.partner_access > strictest && !self.is_within(home, *account) {
+                strictest = record.fact.partner_access;
+            }
+        }
+        let at_root = self.account(home).is_some_and(|record| record.parent.is_none());
+        if at_root { PartnerAccess::Allowed } else { strictest }
+    }
+
+    /// The value of a label at an account: the nearest on the way to the root.
+    #[must_use]
+    pub fn label(&self, path: &Path, key: &str) -> Option<&str> {
+        path.as_slice().iter().find_map(|account| self.account(*account)?.fact.labels.get(key).map(String::as_str))
+    }
+
+    /// Whether a condition holds at the account that the path begins with.
+    #[inline]
+    #[must_use]
+    pub fn holds(&self, path: &Path, condition: &Condition) -> bool {
+        condition
+            .account_labels
+            .iter()
+            .all(|(key, values)| self.label(path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value)))
+    }
+
+    /// The packs whose roles can be assigned at an account: what the nearest partner says, or all.
+    #[must_use]
+    pub fn role_packs(&self, path: &Path) -> Option<&[String]> {
+        path.as_slice().iter().find_map(|account| self.account(*account)?.fact.role_packs.as_deref())
+    }
+}

@@ -1,0 +1,47 @@
+//! What a peer is bound to, of its own and by its groups: the one walk that guards, rules and lists
+//! share. `evaluate` has its own, which looks at the path first.
+
+use super::{BindingRecord, GroupIndex, PeerIndex, Snapshot};
+use crate::domain::binding::Mode;
+use crate::domain::time::Window;
+
+/// A binding that a peer has, itself or as a member.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    pub binding: &'a BindingRecord,
+    /// The group through which it does.
+    pub group: Option<GroupIndex>,
+    /// When both the binding and the membership are open.
+    pub window: Window,
+    /// `ELIGIBLE` where the binding or the membership is.
+    pub mode: Mode,
+}
+
+impl Snapshot {
+    /// Every binding of a peer, whenever it counts, but those that the membership leaves no moment.
+    pub fn held(&self, peer: PeerIndex) -> impl Iterator<Item = Held<'_>> {
+        let view = self.peer(peer);
+        let own = view.into_iter().flat_map(|view| {
+            let held =
+                move |binding| Held { binding, group: None, window: view.binding_window(binding), mode: binding.mode };
+            view.bindings().iter().map(held)
+        });
+        let by_group = view.into_iter().flat_map(move |view| {
+            view.memberships().iter().flat_map(move |membership| {
+                let open = view.membership_window(membership);
+                let group = self.group(membership.group);
+                group.into_iter().flat_map(move |group| {
+                    group.bindings.iter().filter_map(move |binding| {
+                        Some(Held {
+                            binding,
+                            group: Some(membership.group),
+                            window: group.binding_window(binding).intersect(open)?,
+                            mode: binding.mode.max(membership.mode),
+                        })
+                    })
+                })
+            })
+        });
+        own.chain(by_group)
+    }
+}
