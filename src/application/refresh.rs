@@ -7,7 +7,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait;
 use tokio::time::Instant;
 
 use super::context::Ctx;
@@ -16,7 +15,7 @@ use crate::decision::compile::Compiler;
 use crate::decision::{Loader, Snapshot, SnapshotError};
 use crate::domain::fact::Mark;
 use crate::domain::time::Timestamp;
-use crate::storage::{Store, StoreError, change_feed};
+use crate::storage::{Connection, Store, StoreError, change_feed};
 
 /// How many changes are read at once.
 const ROWS: u64 = 2000;
@@ -53,7 +52,7 @@ pub async fn load(store: &Store, now: Timestamp, compiler: &mut Compiler) -> Res
 /// will not pass by itself, nothing is decided any more until everything is loaded anew.
 pub(super) async fn follow(
     ctx: &Ctx,
-    conn: &impl ConnectionTrait,
+    conn: &impl Connection,
     snapshot: Arc<Snapshot>,
     head: Mark,
 ) -> Result<Arc<Snapshot>> {
@@ -68,12 +67,7 @@ fn judged<T>(ctx: &Ctx, followed: Result<T>) -> Result<T> {
     followed
 }
 
-async fn advance(
-    ctx: &Ctx,
-    conn: &impl ConnectionTrait,
-    mut snapshot: Arc<Snapshot>,
-    head: Mark,
-) -> Result<Arc<Snapshot>> {
+async fn advance(ctx: &Ctx, conn: &impl Connection, mut snapshot: Arc<Snapshot>, head: Mark) -> Result<Arc<Snapshot>> {
     if snapshot.mark() == head {
         return Ok(snapshot);
     }

@@ -36,7 +36,14 @@ const ROOMS: &[Room] = &[
     room("transport::grpc::status", &["application", "domain", "transport::grpc::pb"], NO_SQL),
     room(
         "transport::grpc::call",
-        &["application", "domain", "transport::grpc::convert", "transport::grpc::pb", "transport::grpc::status"],
+        &[
+            "application",
+            "domain",
+            "transport::grpc::convert",
+            "transport::grpc::pb",
+            "transport::grpc::rules",
+            "transport::grpc::status",
+        ],
         NO_SQL,
     ),
     room(

@@ -40,8 +40,8 @@ pub(super) struct List {
     #[arg(long)]
     show_deleted: bool,
     /// Says on stderr how many peers the whole list has
-    #[arg(long)]
-    count: bool,
+    #[arg(long = "count")]
+    total: bool,
     #[command(flatten)]
     limit: page::Limit,
 }
@@ -183,7 +183,7 @@ pub(super) async fn run(connection: &Connection, arguments: List, format: Format
     let mut total = None;
     let peers = page::follow(arguments.limit.count, async |page_size, page_token: String| {
         // One count is enough, and it is made with the first page.
-        let count_total = arguments.count && page_token.is_empty();
+        let count_total = arguments.total && page_token.is_empty();
         let request = pb::ListPeersRequest { page_size, page_token, count_total, ..request.clone() };
         let page = client.list_peers(request).await?.into_inner();
         if count_total {

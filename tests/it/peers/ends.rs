@@ -25,7 +25,7 @@ async fn nobody_gives_what_outlasts_themselves() {
     };
     let helper = create(&contractor.client, until_friday("helper")).await.unwrap();
     let other = server.person(&partner, "other", READ_ONLY).await;
-    let lasting = binding(&other.name, READ_ONLY, &partner);
+    let lasting = binding(&other.name, "roles/mspcontrol.help_desk", &partner);
     assert_eq!(why(bind(&contractor.client, lasting.clone()).await), escalation());
     bind(&contractor.client, until(lasting, friday)).await.unwrap();
 

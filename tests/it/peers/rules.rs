@@ -165,7 +165,7 @@ async fn only_the_operator_stops_an_owner() {
     assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
     assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
     // Nor are the keys taken from under it, or what its role rests on reworded.
-    let key = pb::ApiKey { peer: owner.name.clone(), ..pb::ApiKey::default() };
+    let key = pb::ApiKey { peer: owner.name.clone(), title: "test".into(), ..pb::ApiKey::default() };
     let request = pb::CreateApiKeyRequest { api_key: Some(key), ..pb::CreateApiKeyRequest::default() };
     let key = operator.auth().create_api_key(request).await.unwrap().into_inner().api_key.unwrap().name;
     let revoke = pb::RevokeApiKeyRequest { name: key, ..pb::RevokeApiKeyRequest::default() };
