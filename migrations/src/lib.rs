@@ -9,6 +9,7 @@
 
 mod column;
 mod foundation;
+mod peer_lists;
 mod policy_digest;
 mod secrets;
 
@@ -22,7 +23,12 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(foundation::Foundation), Box::new(policy_digest::PolicyDigest), Box::new(secrets::Secrets)]
+        vec![
+            Box::new(foundation::Foundation),
+            Box::new(policy_digest::PolicyDigest),
+            Box::new(secrets::Secrets),
+            Box::new(peer_lists::PeerLists),
+        ]
     }
 }
 

@@ -262,6 +262,7 @@ impl StoreFault {
             | StoreError::Seal(_)
             | StoreError::Url { .. }
             | StoreError::SchemaTooNew { .. }
+            | StoreError::ExtensionMissing { .. }
             | StoreError::Other(_) => Self::Internal,
         }
     }

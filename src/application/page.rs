@@ -67,7 +67,7 @@ pub struct Wanted<P> {
 /// Those of `read`.
 pub async fn paged<R, T, P: Clone, F: Future<Output = Result<Vec<R>>>>(
     wanted: Wanted<P>,
-    read: impl Fn(Option<P>, u64) -> F,
+    mut read: impl FnMut(Option<P>, u64) -> F,
     place: impl Fn(&R) -> P,
     mut see: impl FnMut(R) -> Option<T>,
 ) -> Result<Page<T, P>> {

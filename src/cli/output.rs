@@ -60,6 +60,11 @@ pub(crate) fn deliver(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Writes a remark to stderr, where no script takes it for a result.
+pub(crate) fn note(text: &str) -> anyhow::Result<()> {
+    writeln!(io::stderr().lock(), "{}", clean(text)).map_err(anyhow::Error::from)
+}
+
 /// Writes a list: a row each, or a JSON array.
 pub(crate) fn list<M: Named>(
     format: Format,

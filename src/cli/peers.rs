@@ -1,5 +1,7 @@
 //! `peerage peers`: who can act.
 
+mod list;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -8,8 +10,8 @@ use prost_types::{FieldMask, Timestamp};
 use super::connection::{Connection, Server};
 use super::consent::{Consent, Loss};
 use super::output::{self, Format};
-use super::words::{MailFormat, PeerKind, PeerState, TwoFactorProvider, Word as _};
-use super::{names, page, time};
+use super::words::{MailFormat, PeerKind, TwoFactorProvider, Word as _};
+use super::{names, time};
 use crate::transport::grpc::pb;
 
 /// What to do with peers.
@@ -17,6 +19,7 @@ use crate::transport::grpc::pb;
 #[command(after_help = "Examples:\n  \
     peerage peers list --account contoso-msp\n  \
     peerage peers list --account contoso-corp --with-access --state ENABLED\n  \
+    peerage peers list --query wilson --order-by 'last_login_time desc' --columns user-name,last-login\n  \
     peerage peers get emily@contosomsp.com\n  \
     peerage peers create ana@contosomsp.com --home contoso-msp --display-name 'Ana Lima' \\\n    \
     --role opspilot365.technician --access contoso-corp\n  \
@@ -31,7 +34,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lists the peers of an account
-    List(List),
+    List(list::List),
     /// Shows one peer
     #[command(visible_alias = "show")]
     Get { peer: String },
@@ -51,31 +54,6 @@ enum Action {
     },
     /// Brings a deleted peer back, disabled
     Undelete { peer: String },
-}
-
-#[derive(Debug, Args)]
-struct List {
-    /// The account whose peers are listed
-    #[arg(long, default_value = "platform")]
-    account: String,
-    /// Lists everybody with access to the account, not those homed in it or below
-    #[arg(long)]
-    with_access: bool,
-    #[arg(long, value_enum, ignore_case = true)]
-    kind: Option<PeerKind>,
-    #[arg(long, value_enum, ignore_case = true)]
-    state: Option<PeerState>,
-    /// More to filter by, such as `default_role = "roles/opspilot365.technician"`
-    #[arg(long)]
-    filter: Option<String>,
-    /// Such as `user_name` or `create_time desc`
-    #[arg(long, default_value = "")]
-    order_by: String,
-    /// Lists deleted peers too
-    #[arg(long)]
-    show_deleted: bool,
-    #[command(flatten)]
-    limit: page::Limit,
 }
 
 #[derive(Debug, Args)]
@@ -189,7 +167,7 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     let mut client = connection.peers();
     let peer = match arguments.action {
         Action::List(arguments) => {
-            list(&connection, arguments, format).await?;
+            list::run(&connection, arguments, format).await?;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Get { peer } => {
@@ -234,61 +212,6 @@ async fn loss(connection: &Connection, request: pb::DeletePeerRequest) -> anyhow
         ("uid", peer.uid),
     ];
     Ok(Loss { name: peer.user_name, what, details })
-}
-
-async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {
-    let account = names::account(&arguments.account);
-    let view = if arguments.with_access { pb::PeerListView::WithAccess } else { pb::PeerListView::HomeSubtree };
-    let filter = filter(&arguments);
-    let mut client = connection.peers();
-    let peers = page::follow(arguments.limit.count, async |page_size, page_token| {
-        let request = pb::ListPeersRequest {
-            account: account.clone(),
-            view: view.into(),
-            page_size,
-            page_token,
-            filter: filter.clone(),
-            order_by: arguments.order_by.clone(),
-            show_deleted: arguments.show_deleted,
-            ..Default::default()
-        };
-        let page = client.list_peers(request).await?.into_inner();
-        Ok((page.peers, page.next_page_token))
-    })
-    .await?;
-    let header = ["USER NAME", "NAME", "ROLE", "ACCESS", "LAST ACTIVE", "STATE", "KIND", "HOME"];
-    output::list(format, &peers, &header, |peer| {
-        vec![
-            peer.user_name.clone(),
-            peer.full_name.clone(),
-            names::short(&peer.default_role).to_owned(),
-            access(peer),
-            time::show(peer.last_active_time.as_ref()),
-            pb::PeerState::of(peer.state),
-            pb::PeerKind::of(peer.kind),
-            names::short(&peer.home_account).to_owned(),
-        ]
-    })
-}
-
-fn filter(arguments: &List) -> String {
-    let kind = arguments.kind.and_then(|kind| pb::PeerKind::try_from(kind.number()).ok());
-    let state = arguments.state.and_then(|state| pb::PeerState::try_from(state.number()).ok());
-    let parts = [
-        kind.map(|kind| format!("kind = \"{}\"", kind.word())),
-        state.map(|state| format!("state = \"{}\"", state.word())),
-        arguments.filter.clone(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" AND ")
-}
-
-/// `all`, or how many accounts.
-fn access(peer: &pb::Peer) -> String {
-    match &peer.tenant_access {
-        Some(access) if access.all => "all".to_owned(),
-        Some(access) => access.account_count.to_string(),
-        None => String::new(),
-    }
 }
 
 fn create(arguments: Create) -> pb::CreatePeerRequest {

@@ -70,6 +70,7 @@ words! {
     MailFormat = "MAIL_FORMAT_";
     MatrixScope = "MATRIX_SCOPE_";
     MatrixValue = "MATRIX_VALUE_";
+    MicrosoftAccountStatus = "MICROSOFT_ACCOUNT_STATUS_";
     PartnerAccessMode = "PARTNER_ACCESS_MODE_";
     PeerKind = "PEER_KIND_";
     PeerState = "PEER_STATE_";

@@ -67,6 +67,18 @@ pub fn is_last_full_administrator(snapshot: &Snapshot, peer: PeerIndex, now: Tim
             .any(|other| other != peer && is_full_administrator(snapshot, other, permission, now))
 }
 
+/// Whether a role that the peer holds now, by itself or by a group, allows to administer an account.
+/// It says who is to be looked at, not what Authorize answers: other roles may deny.
+#[must_use]
+pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool {
+    let Some(permission) = snapshot.find_permission(ADMINISTER) else { return false };
+    snapshot.held(peer).filter(|held| held.mode == Mode::Active && held.window.contains(now)).any(|held| {
+        let role = snapshot.role(held.binding.role);
+        let classes = role.into_iter().flat_map(|role| role.compiled.classes.iter());
+        classes.filter(|class| class.effect == Effect::Allow).any(|class| class.bits.contains(permission.place()))
+    })
+}
+
 /// Whether an enabled person may administer its home without requirement, condition or end.
 fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> bool {
     let Some(view) = snapshot.peer(peer) else { return false };

@@ -15,6 +15,8 @@ pub enum Invalid {
     Character,
     #[error("must look like {form}")]
     Form { form: &'static str },
+    #[error("at character {position}: {why}")]
+    At { position: usize, why: &'static str },
     #[error("contains `{value}` more than once")]
     Duplicate { value: String },
     #[error("must be set")]

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod binding;
 pub mod contact;
 pub mod fact;
+pub mod filter;
 pub mod group;
 pub mod ids;
 pub mod invalid;

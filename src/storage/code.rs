@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::error::StoreError;
 use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Reach};
-use crate::domain::peer::{PeerKind, PeerStatus, TwoFactor};
+use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 
 /// An enum that stands in a column as its word.
 pub(super) trait Coded: Sized {
@@ -31,7 +31,7 @@ macro_rules! coded {
     )*};
 }
 
-coded!(AccountKind, PeerKind, PeerStatus, TwoFactor, Reach, Mode);
+coded!(AccountKind, PeerKind, PeerStatus, TwoFactor, MailFormat, Reach, Mode);
 
 /// Writes a structure as JSON text.
 pub(super) fn to_json(

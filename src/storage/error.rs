@@ -40,6 +40,12 @@ pub enum StoreError {
     /// The schema is from a later release that this one cannot live with.
     #[error("the schema needs release {floor} or later")]
     SchemaTooNew { floor: String },
+    /// An extension of PostgreSQL that this role may not, or the server cannot, create.
+    #[error(
+        "the extension `{name}` is missing and could not be created: have a superuser run `CREATE EXTENSION {name}` \
+         in this database (its files are in PostgreSQL's contrib package), then migrate again"
+    )]
+    ExtensionMissing { name: &'static str, source: DbErr },
     #[error("the database failed")]
     Other(#[source] DbErr),
 }
@@ -117,6 +123,7 @@ impl StoreError {
             | Self::Seal(_)
             | Self::Url { .. }
             | Self::SchemaTooNew { .. }
+            | Self::ExtensionMissing { .. }
             | Self::Other(_) => None,
         }
     }

@@ -37,8 +37,9 @@ impl Store {
     /// Runs the migrations that are missing, all in one transaction, one process at a time.
     ///
     /// # Errors
-    /// [`StoreError::SchemaTooNew`] where a later release set the floor above this one; otherwise
-    /// what the database reports.
+    /// [`StoreError::SchemaTooNew`] where a later release set the floor above this one;
+    /// [`StoreError::ExtensionMissing`] where PostgreSQL has no `pg_trgm` and this role may not create
+    /// it; otherwise what the database reports.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
         lock(&transaction).await?;
@@ -46,11 +47,29 @@ impl Store {
             SchemaState::Current => Ok(()),
             SchemaState::TooNew { floor } => Err(StoreError::SchemaTooNew { floor }),
             SchemaState::Behind { .. } => {
+                extend(&transaction).await?;
                 migrations::run(transaction.connection()).await?;
                 transaction.commit().await
             }
         }
     }
+}
+
+/// Makes sure of the extension that searches are indexed by. It is asked for before it is created,
+/// because a role that may not create extensions fails even where one is there.
+async fn extend(transaction: &Transaction) -> Result<(), StoreError> {
+    const NAME: &str = "pg_trgm";
+    let connection = transaction.connection();
+    if connection.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let sql = "SELECT 1 FROM pg_extension WHERE extname = $1";
+    let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [NAME.into()]);
+    if connection.query_one_raw(known).await?.is_none() {
+        let created = connection.execute_unprepared(&format!("CREATE EXTENSION {NAME}")).await;
+        created.map_err(|source| StoreError::ExtensionMissing { name: NAME, source })?;
+    }
+    Ok(())
 }
 
 /// SQLite needs no lock of its own: the transaction began with the write lock.

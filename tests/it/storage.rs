@@ -6,6 +6,8 @@ mod access;
 mod audit;
 mod feed;
 mod identity;
+mod lists;
+mod plans;
 mod schema;
 mod world;
 

@@ -4,6 +4,7 @@
 //! administrator, is judged on commit; here stands only what no fact shows.
 
 pub mod create;
+pub mod list;
 mod profile;
 mod purge;
 mod read;
@@ -14,7 +15,7 @@ mod update;
 pub use create::{Access, CreatePeer, NewPeer, create, make};
 pub use profile::{PROFILE_FIELDS, ProfileField};
 pub use purge::purge_expired;
-pub use read::{ListPeers, ListView, get, list};
+pub use read::get;
 pub(super) use sight::is_sighted;
 pub use sight::{Action, SeenPeer, Sight, TenantAccess};
 pub use state::{ChangeState, StateChange, change_state};

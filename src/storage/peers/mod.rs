@@ -6,7 +6,8 @@
 //!
 //! A deleted peer is read like any other; who must not see it filters by status.
 
-mod list;
+mod facets;
+pub mod list;
 mod row;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
@@ -24,8 +25,6 @@ use super::write;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{Peer, PeerStatus};
 use crate::domain::time::Timestamp;
-
-pub use list::{Filter, WithAccess, list};
 
 const TABLE: &str = "peers";
 
@@ -67,7 +66,11 @@ pub async fn update(conn: &impl ConnectionTrait, peer: &Peer) -> Result<(), Stor
     model.create_time = ActiveValue::NotSet;
     model.last_login_time = ActiveValue::NotSet;
     model.last_active_time = ActiveValue::NotSet;
-    let updated = Entity::update_many().set(model).filter(is(peer.id)).exec(conn).await?;
+    model.last_login_key = ActiveValue::NotSet;
+    model.last_active_key = ActiveValue::NotSet;
+    model.facets = ActiveValue::NotSet;
+    let update = Entity::update_many().set(model).col_expr(Column::Facets, facets::become_peer(peer));
+    let updated = update.filter(is(peer.id)).exec(conn).await?;
     write::met_one(updated.rows_affected, || missing(peer.id))
 }
 
@@ -80,6 +83,7 @@ pub async fn set_status(conn: &impl ConnectionTrait, ids: &[PeerId], change: Sta
     for ids in ids.chunks(write::KEYS_MAX) {
         Entity::update_many()
             .col_expr(Column::Status, Expr::value(change.status.word()))
+            .col_expr(Column::Facets, facets::status(change.status).set())
             .col_expr(Column::DeleteTime, Expr::value(delete_time))
             .col_expr(Column::UpdateTime, Expr::value(change.now.as_micros()))
             .col_expr(Column::UpdateRevision, Expr::value(change.revision))
@@ -112,10 +116,12 @@ pub async fn touch(
     let now = now.as_micros();
     let mut update = Entity::update_many()
         .col_expr(Column::LastActiveTime, Expr::value(now))
+        .col_expr(Column::LastActiveKey, Expr::value(now))
         .filter(is(id))
         .filter(Column::LastActiveTime.is_null().or(Column::LastActiveTime.lte(now)));
     if activity == Activity::SignedIn {
-        update = update.col_expr(Column::LastLoginTime, Expr::value(now));
+        let now = || Expr::value(now);
+        update = update.col_expr(Column::LastLoginTime, now()).col_expr(Column::LastLoginKey, now());
     }
     update.exec(conn).await?;
     Ok(())

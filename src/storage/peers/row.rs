@@ -1,6 +1,6 @@
 //! Rows of peers to domain peers and back.
 
-use super::TABLE;
+use super::{TABLE, facets};
 use crate::domain::ids::{AccountId, PeerId, RoleId};
 use crate::domain::peer::{Peer, PeerKind, PeerStatus, UserName};
 use crate::domain::text;
@@ -8,6 +8,24 @@ use crate::domain::time::Timestamp;
 use crate::storage::code::{Coded as _, from_json, to_json};
 use crate::storage::entity::peer::Model;
 use crate::storage::error::StoreError;
+
+/// The longest key, in bytes: an entry of PostgreSQL's indexes holds less than 2,704.
+const KEY_MAX: usize = 1024;
+
+/// What lists sort and find a text by: its folded form, of an unreasonable one the beginning.
+pub(super) fn key(text: &str) -> String {
+    let mut key = text::fold(text);
+    key.truncate(key.floor_char_boundary(KEY_MAX));
+    key
+}
+
+/// The key of an unset time, before all others. SQLite cannot write the smallest number of 64 bits.
+pub(super) const UNSET: i64 = -9_000_000_000_000_000_000;
+
+/// What lists sort and compare a time by.
+fn time_key(time: Option<Timestamp>) -> i64 {
+    time.map_or(UNSET, Timestamp::as_micros)
+}
 
 pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
     let profile = &peer.profile;
@@ -19,11 +37,19 @@ pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
         kind: peer.kind.word().to_owned(),
         status: peer.status.word().to_owned(),
         profile: to_json(profile, TABLE, &peer.id)?,
-        full_name_key: text::fold(&profile.full_name()),
-        email_key: text::fold(&profile.email),
-        company_key: text::fold(&profile.company_name),
+        full_name_key: key(&profile.full_name()),
+        email_key: key(&profile.email),
+        company_key: key(&profile.company_name),
         two_factor: profile.two_factor.word().to_owned(),
-        org_user: text::fold(&profile.org_user),
+        org_user: key(&profile.org_user),
+        mail_format: profile.mail_format.word().to_owned(),
+        require_external_login: profile.require_external_login,
+        facets: facets::of(peer),
+        user_name_order: peer.user_name.key(),
+        default_role_key: peer.default_role.as_ref().map(RoleId::to_string).unwrap_or_default(),
+        last_login_key: time_key(peer.last_login_time),
+        last_active_key: time_key(peer.last_active_time),
+        expire_key: time_key(peer.expire_time),
         default_role: peer.default_role.as_ref().map(RoleId::to_string),
         expire_time: peer.expire_time.map(Timestamp::as_micros),
         person: peer.person.map(PeerId::as_uuid),

@@ -122,7 +122,7 @@ async fn wrong_queries_are_refused() {
         page_size: -1,
         page_token: "x".to_owned(),
         order_by: "role".to_owned(),
-        read_mask: crate::roles::mask(&["role"]),
+        read_mask: crate::roles::mask(&["secret"]),
         filter: "=".to_owned(),
         include_descendants: true,
     };

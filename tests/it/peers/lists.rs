@@ -111,21 +111,16 @@ async fn mc_04_mc_16_lists_show_an_account_and_filter_by_kind_and_state() {
 }
 
 #[tokio::test]
-async fn what_a_list_cannot_do_is_refused_by_name() {
+async fn what_a_list_cannot_do_is_refused_by_field() {
     let server = Server::start().await;
     let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
     let operator = server.operator();
     let good = pb::ListPeersRequest { account: partner.clone(), ..Default::default() };
-    let mask = prost_types::FieldMask { paths: vec!["user_name".into()] };
     for (reason_wanted, field, request) in [
-        ("FIELD_NOT_SUPPORTED", "order_by", pb::ListPeersRequest { order_by: "user_name".into(), ..good.clone() }),
-        ("FIELD_NOT_SUPPORTED", "query", pb::ListPeersRequest { query: "emily".into(), ..good.clone() }),
-        ("FIELD_NOT_SUPPORTED", "count_total", pb::ListPeersRequest { count_total: true, ..good.clone() }),
-        ("FIELD_NOT_SUPPORTED", "read_mask", pb::ListPeersRequest { read_mask: Some(mask), ..good.clone() }),
-        ("FIELD_NOT_SUPPORTED", "filter", pb::ListPeersRequest { filter: "org_user = x".into(), ..good.clone() }),
+        ("INVALID_FIELDS", "query", pb::ListPeersRequest { query: "x".repeat(129), ..good.clone() }),
+        ("ORDER_BY_INVALID", "order_by", pb::ListPeersRequest { order_by: "x".repeat(129), ..good.clone() }),
         ("FILTER_INVALID", "filter", pb::ListPeersRequest { filter: "password = x".into(), ..good.clone() }),
         ("FILTER_INVALID", "filter", pb::ListPeersRequest { filter: "kind = ROBOT".into(), ..good.clone() }),
-        ("FILTER_INVALID", "filter", pb::ListPeersRequest { filter: "kind = A OR kind = B".into(), ..good.clone() }),
         ("FILTER_INVALID", "filter", pb::ListPeersRequest { filter: "x".repeat(1025), ..good.clone() }),
         ("INVALID_FIELDS", "page_size", pb::ListPeersRequest { page_size: -1, ..good.clone() }),
         ("INVALID_FIELDS", "view", pb::ListPeersRequest { view: 9, ..good.clone() }),

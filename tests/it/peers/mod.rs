@@ -1,9 +1,12 @@
 //! PeerService over the wire.
 
+mod columns;
 mod create;
 mod ends;
+mod hidden;
 mod links;
 mod lists;
+mod queries;
 mod rules;
 mod states;
 mod update;

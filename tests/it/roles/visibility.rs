@@ -3,9 +3,9 @@
 use peerage::transport::grpc::pb;
 use tonic::{Code, Response, Status};
 
-use super::{ADMINISTRATOR, Scene, allow, copy, create, delete, fresh, get, is_missing, refused, role, update};
+use super::{ADMINISTRATOR, Scene, allow, copy, create, delete, fresh, get, is_missing, mask, refused, role, update};
 use crate::bindings::{bind, binding};
-use crate::support::Client;
+use crate::support::{Client, Server};
 
 async fn list(client: &Client, request: pb::ListRolesRequest) -> Result<pb::ListRolesResponse, Status> {
     client.roles().list_roles(request).await.map(Response::into_inner)
@@ -143,4 +143,46 @@ async fn whoever_views_roles_nowhere_sees_none() {
         Code::PermissionDenied,
         "PERMISSION_DENIED",
     );
+}
+
+#[tokio::test]
+async fn read_masks_show_what_they_name_of_roles_bindings_and_groups() {
+    let server = Server::start().await;
+    let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let operator = server.operator();
+    let person = server.person(&partner, "emily", "roles/mspcontrol.read_only").await;
+    let binding = server.bind(&person.name, "roles/mspcontrol.help_desk", &partner).await;
+    let wish = pb::Group { account: partner.clone(), title: "Team".to_owned(), ..Default::default() };
+    let request = pb::CreateGroupRequest { group: Some(wish), ..Default::default() };
+    let group = operator.roles().create_group(request).await.unwrap().into_inner().name;
+    let read_mask = || mask(&["title"]);
+
+    let request = pb::GetRoleRequest { name: "roles/mspcontrol.help_desk".to_owned(), read_mask: read_mask() };
+    let shown = operator.roles().get_role(request).await.unwrap().into_inner();
+    assert_eq!(shown, pb::Role { title: shown.title.clone(), ..Default::default() });
+    assert!(!shown.title.is_empty());
+    let request = pb::ListRolesRequest { account: partner.clone(), read_mask: mask(&["name"]), ..Default::default() };
+    let listed = operator.roles().list_roles(request).await.unwrap().into_inner().roles;
+    assert!(!listed.is_empty());
+    assert!(listed.iter().all(|role| *role == pb::Role { name: role.name.clone(), ..Default::default() }));
+
+    let request = pb::GetRoleBindingRequest { name: binding, read_mask: mask(&["role"]) };
+    let shown = operator.roles().get_role_binding(request).await.unwrap().into_inner();
+    assert_eq!(shown, pb::RoleBinding { role: "roles/mspcontrol.help_desk".to_owned(), ..Default::default() });
+    let read_mask_of_bindings = mask(&["account"]);
+    let request = pb::ListRoleBindingsRequest {
+        account: partner.clone(),
+        read_mask: read_mask_of_bindings,
+        ..Default::default()
+    };
+    let listed = operator.roles().list_role_bindings(request).await.unwrap().into_inner().role_bindings;
+    assert_eq!(listed, vec![pb::RoleBinding { account: partner.clone(), ..Default::default() }; 2]);
+
+    let request = pb::GetGroupRequest { name: group, read_mask: mask(&["title"]) };
+    let shown = operator.roles().get_group(request).await.unwrap().into_inner();
+    assert_eq!(shown, pb::Group { title: "Team".to_owned(), ..Default::default() });
+    let request = pb::ListGroupsRequest { account: partner, read_mask: read_mask(), ..Default::default() };
+    let listed = operator.roles().list_groups(request).await.unwrap().into_inner().groups;
+    assert_eq!(listed, [shown]);
+    server.stop().await;
 }

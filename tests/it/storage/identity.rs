@@ -1,14 +1,11 @@
 //! Accounts, peers and API keys.
 
 use peerage::domain::account::{AccountKind, Settings};
-use peerage::domain::binding::{Principal, Reach};
-use peerage::domain::ids::PeerId;
-use peerage::domain::peer::{Peer, PeerKind, PeerStatus, UserName};
-use peerage::domain::time::Window;
-use peerage::storage::peers::{Activity, Filter, StatusChange, WithAccess};
-use peerage::storage::{Constraint, StoreError, accounts, api_keys, bindings, groups, peers};
+use peerage::domain::peer::{Peer, PeerStatus, UserName};
+use peerage::storage::peers::{Activity, StatusChange};
+use peerage::storage::{Constraint, StoreError, accounts, api_keys, peers};
 
-use super::world::{account, add_peer, api_key, at, binding, group, id, member, peer, tree};
+use super::world::{account, add_peer, api_key, at, id, peer, tree};
 use super::{Database, is_corrupt, on_both_migrated};
 
 on_both_migrated![
@@ -21,8 +18,6 @@ on_both_migrated![
     a_purge_frees_the_user_name,
     an_update_keeps_the_last_sign_in,
     thousands_of_peers_go_in_at_once,
-    peers_are_listed_by_home_and_by_access,
-    pages_of_peers_neither_skip_nor_repeat,
     api_keys_end_once,
     unreadable_rows_are_corrupt
 ];
@@ -218,84 +213,6 @@ async fn thousands_of_peers_go_in_at_once(database: &Database) {
     transaction.commit().await.unwrap();
     assert_eq!(peers::count_home(store.reader(), &id("contoso")).await.unwrap(), 3000);
     assert_eq!(peers::get(store.reader(), many[2999].id).await.unwrap(), many[2999]);
-}
-
-async fn peers_are_listed_by_home_and_by_access(database: &Database) {
-    let store = &database.store;
-    let role = tree(store).await;
-    let names = ["at-platform", "at-msp", "at-contoso", "at-sales", "at-fabrikam", "by-group", "over"];
-    let homes = ["platform", "msp", "contoso", "sales", "fabrikam", "msp", "msp"];
-    let mut all = Vec::new();
-    for (name, home) in names.into_iter().zip(homes) {
-        all.push(add_peer(store, name, home).await);
-    }
-    let team = group("msp", "Team");
-    let transaction = store.begin().await.unwrap();
-    let conn = transaction.connection();
-    groups::insert(conn, &team).await.unwrap();
-    groups::members::insert(conn, &member(team.id, all[5].id)).await.unwrap();
-    let reached = |index: usize, account| binding(Principal::Peer(all[index].id), &role.id, account);
-    let mut account_only = reached(0, "platform");
-    account_only.reach = Reach::AccountOnly;
-    let mut over = reached(6, "contoso");
-    over.window = Window::parse(None, Some(at(15))).unwrap();
-    let by_group = binding(Principal::Group(team.id), &role.id, "contoso");
-    bindings::insert_many(
-        conn,
-        &[account_only, reached(1, "msp"), reached(2, "contoso"), reached(3, "sales"), over, by_group],
-    )
-    .await
-    .unwrap();
-    transaction.commit().await.unwrap();
-
-    let access = WithAccess { account: id("contoso"), ancestors: vec![id("msp"), id("platform")], now: at(15) };
-    let later = WithAccess { now: at(20), ..access.clone() };
-    let earlier = WithAccess { now: at(14), ..access.clone() };
-    let home = |top: &str| Filter { home_subtree: Some(id(top)), ..Filter::default() };
-    let with = |access| Filter { with_access: Some(access), ..Filter::default() };
-    for (filter, expected) in [
-        (Filter::default(), names.to_vec()),
-        (home("contoso"), vec!["at-contoso", "at-sales"]),
-        (home("msp"), names[1..].to_vec()),
-        (home("nobody"), vec![]),
-        (with(access.clone()), vec!["at-msp", "at-contoso", "by-group"]),
-        (with(later), vec!["at-msp", "at-contoso"]),
-        (with(earlier), vec!["at-msp", "at-contoso", "by-group", "over"]),
-        (Filter { home_subtree: Some(id("contoso")), ..with(access) }, vec!["at-contoso"]),
-        (Filter { kind: Some(PeerKind::Device), ..Filter::default() }, vec![]),
-        (Filter { status: Some(PeerStatus::Enabled), ..home("sales") }, vec!["at-sales"]),
-        (Filter { status: Some(PeerStatus::Disabled), ..home("sales") }, vec![]),
-    ] {
-        let listed = peers::list(store.reader(), &filter, None, 100).await.unwrap();
-        assert!(listed.iter().map(|peer| peer.user_name.as_str()).eq(expected), "{filter:?}: {listed:?}");
-    }
-}
-
-async fn pages_of_peers_neither_skip_nor_repeat(database: &Database) {
-    let store = &database.store;
-    tree(store).await;
-    let mut expected = Vec::new();
-    for number in 0..23 {
-        expected.push(add_peer(store, &format!("peer-{number}"), "contoso").await.id);
-    }
-    let transaction = store.begin().await.unwrap();
-    let deleted = StatusChange { status: PeerStatus::Deleted, now: at(9), delete_time: Some(at(9)), revision: 5 };
-    peers::set_status(transaction.connection(), &expected[7..9], deleted).await.unwrap();
-    transaction.commit().await.unwrap();
-    for show_deleted in [true, false] {
-        let filter = Filter { show_deleted, ..Filter::default() };
-        let (mut seen, mut after): (Vec<PeerId>, _) = (Vec::new(), None);
-        loop {
-            let page = peers::list(store.reader(), &filter, after, 5).await.unwrap();
-            seen.extend(page.iter().map(|peer| peer.id));
-            match page.last() {
-                Some(last) => after = Some(last.id),
-                None => break,
-            }
-        }
-        let live = expected.iter().filter(|peer| show_deleted || !expected[7..9].contains(peer));
-        assert!(seen.iter().eq(live), "{show_deleted}");
-    }
 }
 
 async fn api_keys_end_once(database: &Database) {

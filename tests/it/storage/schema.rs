@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use peerage::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
+use peerage::storage::peers::list::{
+    Condition, Key, Matching, Order, Place as ListPlace, Search, SortKey, Source, Test, TimeColumn, places,
+};
 use peerage::storage::{SchemaState, Store, StoreError, StoreOptions};
 use sea_orm::ConnectionTrait as _;
+use uuid::Uuid;
 
-use super::{Database, on_both};
+use super::{Database, Place, on_both};
 
 on_both![
     a_new_database_is_behind_until_migrated,
     processes_migrate_one_at_a_time,
     the_floor_holds_old_releases_out,
     later_migrations_are_no_error,
-    readers_see_only_what_is_committed
+    readers_see_only_what_is_committed,
+    peers_from_before_a_migration_are_listed_after_it
 ];
 
 async fn a_new_database_is_behind_until_migrated(database: &Database) {
@@ -68,6 +74,78 @@ async fn readers_see_only_what_is_committed(database: &Database) {
     assert_eq!(peerage::storage::change_feed::head(read.connection()).await.unwrap().revision, 0);
     read.finish().await.unwrap();
     assert_eq!(store.revision().await.unwrap(), 8);
+}
+
+async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) {
+    use sea_orm_migration::MigratorTrait as _;
+    let store = &database.store;
+    let transaction = store.begin().await.unwrap();
+    let conn = transaction.connection();
+    if conn.get_database_backend() == sea_orm::DbBackend::Postgres {
+        conn.execute_unprepared("CREATE EXTENSION pg_trgm").await.unwrap();
+    }
+    let before = migrations::names().iter().position(|name| name.ends_with("_peer_lists")).unwrap();
+    migrations::Migrator::up(conn, Some(u32::try_from(before).unwrap())).await.unwrap();
+    let account = "INSERT INTO accounts (id, kind, title, title_key, path, depth, labels, settings, create_time, \
+                   update_time, version, update_revision) \
+                   VALUES ('platform', 'PLATFORM', 'P', 'p', 'platform', 1, '{}', '{}', 1, 1, 1, 1)";
+    conn.execute_unprepared(account).await.unwrap();
+    let uuid = Uuid::from_u128(7);
+    let id = match conn.get_database_backend() {
+        sea_orm::DbBackend::Postgres => format!("'{uuid}'"),
+        _ => format!("x'{}'", uuid.simple()),
+    };
+    let profile = r#"{"mail_format":"PLAIN_TEXT","require_external_login":true,"two_factor":"TOTP"}"#;
+    let peer = format!(
+        "INSERT INTO peers (id, user_name, user_name_key, home_id, kind, status, profile, full_name_key, email_key, \
+         company_key, two_factor, org_user, default_role, create_time, update_time, last_login_time, version, \
+         update_revision) VALUES ({id}, 'Sarah', 'sarah', 'platform', 'DEVICE', 'DISABLED', '{profile}', '', \
+         'sarah@b.example', '', 'TOTP', '', 'core.auditor', 1, 1, 5, 1, 1)"
+    );
+    conn.execute_unprepared(&peer).await.unwrap();
+    transaction.commit().await.unwrap();
+    store.migrate().await.unwrap();
+    let is = |test| Matching { condition: Condition::Is(test), search: None };
+    for matching in [
+        is(Test::Status(PeerStatus::Disabled)),
+        is(Test::Kind(PeerKind::Device)),
+        is(Test::TwoFactor(TwoFactor::Totp)),
+        is(Test::MailFormat(MailFormat::PlainText)),
+        is(Test::RequiresExternalLogin),
+        is(Test::HasDefaultRole),
+        is(Test::HasTime(TimeColumn::LastLogin)),
+        Matching { search: Search::of("ARAH@b"), ..Matching::default() },
+    ] {
+        let order = Order { key: SortKey::UserName, descending: false };
+        let source = if matching.search.is_some() { Source::Search } else { Source::Order };
+        let found = places(store.reader(), &source, &matching, order, None, 9).await.unwrap();
+        assert_eq!(found, [ListPlace { key: Key::Text("sarah".to_owned()), id: uuid.into() }], "{matching:?}");
+    }
+    let peer = peerage::storage::peers::get(store.reader(), uuid.into()).await.unwrap();
+    assert!(peer.profile.require_external_login);
+}
+
+#[tokio::test]
+async fn without_the_right_to_create_extensions_it_is_told_what_to_do() {
+    let database = Database::postgres().await;
+    let Place::Server { url: server, name } = &database.place else { panic!("no server") };
+    // The role takes the name of the database, which no other test has.
+    database.sql(&format!("CREATE ROLE {name} LOGIN PASSWORD 'test'; GRANT ALL ON SCHEMA public TO {name}")).await;
+    database.sql(&format!("REVOKE CREATE ON DATABASE {name} FROM PUBLIC")).await;
+    let (_, host) = server.rsplit_once('@').unwrap();
+    let (host, _) = host.split_once('/').unwrap();
+    let url = format!("postgres://{name}:test@{host}/{name}");
+    let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
+    let error = store.migrate().await.unwrap_err();
+    assert!(matches!(error, StoreError::ExtensionMissing { name: "pg_trgm", .. }), "{error:?}");
+    assert!(error.to_string().contains("`CREATE EXTENSION pg_trgm`"), "{error}");
+    assert!(matches!(store.schema().await.unwrap(), SchemaState::Behind { .. }));
+    database.sql("CREATE EXTENSION pg_trgm").await;
+    store.migrate().await.unwrap();
+    assert_eq!(store.schema().await.unwrap(), SchemaState::Current);
+    store.close().await.unwrap();
+    database.sql(&format!("DROP OWNED BY {name}; DROP ROLE {name}")).await;
+    database.remove().await;
 }
 
 #[tokio::test]

@@ -122,7 +122,6 @@ fn justification(text: &str) -> Result<String, Invalid> {
 pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u64) -> Option<ListBindings> {
     let account = fields.required("account", &request.account, account_name);
     fields.unsupported("order_by", !request.order_by.is_empty());
-    fields.unsupported("read_mask", request.read_mask.is_some());
     let filter = filter::filter(fields, &request.filter, &["peer", "group", "role", "mode", "reach"])?;
     if filter.get("peer").is_some() && filter.get("group").is_some() {
         fields.refuse("filter", Invalid::NotAllowed { why: "a binding has one principal" });

@@ -63,7 +63,6 @@ fn description(description: &str) -> Result<String, Invalid> {
 pub fn list(fields: &mut Fields, request: &pb::ListGroupsRequest, limit: u64) -> Option<ListGroups> {
     let account = fields.required("account", &request.account, account_name);
     fields.unsupported("order_by", !request.order_by.is_empty());
-    fields.unsupported("read_mask", request.read_mask.is_some());
     let filter = filter::filter(fields, &request.filter, &["account", "title"])?;
     let only_account = filter.read(fields, "account", account_name);
     let title = filter.read(fields, "title", title);

@@ -1,9 +1,15 @@
-//! Update masks (AIP-134, AIP-161): which fields of a resource a request means to change.
+//! Masks: which fields of a resource a request means to change (AIP-134, AIP-161), or wants to see
+//! (AIP-157).
 
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _};
 use prost_types::FieldMask;
 
 use super::Fields;
 use crate::domain::invalid::Invalid;
+use crate::transport::grpc::pb;
 
 /// The most paths that one mask names.
 pub const PATHS_MAX: usize = 64;
@@ -53,9 +59,118 @@ pub fn update(
     Some(Mask(found))
 }
 
+static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
+
+/// The fields of a resource that an answer shows.
+#[derive(Debug, Clone, Default)]
+pub struct ReadMask(Option<Shown>);
+
+#[derive(Debug, Clone)]
+struct Shown {
+    descriptor: MessageDescriptor,
+    paths: Vec<Vec<String>>,
+}
+
+impl ReadMask {
+    /// Whether a field of the resource is shown, or a part of it.
+    #[must_use]
+    pub fn shows(&self, field: &str) -> bool {
+        let is_shown = |shown: &Shown| shown.paths.iter().any(|path| path.first().is_some_and(|first| first == field));
+        self.0.as_ref().is_none_or(is_shown)
+    }
+
+    /// The message without what is not shown.
+    #[must_use]
+    pub fn apply<M: Message + Default>(&self, message: M) -> M {
+        let Some(shown) = &self.0 else { return message };
+        let bytes = message.encode_to_vec();
+        let Ok(mut dynamic) = DynamicMessage::decode(shown.descriptor.clone(), bytes.as_slice()) else {
+            return M::default();
+        };
+        let paths: Vec<&[String]> = shown.paths.iter().map(Vec::as_slice).collect();
+        keep(&mut dynamic, &paths);
+        M::decode(dynamic.encode_to_vec().as_slice()).unwrap_or_default()
+    }
+}
+
+/// Clears all fields of a message but those that the paths lead to.
+fn keep(message: &mut DynamicMessage, paths: &[&[String]]) {
+    for field in message.descriptor().fields() {
+        let below = paths.iter().filter_map(|path| path.split_first()).filter(|(first, _)| *first == field.name());
+        let below: Vec<&[String]> = below.map(|(_, rest)| rest).collect();
+        if below.is_empty() {
+            message.clear_field(&field);
+        } else if below.iter().all(|rest| !rest.is_empty())
+            && message.has_field(&field)
+            && let Some(inner) = message.get_field_mut(&field).as_message_mut()
+        {
+            keep(inner, &below);
+        }
+    }
+}
+
+/// Reads which fields of a resource to show, `name` being that of its message. Without paths, or by
+/// `*`, all are shown.
+pub fn read(fields: &mut Fields, mask: Option<&FieldMask>, name: &str) -> Option<ReadMask> {
+    let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    if paths.is_empty() || paths == ["*"] {
+        return Some(ReadMask(None));
+    }
+    let descriptor = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&format!("peerage.v1.{name}")));
+    let read = match descriptor {
+        _ if paths.len() > PATHS_MAX => Err(Invalid::TooMany { max: PATHS_MAX }),
+        Some(descriptor) if paths.iter().all(|path| leads_to_a_field(&descriptor, path)) => Ok(descriptor),
+        _ => Err(Invalid::Unknown { choices: "the fields of the resource" }),
+    };
+    let descriptor = fields.take("read_mask", read)?;
+    let paths = paths.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect();
+    Some(ReadMask(Some(Shown { descriptor, paths })))
+}
+
+fn leads_to_a_field(message: &MessageDescriptor, path: &str) -> bool {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let Some(field) = message.get_field_by_name(first) else { return false };
+    match (rest, field.kind()) {
+        (None, _) => true,
+        (Some(rest), Kind::Message(inner)) if !field.is_list() && !field.is_map() => leads_to_a_field(&inner, rest),
+        (Some(_), _) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_show_what_a_read_mask_names() {
+        let peer = pb::Peer {
+            name: "peers/1".into(),
+            user_name: "emily".into(),
+            address: Some(pb::PostalAddress { city: "Bern".into(), country: "CH".into(), ..Default::default() }),
+            ..Default::default()
+        };
+        let show = |paths: &[&str]| {
+            let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
+            super::read(&mut Fields::default(), Some(&mask), "Peer")
+        };
+        assert_eq!(show(&[]).unwrap().apply(peer.clone()), peer);
+        assert_eq!(show(&["*"]).unwrap().apply(peer.clone()), peer);
+        let address = Some(pb::PostalAddress { city: "Bern".into(), ..Default::default() });
+        let wanted = pb::Peer { name: "peers/1".into(), address, ..Default::default() };
+        assert_eq!(show(&["name", "address.city", "email"]).unwrap().apply(peer.clone()), wanted);
+        assert_eq!(show(&["address", "address.city", "name"]).unwrap().apply(peer.clone()).address, peer.address);
+        for bad in [
+            &["password"][..],
+            &["name.x"],
+            &["address.nothing"],
+            &["external_identities.subject"],
+            &["*", "name"],
+            &[""],
+        ] {
+            assert!(show(bad).is_none(), "{bad:?}");
+        }
+        assert!(show(&["name"; 65]).is_none());
+    }
 
     const KNOWN: &[&str] = &["title", "rules", "rules.assignable"];
 

@@ -8,6 +8,7 @@ pub mod binding;
 pub mod filter;
 pub mod group;
 pub mod mask;
+pub mod order;
 pub mod page;
 pub mod peer;
 pub mod permission;

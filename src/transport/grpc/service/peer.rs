@@ -4,9 +4,10 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::application::Call;
+use crate::application::peers::list::ListPeers;
 use crate::application::peers::{self, ChangeState, StateChange};
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, page, peer};
+use crate::transport::grpc::convert::{self, mask, page, peer};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::peer_service_server::PeerService;
 use crate::transport::grpc::status;
@@ -20,7 +21,7 @@ call::mutations!(
     DisablePeerRequest,
 );
 
-call::lists!(ListPeersRequest { read_mask });
+call::lists!(ListPeersRequest { read_mask, count_total });
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -53,30 +54,32 @@ impl PeerService for Services {
     async fn get_peer(&self, request: Request<pb::GetPeerRequest>) -> Reply<pb::Peer> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/GetPeer")?;
         let work = async {
-            let peer = checked(|fields| {
-                fields.unsupported("read_mask", peer::is_masked(request.read_mask.as_ref()));
-                fields.required("name", &request.name, convert::peer_name)
+            let (peer, shown) = checked(|fields| {
+                let shown = mask::read(fields, request.read_mask.as_ref(), "Peer");
+                fields.required("name", &request.name, convert::peer_name).zip(shown)
             })?;
-            peers::get(&self.ctx, &call, &peer).await
+            Ok((peers::get(&self.ctx, &call, &peer).await?, shown))
         };
-        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
+        answer(&self.ctx, &call, work, |(seen, shown)| shown.apply(peer::to_pb(&seen))).await
     }
 
     async fn list_peers(&self, request: Request<pb::ListPeersRequest>) -> Reply<pb::ListPeersResponse> {
         let (call, request) = call::read(request, "/peerage.v1.PeerService/ListPeers")?;
         let work = async {
             let tokens = call::tokens(&self.ctx, &call, &request).await?;
-            let list = checked(|fields| {
+            let (list, shown) = checked(|fields| {
                 let list = peer::list(fields, &request);
+                let shown = mask::read(fields, request.read_mask.as_ref(), "Peer");
                 let after = page::after(fields, &tokens, &request.page_token);
-                Some(peers::ListPeers { after: after?, ..list? })
+                Some((ListPeers { after: after?, ..list? }, shown?))
             })?;
-            let found = peers::list(&self.ctx, &call, &list).await?;
-            Ok((tokens.seal(found.next.as_ref())?, found.items))
+            let found = peers::list::list(&self.ctx, &call, &list).await?;
+            Ok((tokens.seal(found.page.next.as_ref())?, found, shown))
         };
-        answer(&self.ctx, &call, work, |(next_page_token, peers)| {
-            let peers = peers.iter().map(peer::to_pb).collect();
-            pb::ListPeersResponse { peers, next_page_token, total_size: 0 }
+        answer(&self.ctx, &call, work, |(next_page_token, found, shown)| pb::ListPeersResponse {
+            peers: found.page.items.iter().map(|seen| shown.apply(peer::to_pb(seen))).collect(),
+            next_page_token,
+            total_size: found.total.map_or(0, |total| i64::try_from(total).unwrap_or(i64::MAX)),
         })
         .await
     }

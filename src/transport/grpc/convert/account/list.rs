@@ -4,19 +4,24 @@ use crate::application::accounts::list::{AccountFilter, ListAccounts, SortKey};
 use crate::domain::account::{AccountKind, label_key};
 use crate::domain::invalid::Invalid;
 use crate::domain::page;
-use crate::transport::grpc::convert::{self, Fields, filter};
+use crate::transport::grpc::convert::{self, Fields, filter, order};
 use crate::transport::grpc::pb;
 
-/// The longest order, in characters.
-const ORDER_MAX: usize = 128;
+/// What accounts are sorted by.
+const ORDERS: &[(&str, SortKey)] = &[
+    ("name", SortKey::Id),
+    ("title", SortKey::Title),
+    ("create_time", SortKey::CreateTime),
+    ("update_time", SortKey::UpdateTime),
+];
 
 /// Reads a list, all but its page token.
 pub fn list(fields: &mut Fields, request: &pb::ListAccountsRequest) -> Option<ListAccounts> {
     let parent = fields.optional("parent_account", &request.parent_account, convert::account_name);
     let limit = fields.take("page_size", page::size(request.page_size));
     let filter = list_filter(fields, &request.filter);
-    let order = fields.take("order_by", order(&request.order_by));
-    let (key, descending) = order?;
+    let order = fields.take("order_by", order::read(&request.order_by, ORDERS));
+    let (key, descending) = order?.unwrap_or((SortKey::Id, false));
     Some(ListAccounts {
         parent: parent?,
         descendants: request.include_descendants,
@@ -56,24 +61,5 @@ fn state_word(word: &str) -> Result<bool, Invalid> {
         "ACTIVE" => Ok(false),
         "SUSPENDED" => Ok(true),
         _ => Err(Invalid::Unknown { choices: "ACTIVE, SUSPENDED" }),
-    }
-}
-
-fn order(text: &str) -> Result<(SortKey, bool), Invalid> {
-    if text.len() > ORDER_MAX {
-        return Err(Invalid::TooLong { max: ORDER_MAX });
-    }
-    let mut words = text.split_whitespace();
-    let key = match words.next() {
-        None | Some("name") => SortKey::Id,
-        Some("title") => SortKey::Title,
-        Some("create_time") => SortKey::CreateTime,
-        Some("update_time") => SortKey::UpdateTime,
-        Some(_) => return Err(Invalid::Unknown { choices: "name, title, create_time, update_time" }),
-    };
-    match (words.next(), words.next()) {
-        (None, None) => Ok((key, false)),
-        (Some("desc"), None) => Ok((key, true)),
-        _ => Err(Invalid::Form { form: "`field` or `field desc`" }),
     }
 }

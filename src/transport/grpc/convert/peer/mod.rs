@@ -1,19 +1,21 @@
 //! Peers on the wire: what requests say of them. What is answered: `show`.
 
+mod list;
 mod show;
 
+pub use list::list;
 pub use show::to_pb;
 
-use super::{Fields, filter, mask};
-use crate::application::peers::{Access, CreatePeer, ListPeers, ListView, PROFILE_FIELDS, Patch, UpdatePeer};
+use super::{Fields, mask};
+use crate::application::peers::{Access, CreatePeer, PROFILE_FIELDS, Patch, UpdatePeer};
 use crate::domain::binding::JUSTIFICATION_MAX;
 use crate::domain::contact::{self, POSTAL_CODE_MAX};
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::{
     EMAIL_MAX, FIELD_MAX, MailFormat, NAME_MAX, PeerKind, PeerRef, PeerStatus, Profile, TwoFactor, UserName,
 };
+use crate::domain::text;
 use crate::domain::time::Timestamp;
-use crate::domain::{page, text};
 use crate::transport::grpc::pb;
 
 /// The most accounts that a new peer is for.
@@ -25,25 +27,6 @@ static PATHS: std::sync::LazyLock<Vec<&'static str>> = std::sync::LazyLock::new(
     let profile = PROFILE_FIELDS.iter().map(|field| field.path);
     OWN_PATHS.iter().copied().chain(["address"]).chain(profile).collect()
 });
-/// What a list of peers can be filtered by one day, and now.
-const FILTERS: &[&str] = &[
-    "kind",
-    "state",
-    "home_account",
-    "default_role",
-    "administrator",
-    "two_factor_provider",
-    "microsoft_account_status",
-    "mail_format",
-    "require_external_login",
-    "org_user",
-    "last_login_time",
-    "last_active_time",
-    "create_time",
-    "expire_time",
-];
-const FILTERS_BUILT: &[&str] = &["kind", "state"];
-
 /// What every new peer comes with, whichever method makes it.
 #[derive(Debug)]
 pub struct PeerInput {
@@ -276,50 +259,4 @@ fn is_populated(peer: &pb::Peer, path: &str) -> bool {
             _ => false,
         }),
     }
-}
-
-/// Reads a list of peers, all but its page token.
-pub fn list(fields: &mut Fields, request: &pb::ListPeersRequest) -> Option<ListPeers> {
-    let account = fields.required("account", &request.account, super::account_name);
-    let view = match pb::PeerListView::try_from(request.view) {
-        Ok(pb::PeerListView::Unspecified | pb::PeerListView::HomeSubtree) => Some(ListView::HomeSubtree),
-        Ok(pb::PeerListView::WithAccess) => Some(ListView::WithAccess),
-        Err(_) => fields.take("view", Err(Invalid::Unknown { choices: "HOME_SUBTREE, WITH_ACCESS" })),
-    };
-    let limit = fields.take("page_size", page::size(request.page_size));
-    let filter = filter::filter(fields, &request.filter, FILTERS);
-    let is_later = |filter: &filter::Filter| {
-        FILTERS.iter().any(|field| filter.get(field).is_some() && !FILTERS_BUILT.contains(field))
-    };
-    fields.unsupported("filter", filter.as_ref().is_some_and(is_later));
-    let filter = filter.unwrap_or_default();
-    let kind = filter.read(fields, "kind", kind_word);
-    let status = filter.read(fields, "state", state_word);
-    fields.unsupported("order_by", !request.order_by.is_empty());
-    fields.unsupported("read_mask", is_masked(request.read_mask.as_ref()));
-    fields.unsupported("query", !request.query.is_empty());
-    fields.unsupported("count_total", request.count_total);
-    Some(ListPeers {
-        account: account?,
-        view: view?,
-        kind: kind?,
-        status: status?,
-        show_deleted: request.show_deleted,
-        after: None,
-        limit: usize::try_from(limit?).unwrap_or(usize::MAX),
-    })
-}
-
-/// Whether a mask asks for some fields only.
-#[must_use]
-pub fn is_masked(mask: Option<&prost_types::FieldMask>) -> bool {
-    mask.is_some_and(|mask| !mask.paths.is_empty() && mask.paths != ["*"])
-}
-
-fn kind_word(word: &str) -> Result<PeerKind, Invalid> {
-    PeerKind::parse(word.strip_prefix("PEER_KIND_").unwrap_or(word))
-}
-
-fn state_word(word: &str) -> Result<PeerStatus, Invalid> {
-    PeerStatus::parse(word.strip_prefix("PEER_STATE_").unwrap_or(word))
 }

@@ -9,11 +9,11 @@ use crate::application::Ctx;
 use crate::application::bindings::{self, read};
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, binding, page as token};
+use crate::transport::grpc::convert::{self, binding, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleBindingRequest, UpdateRoleBindingRequest, DeleteRoleBindingRequest);
-call::lists!(ListRoleBindingsRequest {});
+call::lists!(ListRoleBindingsRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRoleBinding")?;
@@ -28,13 +28,13 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindin
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleBindingRequest>) -> Answer<pb::RoleBinding> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRoleBinding")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::binding_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "RoleBinding");
+            fields.required("name", &request.name, convert::binding_name).zip(shown)
         })?;
-        read::get(ctx, &call, id).await
+        Ok((read::get(ctx, &call, id).await?, shown))
     };
-    answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+    answer(ctx, &call, work, |(binding, shown)| shown.apply(binding::to_pb(&binding))).await
 }
 
 pub(super) async fn list(
@@ -44,17 +44,19 @@ pub(super) async fn list(
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoleBindings")?;
     let work = async {
         let tokens = call::tokens(ctx, &call, &request).await?;
-        let list = checked(|fields| {
+        let (list, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "RoleBinding");
             let limit = fields.take("page_size", page::size(request.page_size));
             let after = token::after(fields, &tokens, &request.page_token);
             let list = binding::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(Some(read::ListBindings { after: after?, ..list? }))
+            limit?;
+            Some((read::ListBindings { after: after?, ..list? }, shown?))
         })?;
         let found = read::list(ctx, &call, &list).await?;
-        Ok((tokens.seal(found.next.as_ref())?, found.items))
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(next_page_token, bindings)| {
-        let role_bindings = bindings.iter().map(binding::to_pb).collect();
+    answer(ctx, &call, work, |(next_page_token, bindings, shown)| {
+        let role_bindings = bindings.iter().map(|binding| shown.apply(binding::to_pb(binding))).collect();
         pb::ListRoleBindingsResponse { role_bindings, next_page_token }
     })
     .await

@@ -9,11 +9,11 @@ use crate::application::Ctx;
 use crate::application::groups;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, group, page as token};
+use crate::transport::grpc::convert::{self, group, mask, page as token};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateGroupRequest, UpdateGroupRequest, DeleteGroupRequest);
-call::lists!(ListGroupsRequest {});
+call::lists!(ListGroupsRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateGroup")?;
@@ -27,30 +27,32 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupReque
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetGroup")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::group_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Group");
+            fields.required("name", &request.name, convert::group_name).zip(shown)
         })?;
-        groups::get(ctx, &call, id).await
+        Ok((groups::get(ctx, &call, id).await?, shown))
     };
-    answer(ctx, &call, work, |group| group::to_pb(&group)).await
+    answer(ctx, &call, work, |(group, shown)| shown.apply(group::to_pb(&group))).await
 }
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>) -> Answer<pb::ListGroupsResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListGroups")?;
     let work = async {
         let tokens = call::tokens(ctx, &call, &request).await?;
-        let list = checked(|fields| {
+        let (list, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Group");
             let limit = fields.take("page_size", page::size(request.page_size));
             let after = token::after(fields, &tokens, &request.page_token);
             let list = group::list(fields, &request, limit.unwrap_or(page::DEFAULT));
-            limit.and(Some(groups::ListGroups { after: after?, ..list? }))
+            limit?;
+            Some((groups::ListGroups { after: after?, ..list? }, shown?))
         })?;
         let found = groups::list(ctx, &call, &list).await?;
-        Ok((tokens.seal(found.next.as_ref())?, found.items))
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(next_page_token, groups)| {
-        let groups = groups.iter().map(group::to_pb).collect();
+    answer(ctx, &call, work, |(next_page_token, groups, shown)| {
+        let groups = groups.iter().map(|group| shown.apply(group::to_pb(group))).collect();
         pb::ListGroupsResponse { groups, next_page_token }
     })
     .await

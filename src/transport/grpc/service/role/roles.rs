@@ -9,11 +9,11 @@ use crate::application::Ctx;
 use crate::application::roles::{self, ListRoles, edit};
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked};
-use crate::transport::grpc::convert::{self, page as token, role};
+use crate::transport::grpc::convert::{self, mask, page as token, role};
 use crate::transport::grpc::pb;
 
 call::mutations!(CreateRoleRequest, UpdateRoleRequest, DeleteRoleRequest, CopyRoleRequest);
-call::lists!(ListRolesRequest {});
+call::lists!(ListRolesRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRole")?;
@@ -27,34 +27,34 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleReques
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/GetRole")?;
     let work = async {
-        let id = checked(|fields| {
-            fields.unsupported("read_mask", request.read_mask.is_some());
-            fields.required("name", &request.name, convert::role_name)
+        let (id, shown) = checked(|fields| {
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Role");
+            fields.required("name", &request.name, convert::role_name).zip(shown)
         })?;
-        roles::get(ctx, &call, &id).await
+        Ok((roles::get(ctx, &call, &id).await?, shown))
     };
-    answer(ctx, &call, work, |role| role::to_pb(&role)).await
+    answer(ctx, &call, work, |(role, shown)| shown.apply(role::to_pb(&role))).await
 }
 
 pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>) -> Answer<pb::ListRolesResponse> {
     let (call, request) = call::read(request, "/peerage.v1.RoleService/ListRoles")?;
     let work = async {
         let tokens = call::tokens(ctx, &call, &request).await?;
-        let list = checked(|fields| {
+        let (list, shown) = checked(|fields| {
             let account = fields.required("account", &request.account, convert::account_name);
             fields.unsupported("order_by", !request.order_by.is_empty());
-            fields.unsupported("read_mask", request.read_mask.is_some());
+            let shown = mask::read(fields, request.read_mask.as_ref(), "Role");
             let filter = role::filter(fields, &request.filter);
             let after = token::after(fields, &tokens, &request.page_token);
             let limit = fields.take("page_size", page::size(request.page_size));
             let limit = usize::try_from(limit?).unwrap_or(usize::MAX);
-            Some(ListRoles { account: account?, filter: filter?, after: after?, limit })
+            Some((ListRoles { account: account?, filter: filter?, after: after?, limit }, shown?))
         })?;
         let found = roles::list(ctx, &call, &list).await?;
-        Ok((tokens.seal(found.next.as_ref())?, found.items))
+        Ok((tokens.seal(found.next.as_ref())?, found.items, shown))
     };
-    answer(ctx, &call, work, |(next_page_token, roles)| {
-        let roles = roles.iter().map(role::to_pb).collect();
+    answer(ctx, &call, work, |(next_page_token, roles, shown)| {
+        let roles = roles.iter().map(|role| shown.apply(role::to_pb(role))).collect();
         pb::ListRolesResponse { roles, next_page_token }
     })
     .await

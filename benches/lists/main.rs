@@ -1,0 +1,263 @@
+//! How long pages of ListPeers take in a large world: by each order, filter and search, in accounts of
+//! each size, the first page and pages deep in the list.
+//!
+//! ```text
+//! tests/bench/lists                          1,000,000 peers, on SQLite and PostgreSQL
+//! tests/bench/lists --peers 100000           fewer
+//! cargo bench --bench lists -- --url URL     in that database, which is filled where it is empty
+//! ```
+//!
+//! What is timed is the use case with everything it reads, not the wire. A deep page begins behind a
+//! peer drawn from all of the account's.
+
+#[path = "../../tests/it/oracle/random.rs"]
+mod random;
+mod world;
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use peerage::app;
+use peerage::application::bootstrap::{OperatorKey, bootstrap};
+use peerage::application::peers::list::{Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list};
+use peerage::application::{Call, Caller, Clock, Ctx};
+use peerage::config::Config;
+use peerage::domain::ids::{AccountId, RoleId};
+use peerage::domain::peer::{PeerKind, PeerStatus, UserName};
+use peerage::domain::time::Timestamp;
+use peerage::storage::api_keys;
+use peerage::storage::peers::list::{Comparison, Matching, Source, TimeColumn, places};
+use random::Random;
+
+const PEERS: usize = 1_000_000;
+const PAGES: usize = 25;
+const PAGE: usize = 50;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut peers, mut url) = (PEERS, None);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().with_context(|| format!("`{argument}` needs a value"));
+        match argument.as_str() {
+            "--peers" => peers = value()?.parse().context("`--peers` takes a number")?,
+            "--url" => url = Some(value()?),
+            // cargo tells every bench that it is one.
+            "--bench" => {}
+            other => bail!("`{other}` is not one of --peers N, --url URL"),
+        }
+    }
+    let mut config = Config::default();
+    config.database.url = url.context("`--url` names the database")?;
+    app::migrate(&config, Clock::System).await?;
+    let ctx = app::context(app::connect(&config).await?, Clock::System)?;
+    app::load(&ctx).await?;
+    let operator = match peerage::storage::bootstrap::operator(ctx.store.reader()).await? {
+        Some(operator) => operator,
+        None => {
+            let operator = bootstrap(&ctx, UserName::parse("operator")?, OperatorKey::New).await?.peer;
+            let start = Instant::now();
+            world::fill(&ctx.store, peers).await?;
+            optimize(&ctx).await?;
+            say(&format!("filled with {peers} peers in {:.0} s", start.elapsed().as_secs_f64()))?;
+            operator
+        }
+    };
+    let start = Instant::now();
+    app::load(&ctx).await?;
+    say(&format!("loaded {} peers in {:.1} s", ctx.snapshot().peer_count(), start.elapsed().as_secs_f64()))?;
+    let keys = api_keys::list_of_peer(ctx.store.reader(), operator, None, 1).await?;
+    let key = keys.first().context("the operator has no API key")?;
+    let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash };
+    Bench { ctx, operator, random: Random::new(1) }.run().await
+}
+
+/// What a database does by itself in a day: statistics, and the map of pages without old rows.
+async fn optimize(ctx: &Ctx) -> Result<()> {
+    use sea_orm::{ConnectionTrait as _, DbBackend};
+    let reader = ctx.store.reader();
+    if reader.get_database_backend() == DbBackend::Postgres {
+        reader.execute_unprepared("VACUUM ANALYZE").await?;
+    }
+    Ok(())
+}
+
+fn say(text: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+struct Bench {
+    ctx: Ctx,
+    operator: Caller,
+    random: Random,
+}
+
+/// The median and the 99th percentile.
+fn percentiles(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort();
+    let at = |percent: usize| {
+        let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    };
+    (at(50), at(99))
+}
+
+impl Bench {
+    async fn run(&mut self) -> Result<()> {
+        let filters = [
+            ("all", Condition::default(), None),
+            ("active", Condition::Is(Test::Status(PeerStatus::Enabled)), None),
+            ("disabled", Condition::Is(Test::Status(PeerStatus::Disabled)), None),
+            ("device", Condition::Is(Test::Kind(PeerKind::Device)), None),
+            ("administrator", Condition::default(), Some(true)),
+        ];
+        let scopes = ["platform", world::LARGE, "partner-50000", "customer-50001"];
+        say(&format!(
+            "{:<16} {:<18} {:<14} {:>9} {:>9} {:>9} {:>9}   (ms)",
+            "account", "order", "filter", "first p50", "first p99", "deep p50", "deep p99"
+        ))?;
+        for scope in scopes {
+            // Of a smaller world the small accounts have other numbers.
+            let scope = AccountId::parse(scope)?;
+            if self.ctx.snapshot().find_account(scope.as_str()).is_none() {
+                continue;
+            }
+            for key in SortKey::ALL {
+                for (name, condition, administrator) in &filters {
+                    let request = ListPeers {
+                        condition: condition.clone(),
+                        administrator: *administrator,
+                        order: Order { key: *key, descending: *key == SortKey::LastLoginTime },
+                        ..request(&scope)
+                    };
+                    self.measure(&request, &format!("{key:?}"), name).await?;
+                }
+            }
+            self.others(&scope).await?;
+        }
+        self.searches().await
+    }
+
+    /// Filters on what is rare or not in an order's index, counts, and the end of the list.
+    async fn others(&mut self, scope: &AccountId) -> Result<()> {
+        let base = ListPeers { order: Order { key: SortKey::UserName, descending: false }, ..request(scope) };
+        let stale = Timestamp::from_micros(1_700_000_000_000_000 + 601 * 24 * 3_600 * 1_000_000);
+        for (name, test) in [
+            ("external login", Test::RequiresExternalLogin),
+            ("role", Test::DefaultRole(RoleId::parse("mspcontrol.administrator")?)),
+            ("stale", Test::Time(TimeColumn::LastLogin, Comparison::Less, stale)),
+            ("org user", Test::OrgUser("chen77".to_owned())),
+        ] {
+            self.measure(&ListPeers { condition: Condition::Is(test), ..base.clone() }, "UserName", name).await?;
+        }
+        for (name, condition) in [("count all", Condition::default()), ("count role", Condition::Is(Test::HasOrgUser))]
+        {
+            let start = Instant::now();
+            let found = list(&self.ctx, &self.call(), &ListPeers { condition, count: true, ..base.clone() }).await?;
+            let time = start.elapsed().as_secs_f64() * 1000.0;
+            say(&format!("{scope:<16} {name:<33} {time:>9.1}   ({})", found.total.unwrap_or_default()))?;
+        }
+        Ok(())
+    }
+
+    async fn searches(&mut self) -> Result<()> {
+        for scope in ["platform", world::LARGE, "partner-50000"] {
+            let scope = AccountId::parse(scope)?;
+            if self.ctx.snapshot().find_account(scope.as_str()).is_none() {
+                continue;
+            }
+            for text in [
+                "emily.chen.7",
+                "chen",
+                "müll",
+                "example",
+                ".777@",
+                "customer-5000",
+                "large",
+                "xyz",
+                "emily.wilson.12345",
+                "zoë b",
+                "ro",
+                "q",
+            ] {
+                for key in [SortKey::UserName, SortKey::CreateTime] {
+                    let order = Order { key, descending: key == SortKey::CreateTime };
+                    let request = ListPeers { search: Search::of(text), order, ..request(&scope) };
+                    self.measure(&request, &format!("{key:?}"), &format!("`{text}`")).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn measure(&mut self, request: &ListPeers, order: &str, filter: &str) -> Result<()> {
+        let call = self.call();
+        // One page to warm what the first reader of a page warms for all.
+        list(&self.ctx, &call, request).await?;
+        let mut first = Vec::with_capacity(PAGES);
+        for _ in 0..PAGES {
+            let start = Instant::now();
+            list(&self.ctx, &call, request).await?;
+            first.push(start.elapsed());
+        }
+        let mut deep = Vec::with_capacity(PAGES);
+        for _ in 0..PAGES {
+            let request = ListPeers { after: self.place(request).await?, ..request.clone() };
+            let start = Instant::now();
+            list(&self.ctx, &call, &request).await?;
+            deep.push(start.elapsed());
+        }
+        let ((first_50, first_99), (deep_50, deep_99)) = (percentiles(first), percentiles(deep));
+        say(&format!(
+            "{:<16} {order:<18} {filter:<14} {first_50:>9.1} {first_99:>9.1} {deep_50:>9.1} {deep_99:>9.1}",
+            request.account.as_str()
+        ))
+    }
+
+    /// The place of some peer of the account.
+    async fn place(&mut self, request: &ListPeers) -> Result<Option<Cursor>> {
+        let snapshot = self.ctx.snapshot();
+        let account = snapshot.find_account(request.account.as_str()).context("an account")?;
+        let accounts = snapshot.subtree(account);
+        let peer = loop {
+            let Some(account) = self.random.pick(&accounts) else { return Ok(None) };
+            let homed: Vec<_> = snapshot.homed_at(*account).collect();
+            if let Some(peer) = self.random.pick(&homed) {
+                break snapshot.peer_id(*peer).context("a peer")?;
+            }
+        };
+        let source = Source::Ids(vec![peer]);
+        let found = places(self.ctx.store.reader(), &source, &Matching::default(), request.order, None, 1).await?;
+        Ok(found.into_iter().next().map(Cursor::Full))
+    }
+
+    fn call(&self) -> Call {
+        Call {
+            caller: self.operator,
+            method: "/peerage.v1.PeerService/ListPeers",
+            permission: None,
+            request_id: None,
+            body_hash: [0; 32],
+            validate_only: false,
+            source_address: None,
+            user_agent: None,
+            trace_id: None,
+        }
+    }
+}
+
+fn request(account: &AccountId) -> ListPeers {
+    ListPeers {
+        account: account.clone(),
+        view: ListView::HomeSubtree,
+        condition: Condition::default(),
+        administrator: None,
+        search: None,
+        show_deleted: false,
+        order: Order { key: SortKey::Id, descending: false },
+        after: None,
+        limit: PAGE,
+        count: false,
+    }
+}

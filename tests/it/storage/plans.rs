@@ -1,0 +1,149 @@
+//! How the databases read lists of peers: the plans of the statements.
+
+use peerage::domain::ids::RoleId;
+use peerage::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
+use peerage::storage::peers::list::{Comparison, Matching, Order, Place, SortKey, Source, Test, TimeColumn};
+use peerage::storage::{Store, peers};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+use super::lists::{by, is, searched};
+use super::world::{at, id, tree};
+use super::{Database, on_both_migrated};
+
+on_both_migrated![every_order_with_any_test_is_read_from_its_index, what_is_gathered_is_found_by_an_index];
+
+/// Many peers at once, by the database itself.
+async fn crowd(database: &Database) {
+    let store = &database.store;
+    tree(store).await;
+    let (series, uuid) = match store.reader().get_database_backend() {
+        DbBackend::Postgres => ("SELECT generate_series(1, 20000) AS n", "md5(n::text)::uuid"),
+        _ => (
+            "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s",
+            "randomblob(16)",
+        ),
+    };
+    let values = format!(
+        "{uuid}, 'user ' || n, 'user ' || n, CASE n % 3 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'msp' END, \
+         CASE n % 10 WHEN 0 THEN 'DEVICE' ELSE 'PERSON' END, CASE n % 50 WHEN 0 THEN 'DISABLED' ELSE 'ENABLED' END, \
+         '{{}}', 'name ' || (n % 977), 'mail' || (n * 7919 % 20000) || '@example', '', \
+         CASE n % 4 WHEN 0 THEN 'TOTP' ELSE 'NONE' END, CASE n % 9 WHEN 0 THEN 'org ' || n ELSE '' END, \
+         CASE n % 2 WHEN 0 THEN 'core.auditor' END, n, n, CASE n % 5 WHEN 0 THEN n END, 1, 1"
+    );
+    database
+        .sql(&format!(
+            "INSERT INTO peers (id, user_name, user_name_key, home_id, kind, status, profile, full_name_key, email_key, \
+             company_key, two_factor, org_user, default_role, create_time, update_time, last_login_time, version, \
+             update_revision) SELECT {values} FROM ({series}) AS series"
+        ))
+        .await;
+    database
+        .sql(
+            "UPDATE peers SET user_name_order = user_name_key, default_role_key = COALESCE(default_role, ''), \
+             last_login_key = COALESCE(last_login_time, last_login_key), \
+             facets = CASE kind WHEN 'DEVICE' THEN 4 ELSE 0 END + CASE status WHEN 'DISABLED' THEN 1 ELSE 0 END",
+        )
+        .await;
+}
+
+/// The plan of a statement, in the words of the database.
+async fn plan(store: &Store, source: &Source, matching: &Matching, order: Order, after: Option<&Place>) -> String {
+    let backend = store.reader().get_database_backend();
+    let (sql, values) = match backend {
+        DbBackend::Postgres => peers::list::select(backend, source, matching, order, after, 51)
+            .build(sea_orm::sea_query::PostgresQueryBuilder),
+        _ => peers::list::select(backend, source, matching, order, after, 51)
+            .build(sea_orm::sea_query::SqliteQueryBuilder),
+    };
+    let (prefix, column) = match backend {
+        DbBackend::Postgres => ("EXPLAIN", "QUERY PLAN"),
+        _ => ("EXPLAIN QUERY PLAN", "detail"),
+    };
+    let statement = Statement { sql: format!("{prefix} {sql}"), values: Some(values), db_backend: backend };
+    let transaction = store.begin().await.unwrap();
+    if backend == DbBackend::Postgres && !matches!(source, Source::Order) {
+        // A table of this size fits into a few pages, which are read at once where that is allowed.
+        transaction.connection().execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+    }
+    let rows = transaction.connection().query_all_raw(statement).await.unwrap();
+    rows.iter().map(|row| row.try_get::<String>("", column).unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+/// One test of every kind.
+fn tests() -> Vec<Option<Test>> {
+    let some = vec![
+        Test::Kind(PeerKind::Device),
+        Test::Status(PeerStatus::Disabled),
+        Test::TwoFactor(TwoFactor::Totp),
+        Test::MailFormat(MailFormat::PlainText),
+        Test::RequiresExternalLogin,
+        Test::HasMicrosoftAccount,
+        Test::Home(id("sales")),
+        Test::DefaultRole(RoleId::parse("core.auditor").unwrap()),
+        Test::OrgUser("org 9".to_owned()),
+        Test::Time(TimeColumn::LastLogin, Comparison::Less, at(10)),
+        Test::Time(TimeColumn::Create, Comparison::Greater, at(10)),
+    ];
+    std::iter::once(None).chain(some.into_iter().map(Some)).collect()
+}
+
+async fn every_order_with_any_test_is_read_from_its_index(database: &Database) {
+    let store = &database.store;
+    crowd(database).await;
+    // With statistics and without: a new installation has none.
+    for analyzed in [false, true] {
+        if analyzed {
+            database.sql("ANALYZE").await;
+        }
+        for sort in SortKey::ALL {
+            for descending in [false, true] {
+                let order = by(*sort, descending);
+                let all = Matching::default();
+                let places = peers::list::places(store.reader(), &Source::Order, &all, order, None, 100).await.unwrap();
+                for test in tests() {
+                    let matching = test.clone().map(is).unwrap_or_default();
+                    for after in [None, places.last()] {
+                        let plan = plan(store, &Source::Order, &matching, order, after).await;
+                        let has_sort = plan.contains("Sort") || plan.contains("TEMP B-TREE");
+                        let has_scan = plan.contains("Seq Scan");
+                        let by_index = plan.contains("peers_by_")
+                            || plan.contains("peers_pkey")
+                            || plan.contains("sqlite_autoindex_peers_1");
+                        assert!(by_index && !has_sort && !has_scan, "{order:?} {test:?} {after:?} {analyzed}:\n{plan}");
+                        // SQLite reads no generated column from an index alone.
+                        let is_generated = matches!(sort, SortKey::MicrosoftAccount | SortKey::PrivilegedAccess);
+                        if *sort != SortKey::Id
+                            && !is_generated
+                            && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_)))
+                        {
+                            let covers = plan.contains("COVERING INDEX") || plan.contains("Index Only Scan");
+                            assert!(covers || !analyzed, "{order:?} {test:?} looks at rows:\n{plan}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn what_is_gathered_is_found_by_an_index(database: &Database) {
+    let store = &database.store;
+    crowd(database).await;
+    database.sql("ANALYZE").await;
+    let order = by(SortKey::FullName, false);
+    let rare = Test::OrgUser("org 9".to_owned());
+    for (source, matching, index) in [
+        (Source::Test(rare), Matching::default(), "peers_by_org_user_idx"),
+        (Source::Test(Test::Status(PeerStatus::Deleted)), Matching::default(), "peers_by_status_idx"),
+        (
+            Source::Test(Test::Time(TimeColumn::LastLogin, Comparison::Greater, at(19_990))),
+            Matching::default(),
+            "peers_by_last_login_key_idx",
+        ),
+        (Source::Search, searched("mail77@"), "search"),
+        (Source::Search, searched("zz"), "peers_by_email_key_idx"),
+    ] {
+        let plan = plan(store, &source, &matching, order, None).await;
+        assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{source:?}:\n{plan}");
+    }
+}
