@@ -1,6 +1,6 @@
 //! The published snapshot, loaded at start and brought up to what is committed.
 //!
-//! [`follow`] is the one way forward, for the follower, for those who wait for a revision, and for
+//! `follow` is the one way forward, for the follower, for those who wait for a revision, and for
 //! every write under its lock. It publishes only what it proved to be the history of the database.
 
 use std::future::Future;
@@ -99,7 +99,7 @@ pub const fn is_lasting(error: &Error) -> bool {
 /// time share one look at the database.
 ///
 /// # Errors
-/// As [`follow`]: the snapshot then stays as it was, and grows old.
+/// As `follow`: the snapshot then stays as it was, and grows old.
 pub async fn catch_up(ctx: &Ctx, age: Duration) -> Result<()> {
     let asked = Instant::now();
     let _turn = ctx.policy.turn.lock().await;

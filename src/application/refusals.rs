@@ -3,7 +3,7 @@
 //!
 //! What the events say is written down in docs/audit-format.md, section 4: the action is the
 //! permission that was needed, the reason the one that the caller was given. What is counted and not
-//! yet recorded stands in [`gathered`]; a caller who varies the target gets some events of its own a
+//! yet recorded stands in `gathered`; a caller who varies the target gets some events of its own a
 //! minute and then one that counts the rest.
 
 mod gathered;

@@ -4,7 +4,7 @@
 //! see, nor make one up. A token opens only in the context it was sealed in (whose list of what) and
 //! until its end. XChaCha20-Poly1305, whose nonces are long enough to be drawn at random.
 //!
-//! INVARIANT: the length of a token says no more than which multiple of [`BLOCK`] the place fits in.
+//! INVARIANT: the length of a token says no more than which multiple of `BLOCK` the place fits in.
 
 use std::fmt;
 

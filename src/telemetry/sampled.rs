@@ -1,7 +1,7 @@
 //! Values that others own, read when somebody asks for metrics: the snapshot, the database's pools,
 //! and what else keeps a count of its own.
 //!
-//! A part of the server that has such a value gets a gauge in [`Gauges`] and a line in [`sample`]; its
+//! A part of the server that has such a value gets a gauge in `Gauges` and a line in `sample`; its
 //! own path then pays nothing.
 
 use prometheus::{Gauge, IntGauge, IntGaugeVec, Opts, Registry};
@@ -9,7 +9,7 @@ use prometheus::{Gauge, IntGauge, IntGaugeVec, Opts, Registry};
 use super::metrics::Metrics;
 use crate::application::Ctx;
 
-/// The gauges that [`sample`] sets.
+/// The gauges that `sample` sets.
 #[derive(Debug)]
 pub(super) struct Gauges {
     revision: IntGauge,

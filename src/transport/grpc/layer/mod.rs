@@ -1,4 +1,4 @@
-//! Layers around every service; their order is seen in [`super::server::stack`].
+//! Layers around every service; their order is seen in `transport::grpc::server`.
 
 pub mod admission;
 pub mod gate;
