@@ -148,7 +148,8 @@ impl<'a> Holdings<'a> {
     /// # Errors
     /// [`Excess`] names the first grant beyond the actor's own.
     pub fn may_become(&self, target: PeerIndex) -> Result<(), Excess> {
-        for Held { binding, window, .. } in lasting(self.after, target) {
+        // The target's own end does not count: it may be prolonged when whoever became it waits for that.
+        for Held { binding, window, .. } in self.after.held(target) {
             if !window.is_over(self.now) {
                 let place = Place { account: binding.account, reach: binding.reach, window };
                 self.may_give_role(binding.role, place, Ceiling::OwnOnly)?;

@@ -38,3 +38,20 @@ async fn nobody_gives_what_outlasts_themselves() {
     update(&contractor.client, ending(&contractor.name, Some(server.time(86_400))), &["expire_time"]).await.unwrap();
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_ended_peer_is_not_taken_over_for_the_day_it_is_prolonged() {
+    let server = Server::start().await;
+    let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
+    server.person(&partner, "john", ADMINISTRATOR).await;
+    let strong = server.person(&partner, "strong", ADMINISTRATOR).await;
+    let rights = ["accounts.view", "peers.view", "peers.update"];
+    let keeper = server.custom_role(&partner, &rights).await;
+    let keeper = server.person(&partner, "keeper", &keeper).await;
+    let ending = pb::Peer { name: strong.name.clone(), expire_time: Some(server.time(60)), ..pb::Peer::default() };
+    update(&server.operator(), ending, &["expire_time"]).await.unwrap();
+    server.advance(std::time::Duration::from_secs(120));
+    let taken = pb::Peer { name: strong.name.clone(), email: "keeper@example.com".into(), ..pb::Peer::default() };
+    assert_eq!(why(update(&keeper.client, taken, &["email"]).await), escalation());
+    server.stop().await;
+}
