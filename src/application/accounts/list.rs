@@ -3,7 +3,6 @@
 //! Of what lies outside the places where the caller's rights begin, no row is read.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use super::missing;
 use super::view::{AccountView, Describer, Detail, detail, suspended_above};
@@ -11,6 +10,7 @@ use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
 use crate::application::page::{Page, Wanted, merged, paged};
+use crate::application::roles::bound_accounts;
 use crate::decision::AccountIndex;
 use crate::domain::account::{Account, AccountKind};
 use crate::domain::ids::AccountId;
@@ -111,10 +111,7 @@ fn scopes(view: &View<'_>, request: &ListAccounts) -> Result<Vec<Scope>> {
 /// The accounts where the caller's rights begin: what it may see lies there or below.
 fn tops(view: &View<'_>) -> Vec<AccountId> {
     let snapshot = view.snapshot;
-    let Some(peer) = snapshot.peer(view.actor) else { return Vec::new() };
-    let groups = peer.memberships().iter().filter_map(|membership| snapshot.group(membership.group));
-    let by_group = groups.flat_map(|group| &group.bindings);
-    let bound: BTreeSet<AccountIndex> = peer.bindings().iter().chain(by_group).map(|binding| binding.account).collect();
+    let bound = bound_accounts(view);
     let is_top = |account: &&AccountIndex| {
         let path = snapshot.path(**account);
         !path.as_slice().iter().skip(1).any(|above| bound.contains(above))

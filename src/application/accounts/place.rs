@@ -15,11 +15,8 @@ use crate::domain::fact::RoleFact;
 use crate::domain::ids::AccountId;
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
-use crate::storage;
 
 const MOVE: &str = "accounts.move";
-/// Accounts whose groups are read at once.
-const ACCOUNTS_STEP: usize = 500;
 
 /// A wish to move an account.
 #[derive(Debug, Clone)]
@@ -61,7 +58,7 @@ pub async fn move_account(ctx: &Ctx, call: &Call, request: MoveAccount) -> Resul
     let mut after = before.clone();
     after.parent = Some(request.destination);
     let after = save(&mut write, &permit, &before, after).await?;
-    check_place(&write, account).await?;
+    check_place(&write, account)?;
 
     let text = |parent: &Option<AccountId>| parent.as_ref().map(name);
     let change = changed("parent_account", text(&before.parent), text(&after.parent));
@@ -72,7 +69,7 @@ pub async fn move_account(ctx: &Ctx, call: &Call, request: MoveAccount) -> Resul
 }
 
 /// What is bound and joined below must be as usable at the new place as it was.
-async fn check_place(write: &Write<'_>, account: AccountIndex) -> Result<()> {
+fn check_place(write: &Write<'_>, account: AccountIndex) -> Result<()> {
     let after = write.after()?;
     check_packs_below(&after, account)?;
     if let Some((role, _)) = unusable_bindings(write.before(), &after, account, write.now()).next() {
@@ -82,7 +79,7 @@ async fn check_place(write: &Write<'_>, account: AccountIndex) -> Result<()> {
         };
         return Err(Error::precondition(reason, format!("roles/{}", role.id)));
     }
-    check_members(write, &after, account).await
+    check_members(&after, account)
 }
 
 /// Bindings in a subtree whose roles can be used there before and not after.
@@ -122,7 +119,7 @@ pub(super) fn check_packs_below(after: &Snapshot, top: AccountIndex) -> Result<(
 }
 
 /// Members of groups in the subtree, and groups of peers homed there, stay on one path.
-async fn check_members(write: &Write<'_>, after: &Snapshot, top: AccountIndex) -> Result<()> {
+fn check_members(after: &Snapshot, top: AccountIndex) -> Result<()> {
     let is_related = |home, group| after.is_within(home, group) || after.is_within(group, home);
     let refuse = |group| Error::precondition(Precondition::MemberHomeNotRelated, format!("groups/{group}"));
     let subtree = after.subtree(top);
@@ -133,14 +130,11 @@ async fn check_members(write: &Write<'_>, after: &Snapshot, top: AccountIndex) -
             return Err(refuse(group.id));
         }
     }
-    let ids: Vec<AccountId> = subtree.iter().filter_map(|one| after.account_id(*one).cloned()).collect();
-    for ids in ids.chunks(ACCOUNTS_STEP) {
-        for group in storage::groups::list(write.connection(), ids, None, u64::MAX >> 1).await? {
-            let Some(index) = after.find_group(group.id) else { continue };
-            let Some(record) = after.group(index) else { continue };
+    for account in &subtree {
+        for (index, record) in after.groups_at(*account).filter_map(|index| Some((index, after.group(index)?))) {
             let homes = after.members(index).filter_map(|peer| after.peer(peer)).map(|peer| peer.home());
-            if homes.into_iter().any(|home| !is_related(home, record.account)) {
-                return Err(refuse(group.id));
+            if homes.into_iter().any(|home| !is_related(home, *account)) {
+                return Err(refuse(record.id));
             }
         }
     }

@@ -294,9 +294,7 @@ pub(super) fn visible_peer(view: &View<'_>, peer: &PeerRef, account: AccountInde
     let may = |account| view.may("peers.view", account);
     let has_access = || {
         let path = view.snapshot.path(account);
-        let groups = record.memberships().iter().filter_map(|membership| view.snapshot.group(membership.group));
-        let mut bindings = record.bindings().iter().chain(groups.flat_map(|group| &group.bindings));
-        bindings.any(|binding| {
+        view.snapshot.held(index).map(|held| held.binding).any(|binding| {
             path.contains(binding.account) && (binding.reach == Reach::Subtree || binding.account == account)
         })
     };

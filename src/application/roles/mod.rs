@@ -47,7 +47,7 @@ fn is_lent_to(view: &View<'_>, owner: AccountIndex) -> bool {
 }
 
 /// The accounts where the caller's bindings stand, which is where every right starts.
-fn bound_accounts(view: &View<'_>) -> BTreeSet<AccountIndex> {
+pub(super) fn bound_accounts(view: &View<'_>) -> BTreeSet<AccountIndex> {
     view.snapshot.held(view.actor).map(|held| held.binding.account).collect()
 }
 
