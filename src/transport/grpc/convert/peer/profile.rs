@@ -28,7 +28,7 @@ pub(super) fn profile(fields: &mut Fields, at: &str, peer: &pb::Peer, is_asked: 
         street_address: read("address.street_address", &address.street_address, &line(FIELD_MAX)),
         city: read("address.city", &address.city, &line(NAME_MAX)),
         country: read("address.country", &address.country, &contact::country),
-        region: read("address.region", &address.region, &line(NAME_MAX)),
+        region: read("address.region", &address.region, &contact::region),
         postal_code: read("address.postal_code", &address.postal_code, &line(POSTAL_CODE_MAX)),
         phone_number: read("phone_number", &peer.phone_number, &contact::phone),
         mobile_phone: read("mobile_phone", &peer.mobile_phone, &contact::phone),
@@ -39,6 +39,8 @@ pub(super) fn profile(fields: &mut Fields, at: &str, peer: &pb::Peer, is_asked: 
         password_never_expires: peer.password_never_expires,
         ..Profile::default()
     };
+    let region = contact::check_region(&profile.country, &profile.region);
+    fields.take(format!("{at}.address.region"), region);
     if is_asked("mail_format") {
         profile.mail_format =
             fields.take(format!("{at}.mail_format"), mail_format(peer.mail_format)).unwrap_or_default();
