@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+/// Messages that hold a secret.
+const SECRET_MESSAGES: [&str; 3] =
+    [".peerage.v1.CreatePeerRequest", ".peerage.v1.SetPasswordRequest", ".peerage.v1.GeneratePasswordResponse"];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut protos = Vec::new();
     collect(Path::new("proto"), &mut protos)?;
@@ -16,6 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptor.binpb"), prost::Message::encode_to_vec(&descriptors))?;
     tonic_prost_build::configure()
         .bytes(".")
+        // Written by hand beside the generated code, so that no log line can hold a password.
+        .skip_debug(SECRET_MESSAGES)
         .extern_path(".google.rpc", "::tonic_types::pb")
         .compile_fds(descriptors)?;
     Ok(())

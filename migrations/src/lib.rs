@@ -9,6 +9,7 @@
 
 mod column;
 mod foundation;
+mod passwords_and_photos;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::EntityTrait as _;
@@ -20,7 +21,7 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(foundation::Foundation)]
+        vec![Box::new(foundation::Foundation), Box::new(passwords_and_photos::PasswordsAndPhotos)]
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::refusals::Refusals;
+use crate::crypto::pool::Pool;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::fact::Change;
@@ -64,6 +65,34 @@ impl Entropy {
     }
 }
 
+/// How many jobs wait for each thread of a pool before callers are turned away.
+const WAITING_PER_THREAD: usize = 32;
+/// The most pictures that wait to be decoded, since each is held in memory meanwhile.
+const PICTURES_WAITING: usize = 8;
+
+/// Threads for what takes long. Hashing leaves a core to everything else; pictures have a thread of
+/// their own, so that they do not hold up sign-ins.
+#[derive(Debug)]
+pub struct Pools {
+    pub hashing: Pool,
+    pub pictures: Pool,
+}
+
+impl Pools {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// Where the operating system gives none.
+    pub fn start() -> std::io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.saturating_sub(1).max(1);
+        Ok(Self {
+            hashing: Pool::start("hashing", threads, threads.saturating_mul(WAITING_PER_THREAD))?,
+            pictures: Pool::start("pictures", 1, PICTURES_WAITING)?,
+        })
+    }
+}
+
 /// What use cases share.
 #[derive(Debug)]
 pub struct Ctx {
@@ -72,6 +101,7 @@ pub struct Ctx {
     pub entropy: Entropy,
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Refusals,
+    pub pools: Pools,
     is_ready: AtomicBool,
     snapshot: ArcSwap<Snapshot>,
     compiler: Mutex<Compiler>,
@@ -83,8 +113,8 @@ impl Ctx {
         store: Store,
         clock: Clock,
         packs: Arc<super::packs::Packs>,
-        snapshot: Snapshot,
-        compiler: Compiler,
+        (snapshot, compiler): (Snapshot, Compiler),
+        pools: Pools,
     ) -> Self {
         let snapshot = ArcSwap::from_pointee(snapshot);
         Self {
@@ -93,6 +123,7 @@ impl Ctx {
             entropy: Entropy,
             packs,
             refusals: Refusals::default(),
+            pools,
             is_ready: AtomicBool::new(false),
             snapshot,
             compiler: Mutex::new(compiler),

@@ -1,5 +1,6 @@
 //! What a use case can fail with. Transport turns each into one status; nothing else does.
 
+use crate::crypto::pool::PoolError;
 use crate::decision::SnapshotError;
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
@@ -65,6 +66,8 @@ pub enum Precondition {
     GroupInUse,
     MemberHomeNotRelated,
     ApiKeyRevoked,
+    /// The peer must sign in at its external provider, so that a password is of no use to it.
+    ExternalLoginRequired,
 }
 
 /// A rule by which the caller may not, whatever permissions it holds.
@@ -133,6 +136,8 @@ pub enum Error {
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]
     Bootstrapped,
+    #[error("the server has too much to do")]
+    Overloaded,
     #[error("the server is not ready")]
     NotReady,
     #[error("the revision asked for is not here yet")]
@@ -145,6 +150,15 @@ pub enum Error {
     Snapshot(#[from] SnapshotError),
     #[error("an internal fault")]
     Internal(#[source] anyhow::Error),
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Overloaded,
+            PoolError::Broken => Self::Internal(error.into()),
+        }
+    }
 }
 
 impl Error {

@@ -18,12 +18,14 @@ pub mod groups;
 pub mod guard;
 pub mod invariants;
 pub mod packs;
+pub mod passwords;
 pub mod peers;
 pub mod permissions;
+pub mod photos;
 pub mod refresh;
 pub mod refusals;
 pub mod roles;
 pub mod write;
 
-pub use context::{Call, Caller, Clock, Ctx, Entropy};
+pub use context::{Call, Caller, Clock, Ctx, Entropy, Pools};
 pub use error::{Error, Forbidden, Precondition, Result, Taken, Violation};

@@ -82,6 +82,7 @@ fn refusal(error: &Error) -> Option<(&'static str, String, Option<&AccountId>)> 
         | Error::PageToken
         | Error::PermissionUnknown { .. }
         | Error::LimitReached { .. }
+        | Error::Overloaded
         | Error::Unimplemented
         | Error::Store(_)
         | Error::Snapshot(_)

@@ -1,8 +1,12 @@
 //! PeerService over the wire.
 
 mod create;
+mod fields;
 mod lists;
+mod passwords;
+mod photos;
 mod rules;
+mod secrets;
 mod states;
 mod update;
 

@@ -163,7 +163,7 @@ async fn only_the_operator_stops_an_owner() {
     assert_eq!(why(delete(&admin.client, &owner.name).await), protected);
     let ending = pb::Peer { name: owner.name.clone(), expire_time: Some(server.time(1)), ..Default::default() };
     assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
-    assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
+    assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer", "SetPhoto"]);
     // Nor does the owner's role come with a new peer.
     let second = wish(&partner, "second", "roles/msp-panel.owner");
     assert_eq!(why(create(&operator, second).await), state("ROLE_UNASSIGNABLE"));

@@ -17,7 +17,7 @@ on_both![
 
 async fn a_new_database_is_behind_until_migrated(database: &Database) {
     let store = &database.store;
-    let behind = SchemaState::Behind { missing: vec!["m20261122_000001_foundation".to_owned()] };
+    let behind = SchemaState::Behind { missing: migrations::names() };
     assert_eq!(store.schema().await.unwrap(), behind);
     store.migrate().await.unwrap();
     assert_eq!(store.schema().await.unwrap(), SchemaState::Current);

@@ -1,6 +1,8 @@
-//! Peers on the wire: new peers and lists. The fields of a profile: `profile`; changes: `update`; what
-//! is answered: `show`.
+//! Peers on the wire: new peers and lists. The fields of a profile: `profile`; changes: `update`;
+//! passwords: [`password`]; photos: [`photo`]; what is answered: `show`.
 
+pub mod password;
+pub mod photo;
 mod profile;
 mod show;
 mod update;
@@ -81,8 +83,7 @@ pub fn create(fields: &mut Fields, request: &pb::CreatePeerRequest, now: Timesta
     let access = access(fields, request.access.as_ref());
     let justification = fields.take("justification", text::paragraph(&request.justification, JUSTIFICATION_MAX));
     fields.unsupported("send_invitation", request.send_invitation);
-    fields.unsupported("password", !request.password.is_empty());
-    fields.unsupported("confirm_password", !request.confirm_password.is_empty());
+    let password = password::first(fields, request);
     let (home, input) = home_and_input?;
     Some(CreatePeer {
         user_name: input.user_name,
@@ -95,6 +96,7 @@ pub fn create(fields: &mut Fields, request: &pb::CreatePeerRequest, now: Timesta
         role: role?,
         access: access?,
         justification: justification?,
+        password: password?,
     })
 }
 
