@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::SeenPeer;
 use crate::application::bindings::{self, NewBinding};
 use crate::application::context::{Call, Ctx};
-use crate::application::error::{Error, Precondition, Result, Taken};
+use crate::application::error::{Error, Precondition, Result, Taken, Violation};
 use crate::application::guard::Permit;
 use crate::application::passwords::{self, Owner};
 use crate::application::write::Write;
@@ -17,6 +17,7 @@ use crate::domain::audit::{Change, Personal, Text};
 use crate::domain::binding::{Mode, Principal, Reach};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{AccountId, PeerId, RoleId};
+use crate::domain::invalid::Invalid;
 use crate::domain::password::Password;
 use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus, Profile, UserName};
 use crate::domain::time::{Timestamp, Window};
@@ -201,11 +202,26 @@ async fn make_and_bind(
             bindings::act(&mut write, permit.account(), "role_bindings.create", None, Some(&binding))?;
         }
     }
+    // Only now is it certain that the caller may know the role.
+    check_fields(&write, &request)?;
     if let Some(password) = password {
         passwords::give_first(&mut write, &permit, &peer, password).await?;
     }
     let seen = super::seen_after(&write, peer)?;
     write.commit(seen).await
+}
+
+/// Some roles ask for more of whom they are made for, such as a name to show.
+fn check_fields(write: &Write<'_>, request: &CreatePeer) -> Result<()> {
+    let role = write.before().find_role(&request.role).and_then(|index| write.before().role(index));
+    let asked = role.into_iter().flat_map(|role| &role.fact.rules.peer_fields);
+    let is_empty = |path: &String| {
+        let field = super::PROFILE_FIELDS.iter().find(|field| field.path == path);
+        field.is_some_and(|field| !field.is_set(&request.profile))
+    };
+    let missing = asked.filter(|path| is_empty(path));
+    let missing: Vec<_> = missing.map(|path| Violation::new(format!("peer.{path}"), Invalid::Missing)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Invalid(missing)) }
 }
 
 /// The event in the home's log: who was made, with which role, for which accounts.

@@ -182,6 +182,35 @@ async fn mc_50_cancel_persists_nothing() {
 }
 
 #[tokio::test]
+async fn op_29_a_platform_user_has_a_display_name() {
+    let server = Server::start().await;
+    let home = server.partner("contoso-msp", &["opspilot365", "mspcontrol"]).await;
+    let operator = server.operator();
+    for role in ["administrator", "read_only", "manager"] {
+        let mut request = wish(&home, role, &format!("roles/opspilot365.{role}"));
+        let status = create(&operator, request.clone()).await.unwrap_err();
+        let told = (status.code(), bad_fields(&status));
+        assert_eq!(told, (Code::InvalidArgument, vec!["peer.display_name".to_owned()]), "{role}");
+        assert_eq!(why(get(&operator, &format!("peers/@{role}")).await), hidden());
+        request.peer.as_mut().unwrap().display_name = "Jane Doe".into();
+        create(&operator, request).await.unwrap();
+    }
+    // A copy of such a role asks for it too; other products' roles do not.
+    let request = pb::CopyRoleRequest {
+        name: "roles/opspilot365.read_only".into(),
+        owner_account: home.clone(),
+        title: "Reader".into(),
+        ..pb::CopyRoleRequest::default()
+    };
+    let copy = operator.roles().copy_role(request).await.unwrap().into_inner();
+    assert_eq!(copy.rules.unwrap().peer_fields, ["display_name"]);
+    let status = create(&operator, wish(&home, "copy", &copy.name)).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["peer.display_name"]);
+    create(&operator, wish(&home, "other", READ_ONLY)).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn op_28_an_email_address_is_what_one_signs_in_with() {
     let server = Server::start().await;
     let home = server.partner("contoso-msp", &["opspilot365"]).await;

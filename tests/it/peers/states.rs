@@ -44,7 +44,8 @@ async fn op_06_administrators_add_and_remove_users_and_nobody_else_does() {
     let john = server.person(&partner, "john", "roles/opspilot365.administrator").await;
     let emily = server.person_on(&partner, "emily", "roles/opspilot365.technician", &[&customer]).await;
     let reader = server.person(&partner, "reader", "roles/opspilot365.read_only").await;
-    let request = on(&[&customer], wish(&partner, "new", "roles/opspilot365.technician"));
+    let mut request = on(&[&customer], wish(&partner, "new", "roles/opspilot365.technician"));
+    request.peer.as_mut().unwrap().display_name = "New Hand".into();
     for weak in [&emily, &reader] {
         assert_eq!(why(create(&weak.client, request.clone()).await).0, Code::PermissionDenied);
         assert_eq!(why(delete(&weak.client, &john.name).await).0, Code::PermissionDenied);
