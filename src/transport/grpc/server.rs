@@ -15,6 +15,7 @@ use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::role_service_server::RoleServiceServer;
 use super::service::Services;
 use crate::application::Ctx;
+use crate::domain::photo;
 
 /// The names under which health is reported: the server as a whole, and each service.
 pub const HEALTH_NAMES: &[&str] = &[
@@ -27,8 +28,9 @@ pub const HEALTH_NAMES: &[&str] = &[
     "peerage.v1.RoleService",
 ];
 
-/// The largest request, in bytes.
+/// The largest request, in bytes; of peers, one with a photo and what stands around it.
 pub const MESSAGE_MAX: usize = 4 << 20;
+pub const PEER_MESSAGE_MAX: usize = photo::BYTES_MAX + (64 << 10);
 
 /// Sets the health of the server and of every service.
 pub async fn report(health: &HealthReporter, status: ServingStatus) {
@@ -52,7 +54,7 @@ pub fn routes(ctx: &Arc<Ctx>, health: HealthService) -> Result<Routes, tonic_ref
         .add_service(AccountServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
         .add_service(AuditServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
         .add_service(AuthenticationServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
-        .add_service(PeerServiceServer::new(services.clone()).max_decoding_message_size(MESSAGE_MAX))
+        .add_service(PeerServiceServer::new(services.clone()).max_decoding_message_size(PEER_MESSAGE_MAX))
         .add_service(RoleServiceServer::new(services).max_decoding_message_size(MESSAGE_MAX))
         .add_service(HealthServer::new(health))
         .add_service(reflection().build_v1()?)
