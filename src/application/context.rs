@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::page;
+use super::pool::Pool;
 use super::published::Published;
 use super::refusals::Refusals;
 use super::uses::Uses;
 use crate::crypto::page_token::PageKey;
-use crate::crypto::pool::Pool;
 use crate::decision::compile::Compiler;
 use crate::decision::{Snapshot, SnapshotError};
 use crate::domain::ids::{ApiKeyId, PeerId};

@@ -1,6 +1,6 @@
 //! What a use case can fail with. Transport turns each into one status; nothing else does.
 
-use crate::crypto::pool::PoolError;
+use super::pool::PoolError;
 use crate::decision::SnapshotError;
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;

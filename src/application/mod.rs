@@ -25,6 +25,7 @@ pub mod passwords;
 pub mod peers;
 pub mod permissions;
 pub mod photos;
+pub mod pool;
 pub mod published;
 pub mod refresh;
 pub mod refusals;

@@ -19,6 +19,8 @@ use crate::domain::photo::{self, Photo, Size};
 use crate::domain::time::Timestamp;
 use crate::storage;
 
+pub use crate::domain::photo::BYTES_MAX;
+
 /// A photo for a peer, or none.
 #[derive(Debug)]
 pub struct SetPhoto {

@@ -1,6 +1,6 @@
 //! Passwords: how strong one is, how it is hashed, and strong ones made up.
 //!
-//! All but [`generate`] takes milliseconds of a processor and belongs on a [`super::pool::Pool`].
+//! All but [`generate`] takes milliseconds of a processor, and belongs on threads of its own.
 //!
 //! INVARIANT: neither a password nor a hash leaves by an error or a log line.
 

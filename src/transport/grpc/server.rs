@@ -14,8 +14,7 @@ use super::pb::authentication_service_server::AuthenticationServiceServer;
 use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::role_service_server::RoleServiceServer;
 use super::service::Services;
-use crate::application::Ctx;
-use crate::domain::photo;
+use crate::application::{Ctx, photos};
 
 /// The names under which health is reported: the server as a whole, and each service.
 pub const HEALTH_NAMES: &[&str] = &[
@@ -30,7 +29,7 @@ pub const HEALTH_NAMES: &[&str] = &[
 
 /// The largest request, in bytes; of peers, one with a photo and what stands around it.
 pub const MESSAGE_MAX: usize = 4 << 20;
-pub const PEER_MESSAGE_MAX: usize = photo::BYTES_MAX + (64 << 10);
+pub const PEER_MESSAGE_MAX: usize = photos::BYTES_MAX + (64 << 10);
 
 /// Sets the health of the server and of every service.
 pub async fn report(health: &HealthReporter, status: ServingStatus) {
