@@ -142,6 +142,7 @@ impl World {
                 AccountKind::Platform | AccountKind::Partner | AccountKind::Department => BTreeMap::new(),
             },
             role_packs: None,
+            password_policy: Default::default(),
         };
         if let Some(region) = self.regions.last_mut() {
             region.accounts.push(self.accounts.len());

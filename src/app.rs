@@ -15,7 +15,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::application::bootstrap::{OperatorKey, bootstrap};
 use crate::application::packs::{self, Packs};
-use crate::application::{Clock, Ctx, refresh};
+use crate::application::{Clock, Ctx, Pools, refresh};
 use crate::cli::demo::DemoServer;
 use crate::config::Config;
 use crate::decision::Snapshot;
@@ -74,10 +74,12 @@ pub async fn connect(config: &Config) -> anyhow::Result<Store> {
 /// A context over an opened database, before any fact is loaded.
 ///
 /// # Errors
-/// Where the packs or the casbin model are not usable, which the build would have to have broken.
+/// Where the packs or the casbin model are not usable, which the build would have to have broken, or
+/// there are no threads to be had.
 pub fn context(store: Store, clock: Clock) -> anyhow::Result<Ctx> {
     let packs = Arc::new(Packs::embedded()?);
-    Ok(Ctx::new(store, clock, packs, Snapshot::default(), Compiler::new()?))
+    let pools = Pools::start().context("the threads for hashing cannot be started")?;
+    Ok(Ctx::new(store, clock, packs, (Snapshot::default(), Compiler::new()?), pools))
 }
 
 /// Brings schema and role packs up to this release.

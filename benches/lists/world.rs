@@ -176,6 +176,7 @@ fn peer(random: &mut Random, number: usize, home: &AccountId) -> Result<Peer> {
         delete_time: (status == PeerStatus::Deleted).then(|| Timestamp::from_micros(now)),
         last_login_time,
         last_active_time,
+        photo: None,
         version: 1,
         update_revision: 0,
     })

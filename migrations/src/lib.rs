@@ -9,6 +9,7 @@
 
 mod column;
 mod foundation;
+mod passwords_and_photos;
 mod peer_lists;
 mod policy_digest;
 mod secrets;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(policy_digest::PolicyDigest),
             Box::new(secrets::Secrets),
             Box::new(peer_lists::PeerLists),
+            Box::new(passwords_and_photos::PasswordsAndPhotos),
         ]
     }
 }

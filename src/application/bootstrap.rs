@@ -61,6 +61,7 @@ pub async fn bootstrap(ctx: &Ctx, user_name: UserName, key: OperatorKey) -> Resu
         delete_time: None,
         last_login_time: None,
         last_active_time: None,
+        photo: None,
         version: 1,
         update_revision: 0,
     };

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::page;
+use super::pool::Pool;
 use super::published::Published;
 use super::refusals::Refusals;
 use super::uses::Uses;
@@ -67,6 +68,34 @@ impl Entropy {
     }
 }
 
+/// How many jobs wait for each thread of a pool before callers are turned away.
+const WAITING_PER_THREAD: usize = 32;
+/// The most pictures that wait to be decoded, since each is held in memory meanwhile.
+const PICTURES_WAITING: usize = 8;
+
+/// Threads for what takes long. Hashing leaves a core to everything else; pictures have a thread of
+/// their own, so that they do not hold up sign-ins.
+#[derive(Debug)]
+pub struct Pools {
+    pub hashing: Pool,
+    pub pictures: Pool,
+}
+
+impl Pools {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// Where the operating system gives none.
+    pub fn start() -> std::io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.saturating_sub(1).max(1);
+        Ok(Self {
+            hashing: Pool::start("hashing", threads, threads.saturating_mul(WAITING_PER_THREAD))?,
+            pictures: Pool::start("pictures", 1, PICTURES_WAITING)?,
+        })
+    }
+}
+
 /// What use cases share.
 #[derive(Debug)]
 pub struct Ctx {
@@ -77,6 +106,7 @@ pub struct Ctx {
     pub refusals: Arc<Refusals>,
     pub uses: Uses,
     pub policy: Arc<Published>,
+    pub pools: Pools,
     page_key: OnceCell<PageKey>,
 }
 
@@ -86,8 +116,8 @@ impl Ctx {
         store: Store,
         clock: Clock,
         packs: Arc<super::packs::Packs>,
-        snapshot: Snapshot,
-        compiler: Compiler,
+        (snapshot, compiler): (Snapshot, Compiler),
+        pools: Pools,
     ) -> Self {
         let policy = Arc::new(Published::new(snapshot, compiler));
         Self {
@@ -98,6 +128,7 @@ impl Ctx {
             refusals: Arc::default(),
             uses: Uses::default(),
             policy,
+            pools,
             page_key: OnceCell::new(),
         }
     }

@@ -35,6 +35,7 @@ pub fn may_name(ctx: &Ctx, caller: Caller, error: &Error) -> bool {
         | Error::PageToken
         | Error::PermissionUnknown { .. }
         | Error::LimitReached { .. }
+        | Error::Overloaded
         | Error::Bootstrapped
         | Error::NotReady
         | Error::Diverged { .. }

@@ -1,5 +1,6 @@
 //! What a use case can fail with. Transport turns each into one status; nothing else does.
 
+use super::pool::PoolError;
 use crate::decision::SnapshotError;
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
@@ -63,12 +64,14 @@ pub enum Precondition {
     GroupInUse,
     MemberHomeNotRelated,
     ApiKeyRevoked,
+    /// The peer must sign in at its external provider, so that a password is of no use to it.
+    ExternalLoginRequired,
 }
 
 /// A rule by which the caller may not, whatever permissions it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Forbidden {
-    /// Only the operator disables or deletes the holder of an unassignable role.
+    /// Only the operator disables or deletes the holder of an unassignable role, or sets its password.
     OwnerProtected,
     /// Only peers homed there, or the operator with a reason, change partner access.
     PartnerAccessOfOthers,
@@ -139,6 +142,8 @@ pub enum Error {
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]
     Bootstrapped,
+    #[error("the server has too much to do")]
+    Overloaded,
     #[error("the server is not ready")]
     NotReady,
     /// The database holds another history than the one that was followed: it was restored, or failed
@@ -198,6 +203,9 @@ impl Precondition {
             Self::GroupInUse => "the group has members or bindings; take them away first",
             Self::MemberHomeNotRelated => "members are homed in the group's account, above it or below it",
             Self::ApiKeyRevoked => "the key is revoked already",
+            Self::ExternalLoginRequired => {
+                "it must sign in at its identity provider, so that a password is of no use to it"
+            }
         }
     }
 }
@@ -278,6 +286,15 @@ fn words(reason: &impl std::fmt::Debug) -> String {
         words.push(character.to_ascii_lowercase());
     }
     words
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Overloaded,
+            PoolError::Broken => Self::Internal(error.into()),
+        }
+    }
 }
 
 /// What use cases return.

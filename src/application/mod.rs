@@ -21,8 +21,11 @@ pub mod guard;
 pub mod invariants;
 pub mod packs;
 pub mod page;
+pub mod passwords;
 pub mod peers;
 pub mod permissions;
+pub mod photos;
+pub mod pool;
 pub mod published;
 pub mod refresh;
 pub mod refusals;
@@ -31,5 +34,5 @@ pub mod roles;
 pub mod uses;
 pub mod write;
 
-pub use context::{Call, Caller, Clock, Ctx, Entropy};
+pub use context::{Call, Caller, Clock, Ctx, Entropy, Pools};
 pub use error::{Error, Forbidden, Precondition, Result, Taken, Violation};

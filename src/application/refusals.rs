@@ -102,6 +102,7 @@ impl Refusal {
             | Error::PageToken
             | Error::PermissionUnknown { .. }
             | Error::LimitReached { .. }
+            | Error::Overloaded
             | Error::Unimplemented
             | Error::Store(_)
             | Error::Snapshot(_)

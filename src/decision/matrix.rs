@@ -99,6 +99,7 @@ impl Probe {
                 partner_access: PartnerAccess::Allowed,
                 labels: Default::default(),
                 role_packs: None,
+                password_policy: Default::default(),
             }));
         }
         facts.push(Fact::Role(RoleFact { ..(*role.fact).clone() }));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AccountId, PeerId};
 use super::invalid::Invalid;
+use super::password::PasswordPolicy;
 use super::time::Timestamp;
 use super::words::words;
 
@@ -77,6 +78,9 @@ pub struct Settings {
     /// The packs whose roles can be assigned at this PARTNER and below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role_packs: Option<Vec<String>>,
+    /// What the passwords of peers homed here must be like.
+    #[serde(skip_serializing_if = "PasswordPolicy::is_empty")]
+    pub password_policy: PasswordPolicy,
 }
 
 impl Settings {
@@ -99,6 +103,7 @@ impl Settings {
         Self {
             partner_access: self.partner_access.max(inherited.partner_access),
             role_packs: self.role_packs.clone().or_else(|| inherited.role_packs.clone()),
+            password_policy: self.password_policy.under(&inherited.password_policy),
         }
     }
 
@@ -114,6 +119,7 @@ impl Settings {
         {
             looser.push("role_packs");
         }
+        looser.extend(self.password_policy.looser_than(&inherited.password_policy));
         looser
     }
 }
@@ -204,16 +210,20 @@ mod tests {
 
     #[test]
     fn settings_only_tighten_downward() {
-        let above =
-            Settings { partner_access: Some(PartnerAccess::SessionOnly), role_packs: Some(vec!["keepit".into()]) };
+        let above = Settings {
+            partner_access: Some(PartnerAccess::SessionOnly),
+            role_packs: Some(vec!["keepit".into()]),
+            ..Settings::default()
+        };
         let loose = Settings {
             partner_access: Some(PartnerAccess::Allowed),
             role_packs: Some(vec!["keepit".into(), "mspcontrol".into()]),
+            ..Settings::default()
         };
         assert_eq!(loose.looser_than(&above), ["partner_access", "role_packs"]);
         assert!(Settings::default().looser_than(&above).is_empty());
         assert_eq!(Settings::default().under(&above), above);
-        let tight = Settings { partner_access: Some(PartnerAccess::Blocked), role_packs: None };
+        let tight = Settings { partner_access: Some(PartnerAccess::Blocked), ..Settings::default() };
         assert_eq!(tight.under(&above).partner_access, Some(PartnerAccess::Blocked));
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{AccountKind, PartnerAccess, SuspensionScope};
 use super::binding::{Mode, Principal, Reach};
 use super::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
+use super::password::PasswordPolicy;
 use super::peer::{PeerKind, PeerStatus};
 use super::permission::{Permission, PermissionName};
 use super::role::{Grant, RoleOrigin, RoleRules};
@@ -30,6 +31,8 @@ pub struct AccountFact {
     pub labels: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_packs: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "PasswordPolicy::is_empty")]
+    pub password_policy: PasswordPolicy,
 }
 
 /// What decisions read of a peer.

@@ -1,5 +1,8 @@
 //! Why a value was refused. Transport names the field; this names the reason, in words for a person.
 
+use super::password::PasswordFault;
+use super::photo::PhotoFault;
+
 /// One reason why one value is not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
@@ -35,4 +38,8 @@ pub enum Invalid {
     Unknown { choices: &'static str },
     #[error("must be after {other}")]
     Order { other: &'static str },
+    #[error(transparent)]
+    Password(#[from] PasswordFault),
+    #[error(transparent)]
+    Photo(#[from] PhotoFault),
 }

@@ -120,8 +120,18 @@ pub struct Peer {
     pub delete_time: Option<Timestamp>,
     pub last_login_time: Option<Timestamp>,
     pub last_active_time: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<PhotoReference>,
     pub version: i64,
     pub update_revision: i64,
+}
+
+/// Which photo a peer has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoReference {
+    /// The same for the same picture.
+    pub etag: String,
+    pub update_time: Timestamp,
 }
 
 /// What a peer signs in with: unique on the platform by NFKC case folding.

@@ -139,6 +139,10 @@ pub struct RoleRules {
     pub grantable_roles: Vec<RoleId>,
     /// The role that applies inside an account session. Built-in roles only.
     pub session_role: Option<RoleId>,
+    /// What must be said of a peer that is created with the role, by path. Built-in roles only; copies
+    /// keep it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peer_fields: Vec<String>,
 }
 
 impl Default for RoleRules {
@@ -153,6 +157,7 @@ impl Default for RoleRules {
             min_assurance: AssuranceLevel::None,
             grantable_roles: Vec::new(),
             session_role: None,
+            peer_fields: Vec::new(),
         }
     }
 }
@@ -176,6 +181,7 @@ impl RoleRules {
             && narrower(&self.reaches, &source.reaches)
             && (self.requires_justification || !source.requires_justification)
             && self.min_assurance >= source.min_assurance
+            && source.peer_fields.iter().all(|field| self.peer_fields.contains(field))
     }
 }
 

@@ -22,6 +22,7 @@ pub fn account(account: &Account) -> AccountFact {
         partner_access: account.settings.partner_access.unwrap_or_default(),
         labels: account.labels.clone(),
         role_packs: account.settings.role_packs.clone(),
+        password_policy: account.settings.password_policy,
     }
 }
 

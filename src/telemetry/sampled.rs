@@ -17,6 +17,7 @@ pub(super) struct Gauges {
     facts: IntGaugeVec,
     ready: IntGauge,
     pool: IntGaugeVec,
+    jobs: IntGaugeVec,
 }
 
 impl Gauges {
@@ -30,12 +31,17 @@ impl Gauges {
                 Opts::new("peerage_database_connections", "Connections to the database."),
                 &["pool", "state"],
             )?,
+            jobs: IntGaugeVec::new(
+                Opts::new("peerage_jobs", "Jobs that run or wait for the threads kept for them, and their limit."),
+                &["threads", "state"],
+            )?,
         };
         registry.register(Box::new(gauges.revision.clone()))?;
         registry.register(Box::new(gauges.age.clone()))?;
         registry.register(Box::new(gauges.facts.clone()))?;
         registry.register(Box::new(gauges.ready.clone()))?;
         registry.register(Box::new(gauges.pool.clone()))?;
+        registry.register(Box::new(gauges.jobs.clone()))?;
         Ok(gauges)
     }
 }
@@ -64,6 +70,10 @@ pub fn sample(metrics: &Metrics, ctx: &Ctx) {
         gauges.pool.with_label_values(&[pool.name, "idle"]).set(whole(pool.idle));
         gauges.pool.with_label_values(&[pool.name, "used"]).set(whole(pool.open.saturating_sub(pool.idle)));
         gauges.pool.with_label_values(&[pool.name, "limit"]).set(whole(pool.limit));
+    }
+    for pool in [&ctx.pools.hashing, &ctx.pools.pictures] {
+        gauges.jobs.with_label_values(&[pool.name(), "taken"]).set(whole(pool.taken()));
+        gauges.jobs.with_label_values(&[pool.name(), "limit"]).set(whole(pool.room()));
     }
 }
 

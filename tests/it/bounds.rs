@@ -61,7 +61,7 @@ fn bound(comment: &str) -> Bound {
         let unit = part.split_whitespace().nth(1).unwrap_or_default();
         if unit.starts_with("item") || unit.starts_with("entr") || unit.starts_with("path") {
             bound.items.get_or_insert(number);
-        } else if unit.starts_with("character") {
+        } else if unit.starts_with("character") || unit.starts_with("byte") {
             bound.characters.get_or_insert(number);
         }
     }

@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod credentials;
 mod feed;
 mod identity;
 mod lists;

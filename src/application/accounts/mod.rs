@@ -18,11 +18,12 @@ use super::context::{Call, Ctx};
 use super::error::{Error, Precondition, Result};
 use super::guard::{Permit, View};
 use super::write::Write;
-use crate::decision::AccountIndex;
+use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, Settings};
 use crate::domain::audit::{AuditDraft, Change, Personal, Target, Text};
 use crate::domain::fact::Fact;
 use crate::domain::ids::AccountId;
+use crate::domain::password::PasswordPolicy;
 use crate::storage::{self, facts};
 
 pub use view::{AccountView, Detail, ShownSuspension};
@@ -167,7 +168,19 @@ fn effective(view: &View<'_>, account: AccountIndex) -> Settings {
     let path = view.snapshot.path(account);
     let records = path.as_slice().iter().filter_map(|account| view.snapshot.account(*account));
     let partner_access = records.map(|record| record.fact.partner_access).max();
-    Settings { partner_access, role_packs: view.snapshot.role_packs(&path).map(<[String]>::to_vec) }
+    Settings {
+        partner_access,
+        role_packs: view.snapshot.role_packs(&path).map(<[String]>::to_vec),
+        password_policy: password_policy(view.snapshot, account),
+    }
+}
+
+/// What the passwords of peers homed in an account must be like: the strictest of all above it.
+#[must_use]
+pub fn password_policy(snapshot: &Snapshot, account: AccountIndex) -> PasswordPolicy {
+    let path = snapshot.path(account);
+    let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
+    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.fact.password_policy))
 }
 
 /// What the audit log says of a field that changed.
@@ -192,5 +205,13 @@ fn changes(before: Option<&Account>, after: &Account) -> Result<Vec<Change>> {
     }
     found.extend(changed("settings.partner_access", before.and_then(access), access(after)));
     found.extend(changed("settings.role_packs", before.and_then(packs), packs(after)));
+    let old = before.map(|one| one.settings.password_policy).unwrap_or_default();
+    let new = after.settings.password_policy;
+    let number = |value: Option<u16>| value.map(|value| value.to_string());
+    let seconds = |micros: Option<i64>| micros.map(|micros| format!("{}s", micros / 1_000_000));
+    let at = |field: &str| format!("settings.password_policy.{field}");
+    found.extend(changed(at("min_length"), number(old.min_length), number(new.min_length)));
+    found.extend(changed(at("max_age"), seconds(old.max_age), seconds(new.max_age)));
+    found.extend(changed(at("history_size"), number(old.history_size), number(new.history_size)));
     Ok(found)
 }

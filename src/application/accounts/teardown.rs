@@ -149,6 +149,7 @@ impl Teardown {
         }
         let deleted =
             storage::peers::StatusChange { status: PeerStatus::Deleted, now, delete_time: Some(now), revision };
+        storage::passwords::wipe(conn, &all).await?;
         storage::peers::set_status(conn, &live, deleted).await?;
         Ok(storage::accounts::tombstone(conn, &accounts, now, revision).await?)
     }

@@ -35,6 +35,9 @@ pub struct UpdateAccount {
     pub labels: Option<Wish<BTreeMap<String, String>>>,
     pub partner_access: Option<Wish<Option<PartnerAccess>>>,
     pub role_packs: Option<Wish<Option<Vec<String>>>>,
+    pub min_length: Option<Wish<Option<u16>>>,
+    pub max_age: Option<Wish<Option<i64>>>,
+    pub history_size: Option<Wish<Option<u16>>>,
     /// What the caller believes never changes here; it must be so.
     pub parent: Option<AccountId>,
     pub kind: Option<AccountKind>,
@@ -92,6 +95,16 @@ fn wished(before: &Account, request: &UpdateAccount) -> Account {
     if let Some(wish) = &request.role_packs {
         after.settings.role_packs.clone_from(&wish.value);
     }
+    let policy = &mut after.settings.password_policy;
+    if let Some(wish) = &request.min_length {
+        policy.min_length = wish.value;
+    }
+    if let Some(wish) = &request.max_age {
+        policy.max_age = wish.value;
+    }
+    if let Some(wish) = &request.history_size {
+        policy.history_size = wish.value;
+    }
     after
 }
 
@@ -105,7 +118,12 @@ fn admit(view: &View<'_>, before: &Account, after: &Account, request: &UpdateAcc
         ("accounts.update_labels", is_named(request.labels.as_ref()) || before.labels != after.labels),
         (
             "accounts.update_settings",
-            is_named(request.role_packs.as_ref()) || before.settings.role_packs != after.settings.role_packs,
+            is_named(request.role_packs.as_ref())
+                || is_named(request.min_length.as_ref())
+                || is_named(request.max_age.as_ref())
+                || is_named(request.history_size.as_ref())
+                || before.settings.role_packs != after.settings.role_packs
+                || before.settings.password_policy != after.settings.password_policy,
         ),
         (
             "accounts.update_partner_access",
@@ -185,6 +203,10 @@ fn check_settings(view: &View<'_>, account: AccountIndex, before: &Account, afte
     if before.settings.role_packs == new.role_packs {
         new.role_packs = None;
     }
+    let (old, policy) = (before.settings.password_policy, &mut new.password_policy);
+    policy.min_length = policy.min_length.filter(|_| policy.min_length != old.min_length);
+    policy.max_age = policy.max_age.filter(|_| policy.max_age != old.max_age);
+    policy.history_size = policy.history_size.filter(|_| policy.history_size != old.history_size);
     if new.looser_than(&inherited).is_empty() {
         Ok(())
     } else {

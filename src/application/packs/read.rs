@@ -13,6 +13,7 @@ use super::sheet::{
     TemplateSheet,
 };
 use super::{CORE, Column, Matrix, Pack, PackError, PackRole, Row, Template};
+use crate::application::peers::PROFILE_FIELDS;
 use crate::decision::matrix::{Cell, Scope};
 use crate::domain::account::{self, AccountKind};
 use crate::domain::binding::Reach;
@@ -28,6 +29,8 @@ use crate::domain::text;
 
 /// The longest id of a matrix row, in characters.
 const ROW_ID_MAX: usize = 63;
+/// The most fields that a role asks of a new peer.
+const PEER_FIELDS_MAX: usize = 8;
 /// The longest text about where a pack comes from, in characters.
 const SOURCE_MAX: usize = 1024;
 
@@ -141,6 +144,10 @@ impl Reader<'_> {
         if let Some(repeated) = repeated(&sheet.peer_kinds, &sheet.account_kinds, &sheet.reaches) {
             return Err(self.rule(place, repeated));
         }
+        let is_field = |path: &String| PROFILE_FIELDS.iter().any(|field| field.path == path);
+        if sheet.peer_fields.len() > PEER_FIELDS_MAX || !sheet.peer_fields.iter().all(is_field) {
+            return Err(self.rule(place, "`peer_fields` lists a few fields of a peer"));
+        }
         let named = |id: &String| self.role_id(&place, id);
         let rules = RoleRules {
             assignable: sheet.assignable,
@@ -152,6 +159,7 @@ impl Reader<'_> {
             reaches: sheet.reaches,
             requires_justification: sheet.requires_justification,
             min_assurance: sheet.min_assurance,
+            peer_fields: sheet.peer_fields,
         };
         let fact = RoleFact { id, origin: RoleOrigin::BuiltIn, grants, rules };
         Ok(PackRole { fact: Arc::new(fact), title, description })

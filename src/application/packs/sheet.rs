@@ -65,6 +65,8 @@ pub(super) struct RoleSheet {
     #[serde(default)]
     pub(super) grantable_roles: Vec<String>,
     pub(super) session_role: Option<String>,
+    #[serde(default)]
+    pub(super) peer_fields: Vec<String>,
     pub(super) grants: Vec<GrantSheet>,
 }
 

@@ -193,7 +193,13 @@ async fn open(folder: &tempfile::TempDir, packs: Packs) -> Ctx {
     let store = Store::connect(&url, &StoreOptions::default()).await.unwrap();
     store.migrate().await.unwrap();
     let clock = Clock::Manual(Arc::new(AtomicI64::new(1_800_000_000_000_000)));
-    Ctx::new(store, clock, Arc::new(packs), Snapshot::default(), Compiler::new().unwrap())
+    Ctx::new(
+        store,
+        clock,
+        Arc::new(packs),
+        (Snapshot::default(), Compiler::new().unwrap()),
+        crate::application::Pools::start().unwrap(),
+    )
 }
 
 async fn events(ctx: &Ctx) -> Vec<AuditEvent> {

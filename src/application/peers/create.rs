@@ -3,17 +3,22 @@
 //! [`make`] is the one way to a new peer. It gives no right; whoever makes a peer binds its role in
 //! the same change, and the commit judges both.
 
+use std::sync::Arc;
+
 use super::SeenPeer;
 use crate::application::bindings::{self, NewBinding};
 use crate::application::context::{Call, Ctx};
-use crate::application::error::{Error, Precondition, Result, Taken};
+use crate::application::error::{Error, Precondition, Result, Taken, Violation};
 use crate::application::guard::Permit;
+use crate::application::passwords::{self, Owner};
 use crate::application::write::Write;
 use crate::decision::AccountIndex;
 use crate::domain::audit::{Change, Personal, Text};
 use crate::domain::binding::{Mode, Principal, Reach};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{AccountId, PeerId, RoleId};
+use crate::domain::invalid::Invalid;
+use crate::domain::password::Password;
 use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus, Profile, UserName};
 use crate::domain::time::{Timestamp, Window};
 use crate::storage::{self, Constraint, StoreError, facts};
@@ -56,6 +61,7 @@ pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Resul
         delete_time: None,
         last_login_time: None,
         last_active_time: None,
+        photo: None,
         version: 1,
         update_revision: 0,
     };
@@ -106,7 +112,7 @@ pub enum Access {
 }
 
 /// A peer with its role and the accounts it is for.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CreatePeer {
     pub user_name: UserName,
     pub kind: PeerKind,
@@ -119,14 +125,33 @@ pub struct CreatePeer {
     pub access: Access,
     /// Why it needs the role; empty where nobody says.
     pub justification: String,
+    pub password: Option<Arc<Password>>,
 }
 
 /// Makes a peer and binds its role, all or nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Denied`], [`Error::Escalation`]; [`Error::AlreadyExists`] where the
-/// user name is taken; [`Error::Precondition`] where a rule forbids the role or the peer.
-pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenPeer> {
+/// user name is taken; [`Error::Precondition`] where a rule forbids the role or the peer;
+/// [`Error::Invalid`] where its password is not good enough, [`Error::Overloaded`] where too many wait
+/// to be hashed.
+pub async fn create(ctx: &Ctx, call: &Call, mut request: CreatePeer) -> Result<SeenPeer> {
+    let Some(password) = request.password.take() else { return make_and_bind(ctx, call, request, None).await };
+    let call = &passwords::bind(ctx, call, &password).await?;
+    if let Some(done) = passwords::repeated(ctx, call).await? {
+        return Ok(done);
+    }
+    let owner = Owner { user_name: &request.user_name, profile: &request.profile, home: &request.home };
+    let prepared = passwords::prepare_first(ctx, call, &password, owner).await?;
+    make_and_bind(ctx, call, request, Some(prepared)).await
+}
+
+async fn make_and_bind(
+    ctx: &Ctx,
+    call: &Call,
+    request: CreatePeer,
+    password: Option<passwords::Prepared>,
+) -> Result<SeenPeer> {
     let mut write = Write::begin(ctx, call).await?;
     if let Some(done) = write.repeated().await? {
         return Ok(done);
@@ -160,7 +185,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenP
         default_role: Some(request.role.clone()),
     };
     let peer = make(&mut write, &permit, new).await?;
-    note(&mut write, permit.account(), &peer, &request)?;
+    note(&mut write, permit.account(), &peer, &request)?.extend(password.as_ref().map(|_| passwords::was_set()));
     for (permit, account) in permits.iter().zip(places) {
         let binding = NewBinding {
             principal: Principal::Peer(peer.id),
@@ -177,12 +202,36 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreatePeer) -> Result<SeenP
             bindings::act(&mut write, permit.account(), "role_bindings.create", None, Some(&binding))?;
         }
     }
+    // Only now is it certain that the caller may know the role.
+    check_fields(&write, &request)?;
+    if let Some(password) = password {
+        passwords::give_first(&mut write, &permit, &peer, password).await?;
+    }
     let seen = super::seen_after(&write, peer)?;
     write.commit(seen).await
 }
 
+/// Some roles ask for more of whom they are made for, such as a name to show.
+fn check_fields(write: &Write<'_>, request: &CreatePeer) -> Result<()> {
+    let role = write.before().find_role(&request.role).and_then(|index| write.before().role(index));
+    let asked = role.into_iter().flat_map(|role| &role.fact.rules.peer_fields);
+    let is_empty = |path: &String| {
+        let field = super::PROFILE_FIELDS.iter().find(|field| field.path == path);
+        field.is_some_and(|field| !field.is_set(&request.profile))
+    };
+    let missing = asked.filter(|path| is_empty(path));
+    let missing: Vec<_> = missing.map(|path| Violation::new(format!("peer.{path}"), Invalid::Missing)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Invalid(missing)) }
+}
+
 /// The event in the home's log: who was made, with which role, for which accounts.
-fn note(write: &mut Write<'_>, home: AccountIndex, peer: &Peer, request: &CreatePeer) -> Result<()> {
+/// Returns its changes, to be added to.
+fn note<'w>(
+    write: &'w mut Write<'_>,
+    home: AccountIndex,
+    peer: &Peer,
+    request: &CreatePeer,
+) -> Result<&'w mut Vec<Change>> {
     let access = match &request.access {
         Access::All => "all".to_owned(),
         Access::Accounts(accounts) => {
@@ -197,5 +246,5 @@ fn note(write: &mut Write<'_>, home: AccountIndex, peer: &Peer, request: &Create
     if !request.justification.is_empty() {
         draft.justification = Some(Personal::new(request.justification.clone()));
     }
-    Ok(())
+    Ok(&mut draft.changes)
 }

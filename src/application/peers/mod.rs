@@ -37,7 +37,7 @@ pub fn purge_time(peer: &Peer) -> Option<Timestamp> {
 
 /// Whether a peer is as good as purged. It counts as gone from that moment on, not from when a worker
 /// finds the time.
-fn is_over(peer: &Peer, now: Timestamp) -> bool {
+pub(super) fn is_over(peer: &Peer, now: Timestamp) -> bool {
     purge_time(peer).is_some_and(|purge| purge <= now)
 }
 
@@ -50,7 +50,7 @@ pub fn find_person(view: &View<'_>, person: &PeerRef) -> Result<PeerId> {
     view.snapshot.peer_id(index).ok_or_else(|| Error::not_found("peer", super::guard::peer_name(person)))
 }
 
-fn check_etag(etag: Option<i64>, peer: &Peer) -> Result<()> {
+pub(super) fn check_etag(etag: Option<i64>, peer: &Peer) -> Result<()> {
     match etag {
         Some(version) if version != peer.version => Err(Error::EtagMismatch { name: format!("peers/{}", peer.id) }),
         Some(_) | None => Ok(()),
@@ -58,14 +58,14 @@ fn check_etag(etag: Option<i64>, peer: &Peer) -> Result<()> {
 }
 
 /// A peer as it will be seen after the changes so far, which is what the caller is told of.
-fn seen_after(write: &Write<'_>, peer: Peer) -> Result<SeenPeer> {
+pub(super) fn seen_after(write: &Write<'_>, peer: Peer) -> Result<SeenPeer> {
     let after = write.after()?;
     let view = View { snapshot: &after, actor: write.view()?.actor, now: write.now() };
     Ok(sight::Onlooker::new(view).describe(peer, Sight::Full))
 }
 
 /// The target of an event about a peer.
-fn target(peer: &Peer) -> Target {
+pub(super) fn target(peer: &Peer) -> Target {
     let mut target = Target::new("peer", Text::public(format!("peers/{}", peer.id)));
     let name = peer.profile.full_name();
     let shown = if name.is_empty() { peer.user_name.as_str() } else { &name };

@@ -4,7 +4,8 @@
 //! A peer is seen in full by itself and by those who may view peers at its home. One homed elsewhere that has
 //! access to an account whose peers the caller may view is there, and nothing more is said of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub enum Action {
     Undelete,
     Enable,
     Disable,
+    SetPassword,
+    SetPhoto,
 }
 
 /// How many accounts a peer has access to.
@@ -66,6 +69,20 @@ pub(super) struct Onlooker<'a> {
     holdings: Holdings<'a>,
     /// The accounts where the caller is bound and may view peers, and all above them.
     above: BTreeSet<AccountIndex>,
+    /// What the caller may do with the peers of each home that was looked at: the rows of a page have
+    /// few homes between them.
+    rights: Mutex<BTreeMap<AccountIndex, Rights>>,
+}
+
+/// What a caller may do with the peers of one home, before anything of the peer itself is asked.
+#[derive(Debug, Clone, Copy)]
+struct Rights {
+    update: bool,
+    delete: bool,
+    undelete: bool,
+    enable: bool,
+    disable: bool,
+    reset_password: bool,
 }
 
 impl<'a> Onlooker<'a> {
@@ -73,7 +90,7 @@ impl<'a> Onlooker<'a> {
         let bound: BTreeSet<AccountIndex> = view.snapshot.held(view.actor).map(|held| held.binding.account).collect();
         let seen = bound.into_iter().filter(|account| view.may(VIEW, *account));
         let above = seen.flat_map(|account| view.snapshot.path(account).as_slice().to_vec()).collect();
-        Self { view, holdings: view.holdings(view.snapshot), above }
+        Self { view, holdings: view.holdings(view.snapshot), above, rights: Mutex::default() }
     }
 
     /// How much of a peer the caller sees, if anything.
@@ -101,7 +118,7 @@ impl<'a> Onlooker<'a> {
         let index = self.view.snapshot.find_peer(peer.id);
         let (tenant_access, actions) = match (index, sight) {
             (Some(index), Sight::Full) => {
-                (tenant_access(self.view.snapshot, index, self.view.now), self.actions(index, peer.status))
+                (tenant_access(self.view.snapshot, index, self.view.now), self.actions(index, &peer))
             }
             (_, Sight::Restricted) | (None, Sight::Full) => (TenantAccess::default(), Vec::new()),
         };
@@ -109,38 +126,52 @@ impl<'a> Onlooker<'a> {
     }
 
     /// What the caller may do with the peer now: only what would not be refused.
-    fn actions(&self, index: PeerIndex, status: PeerStatus) -> Vec<Action> {
+    fn actions(&self, index: PeerIndex, peer: &Peer) -> Vec<Action> {
         let Some(record) = self.view.snapshot.peer(index) else { return Vec::new() };
-        let may = |permission| self.view.may(permission, record.home());
-        let mut actions = Vec::new();
-        if status == PeerStatus::Deleted {
-            if may("peers.undelete") && self.holdings.may_become(index).is_ok() {
-                actions.push(Action::Undelete);
+        let rights = self.rights(record.home());
+        let (is_deleted, is_enabled) = (peer.status == PeerStatus::Deleted, peer.status == PeerStatus::Enabled);
+        let may_stop = !is_deleted && (rights.delete || (rights.disable && is_enabled)) && self.may_stop(index);
+        let resets = rights.reset_password && !is_deleted;
+        let may_reset =
+            resets && index != self.view.actor && !peer.profile.require_external_login && !self.is_protected(index);
+        let revives = if is_deleted { rights.undelete } else { rights.enable && !is_enabled };
+        let may_become = (may_reset || revives) && self.holdings.may_become(index).is_ok();
+        let actions = [
+            (Action::Update, rights.update && !is_deleted),
+            (Action::Delete, rights.delete && may_stop),
+            (Action::Undelete, revives && may_become && is_deleted),
+            (Action::Enable, revives && may_become && !is_deleted),
+            (Action::Disable, rights.disable && is_enabled && may_stop),
+            (Action::SetPassword, may_reset && may_become),
+            (Action::SetPhoto, rights.update && !is_deleted),
+        ];
+        actions.into_iter().filter(|(_, is_allowed)| *is_allowed).map(|(action, _)| action).collect()
+    }
+
+    /// What the caller may do at a home, asked once.
+    fn rights(&self, home: AccountIndex) -> Rights {
+        let mut known = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(home).or_insert_with(|| {
+            let may = |permission| self.view.may(permission, home);
+            Rights {
+                update: may("peers.update"),
+                delete: may("peers.delete"),
+                undelete: may("peers.undelete"),
+                enable: may("peers.enable"),
+                disable: may("peers.disable"),
+                reset_password: may("peers.reset_password"),
             }
-            return actions;
-        }
-        if may("peers.update") {
-            actions.push(Action::Update);
-        }
-        let (may_delete, may_disable) = (may("peers.delete"), may("peers.disable"));
-        let may_stop = (may_delete || may_disable) && self.may_stop(index);
-        if may_delete && may_stop {
-            actions.push(Action::Delete);
-        }
-        match status {
-            PeerStatus::Enabled if may_disable && may_stop => actions.push(Action::Disable),
-            PeerStatus::Disabled if may("peers.enable") && self.holdings.may_become(index).is_ok() => {
-                actions.push(Action::Enable);
-            }
-            PeerStatus::Enabled | PeerStatus::Disabled | PeerStatus::Deleted => {}
-        }
-        actions
+        })
     }
 
     fn may_stop(&self, index: PeerIndex) -> bool {
-        let is_protected = administrators::holds_unassignable(self.view.snapshot, index) && !self.view.is_operator();
         let is_last = administrators::is_last_full_administrator(self.view.snapshot, index, self.view.now);
-        !is_protected && !is_last
+        !self.is_protected(index) && !is_last
+    }
+
+    /// Whether the peer is an owner, whom only the operator stops or signs in as.
+    fn is_protected(&self, index: PeerIndex) -> bool {
+        administrators::holds_unassignable(self.view.snapshot, index) && !self.view.is_operator()
     }
 }
 

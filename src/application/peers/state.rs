@@ -1,7 +1,7 @@
 //! Changes of a peer's state: deleted, brought back, enabled, disabled.
 //!
-//! INVARIANT: a peer that is disabled or deleted has no live key: they die in the same write, so that
-//! enabling it again brings none of them back.
+//! INVARIANT: a peer that is disabled or deleted has no live key, and one that is deleted no password:
+//! they die in the same write, so that nothing brings them back.
 
 use super::{SeenPeer, changes, check_etag, is_over, seen_after, target};
 use crate::application::context::{Call, Ctx};
@@ -96,6 +96,9 @@ async fn apply(write: &mut Write<'_>, permit: &Permit, before: &Peer, status: Pe
     after.update_time = write.now();
     after.update_revision = write.revision();
     storage::peers::update(write.connection(), &after).await?;
+    if status == PeerStatus::Deleted {
+        storage::passwords::wipe(write.connection(), &[after.id]).await?;
+    }
     if status != PeerStatus::Enabled {
         let keys =
             storage::api_keys::revoke_all_of_peer(write.connection(), after.id, write.now(), after.update_revision);

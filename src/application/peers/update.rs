@@ -14,6 +14,7 @@ use crate::application::error::{Error, Precondition, Result};
 use crate::application::guard::{View, peer_name};
 use crate::application::write::Write;
 use crate::decision::PeerIndex;
+use crate::domain::contact::check_region;
 use crate::domain::fact::Fact;
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
@@ -64,6 +65,8 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdatePeer) -> Result<SeenP
         return Err(Error::precondition(Precondition::PeerDeleted, format!("peers/{id}")));
     }
     let mut after = patched(&write.view()?, &before, &request.patch)?;
+    let (country, region) = (&after.profile.country, &after.profile.region);
+    check_region(country, region).map_err(|why| Error::invalid("peer.address.region", why))?;
     if after == before {
         let seen = seen_after(&write, after)?;
         return write.commit(seen).await;

@@ -122,7 +122,9 @@ async fn copy_role(ctx: &Ctx, call: &Call, request: CopyRole) -> Result<Role> {
     if !source.rules.assignable {
         return Err(Error::precondition(Precondition::RoleUnassignable, name(&source.id)));
     }
-    let rules = custom_rules(request.rules.unwrap_or_else(|| source.rules.clone()));
+    let mut rules = custom_rules(request.rules.unwrap_or_else(|| source.rules.clone()));
+    // What the source asks of new peers is no choice of whoever copies it.
+    rules.peer_fields.clone_from(&source.rules.peer_fields);
     if !rules.at_least_as_strict_as(&source.rules) {
         return Err(Error::precondition(Precondition::RoleRulesLoosened, name(&source.id)));
     }
@@ -214,6 +216,7 @@ fn changed(before: &Role, owner: AccountId, inheritable: bool, change: RoleChang
             min_assurance: change.min_assurance.unwrap_or(rules.min_assurance),
             grantable_roles: Vec::new(),
             session_role: None,
+            peer_fields: rules.peer_fields.clone(),
         },
         version: before.version + 1,
         ..before.clone()

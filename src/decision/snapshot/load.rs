@@ -102,6 +102,7 @@ mod tests {
                 partner_access: PartnerAccess::Allowed,
                 labels: std::collections::BTreeMap::new(),
                 role_packs: None,
+                password_policy: Default::default(),
             }),
             Fact::Role(RoleFact {
                 id: role.clone(),

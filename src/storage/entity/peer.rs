@@ -34,6 +34,8 @@ pub struct Model {
     pub delete_time: Option<i64>,
     pub last_login_time: Option<i64>,
     pub last_active_time: Option<i64>,
+    pub photo_etag: Option<String>,
+    pub photo_time: Option<i64>,
     pub version: i64,
     pub update_revision: i64,
 }

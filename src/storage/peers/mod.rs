@@ -21,7 +21,7 @@ use super::code::Coded as _;
 use super::entity::api_key;
 use super::entity::peer::{ActiveModel, Column, Entity};
 use super::error::StoreError;
-use super::write;
+use super::{passwords, photos, write};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{Peer, PeerStatus};
 use crate::domain::time::Timestamp;
@@ -149,13 +149,15 @@ pub async fn deleted_until(
     Ok(ids.into_iter().map(PeerId::from).collect())
 }
 
-/// Removes a peer for good, with its keys; its bindings and memberships are gone by then. The user
+/// Removes a peer for good, with its keys, passwords and photo; its bindings and memberships are gone by then. The user
 /// name is free again.
 ///
 /// # Errors
 /// [`StoreError::Missing`] without the peer; [`StoreError::Other`] where something still names it.
 pub async fn purge(conn: &impl ConnectionTrait, id: PeerId) -> Result<(), StoreError> {
     api_key::Entity::delete_many().filter(api_key::Column::PeerId.eq(id.as_uuid())).exec(conn).await?;
+    passwords::wipe(conn, &[id]).await?;
+    photos::set(conn, id, None).await?;
     let deleted = Entity::delete_by_id(id.as_uuid()).exec(conn).await?;
     write::met_one(deleted.rows_affected, || missing(id))
 }

@@ -2,7 +2,7 @@
 
 use super::{TABLE, facets};
 use crate::domain::ids::{AccountId, PeerId, RoleId};
-use crate::domain::peer::{Peer, PeerKind, PeerStatus, UserName};
+use crate::domain::peer::{Peer, PeerKind, PeerStatus, PhotoReference, UserName};
 use crate::domain::text;
 use crate::domain::time::Timestamp;
 use crate::storage::code::{Coded as _, from_json, to_json};
@@ -58,6 +58,8 @@ pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
         delete_time: peer.delete_time.map(Timestamp::as_micros),
         last_login_time: peer.last_login_time.map(Timestamp::as_micros),
         last_active_time: peer.last_active_time.map(Timestamp::as_micros),
+        photo_etag: peer.photo.as_ref().map(|photo| photo.etag.clone()),
+        photo_time: peer.photo.as_ref().map(|photo| photo.update_time.as_micros()),
         version: peer.version,
         update_revision: peer.update_revision,
     })
@@ -82,6 +84,10 @@ pub(super) fn read(row: Model) -> Result<Peer, StoreError> {
         delete_time: row.delete_time.map(Timestamp::from_micros),
         last_login_time: row.last_login_time.map(Timestamp::from_micros),
         last_active_time: row.last_active_time.map(Timestamp::from_micros),
+        photo: row
+            .photo_etag
+            .zip(row.photo_time)
+            .map(|(etag, time)| PhotoReference { etag, update_time: Timestamp::from_micros(time) }),
         version: row.version,
         update_revision: row.update_revision,
     })

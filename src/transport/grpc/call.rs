@@ -8,6 +8,7 @@ use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
+use zeroize::Zeroize;
 
 use super::convert::Fields;
 use super::{rules, status};
@@ -21,11 +22,18 @@ use crate::transport::socket::Origin;
 pub trait Mutation: Message {
     fn request_id(&self) -> &str;
     fn validate_only(&self) -> bool;
+    /// The fields that are never to be hashed, kept or shown.
+    fn secrets(&mut self) -> Vec<&mut String>;
 }
 
-/// Says where a message keeps its `request_id` and `validate_only`.
+/// Wipes the secrets of a message that has been read.
+pub(super) fn wipe(message: &mut impl Mutation) {
+    message.secrets().into_iter().for_each(Zeroize::zeroize);
+}
+
+/// Says where a message keeps its `request_id` and `validate_only`, and in braces its secrets.
 macro_rules! mutations {
-    ($($message:ident),* $(,)?) => {$(
+    ($($message:ident $({ $($secret:ident),* })?),* $(,)?) => {$(
         impl $crate::transport::grpc::call::Mutation for $crate::transport::grpc::pb::$message {
             fn request_id(&self) -> &str {
                 &self.request_id
@@ -33,6 +41,10 @@ macro_rules! mutations {
 
             fn validate_only(&self) -> bool {
                 self.validate_only
+            }
+
+            fn secrets(&mut self) -> Vec<&mut String> {
+                vec![$($(&mut self.$secret),*)?]
             }
         }
     )*};
@@ -127,16 +139,27 @@ pub(super) fn mutation<T: Mutation>(
     request: Request<T>,
     method: &'static str,
 ) -> std::result::Result<(Call, T), Status> {
-    let (mut call, message) = read(request, method)?;
+    let (mut call, mut message) = read(request, method)?;
     if !message.request_id().is_empty() {
         let form = Invalid::Form { form: "a UUID" };
         let wrong = |_| status::from_error(&Error::invalid("request_id", form));
         let id = Uuid::try_parse(message.request_id()).map_err(wrong)?;
         call.request_id = Some(id);
-        call.body_hash = Sha256::digest(message.encode_to_vec()).into();
+        call.body_hash = body_hash(&mut message);
     }
     call.validate_only = message.validate_only();
     Ok((call, message))
+}
+
+/// The hash by which a repeat is told from another request. Secrets stand aside meanwhile: a plain hash
+/// is kept for a day, and would be a way to guess at them.
+fn body_hash(message: &mut impl Mutation) -> [u8; 32] {
+    let aside: Vec<String> = message.secrets().into_iter().map(std::mem::take).collect();
+    let hash = Sha256::digest(message.encode_to_vec()).into();
+    for (place, secret) in message.secrets().into_iter().zip(aside) {
+        *place = secret;
+    }
+    hash
 }
 
 /// Runs the work of a call and answers: refusals are recorded, errors become statuses.

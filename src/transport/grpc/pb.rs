@@ -6,3 +6,15 @@ tonic::include_proto!("peerage.v1");
 
 /// Every message and service as a `FileDescriptorSet`, for reflection and for tests of the contract.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.binpb"));
+
+/// Shows of a message with a secret its name alone.
+macro_rules! redacted {
+    ($($message:ident),*) => {$(
+        impl ::core::fmt::Debug for $message {
+            fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                formatter.write_str(concat!(stringify!($message), "(<redacted>)"))
+            }
+        }
+    )*};
+}
+redacted!(CreatePeerRequest, SetPasswordRequest, GeneratePasswordResponse);

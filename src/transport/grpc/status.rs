@@ -23,6 +23,8 @@ const VIOLATIONS_MAX: usize = 50;
 const DOMAIN: &str = "peerage";
 /// How soon a conflict or a shortage is worth another try.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// When a queue that is full now is likely to have room.
+const OVERLOAD_DELAY: Duration = Duration::from_secs(1);
 
 /// The status of an error.
 #[must_use]
@@ -78,6 +80,11 @@ pub fn from_error(error: &Error) -> Status {
         Error::GainsUnconfirmed { roles, role_count, gain_count } => gains(roles, *role_count, *gain_count, &message),
         Error::EtagMismatch { name } => {
             status(Code::Aborted, ErrorReason::EtagMismatch, &message, [("resource", name.as_str())])
+        }
+        Error::Overloaded => {
+            let mut details = info(ErrorReason::Overloaded, []);
+            details.set_retry_info(Some(OVERLOAD_DELAY));
+            Status::with_error_details(Code::ResourceExhausted, message, details)
         }
         Error::NotReady => status(Code::Unavailable, ErrorReason::NotReady, &message, []),
         Error::Diverged { .. } => {
@@ -187,7 +194,10 @@ fn field(reason: ErrorReason, path: &str, why: &str) -> Status {
 fn invalid(violations: &[Violation]) -> Status {
     let reason = invalid_reason(violations);
     let count = violations.len().to_string();
-    let mut details = info(reason, [("count", &count)]);
+    let mut details = match violations.first().map(|first| &first.why) {
+        Some(Invalid::Password(fault)) => info(reason, [("count", &count), ("why", fault.code())]),
+        _ => info(reason, [("count", &count)]),
+    };
     for violation in violations.iter().take(VIOLATIONS_MAX) {
         details.add_bad_request_violation(&violation.field, violation.why.to_string());
     }
@@ -202,6 +212,10 @@ fn invalid_reason(violations: &[Violation]) -> ErrorReason {
     let at = |field: &'static str| move |violation: &Violation| violation.field == field;
     if all(&|violation| violation.why == Invalid::Unsupported) {
         ErrorReason::FieldNotSupported
+    } else if all(&|violation| matches!(violation.why, Invalid::Password(_))) {
+        ErrorReason::PasswordRejected
+    } else if all(&|violation| matches!(violation.why, Invalid::Photo(_))) {
+        ErrorReason::PhotoRejected
     } else if all(&|violation| violation.why == Invalid::NotRegistered) {
         ErrorReason::PermissionUnknown
     } else if all(&at("update_mask")) || all(&at("read_mask")) {
@@ -264,6 +278,7 @@ fn precondition(reason: Precondition, subject: &str, message: &str) -> Status {
         Precondition::GroupInUse => ErrorReason::GroupInUse,
         Precondition::MemberHomeNotRelated => ErrorReason::MemberHomeNotRelated,
         Precondition::ApiKeyRevoked => ErrorReason::ApiKeyRevoked,
+        Precondition::ExternalLoginRequired => ErrorReason::ExternalLoginRequired,
     };
     let mut details = info(reason, [("resource", subject)]);
     details.add_precondition_failure_violation(reason.as_str_name(), subject, message);

@@ -141,6 +141,7 @@ impl Maker {
             partner_access: PartnerAccess::Allowed,
             labels: self.labels(20),
             role_packs: None,
+            password_policy: Default::default(),
         }
     }
 
@@ -166,6 +167,7 @@ impl Maker {
             partner_access: self.partner_access(kind),
             labels: self.labels(30),
             role_packs: None,
+            password_policy: Default::default(),
         })
     }
 

@@ -3,11 +3,15 @@
 mod columns;
 mod create;
 mod ends;
+mod fields;
 mod hidden;
 mod links;
 mod lists;
+mod passwords;
+mod photos;
 mod queries;
 mod rules;
+mod secrets;
 mod states;
 mod update;
 
@@ -44,6 +48,27 @@ fn on(accounts: &[&str], request: pb::CreatePeerRequest) -> pb::CreatePeerReques
 
 async fn create(client: &Client, request: pb::CreatePeerRequest) -> Result<pb::Peer, Status> {
     client.peers().create_peer(request).await.map(tonic::Response::into_inner)
+}
+
+/// A partner with an owner.
+async fn owned(operator: &Client) -> (String, pb::Peer) {
+    let account = pb::Account {
+        parent_account: "accounts/platform".into(),
+        kind: pb::AccountKind::Partner.into(),
+        title: "Contoso MSP".into(),
+        settings: Some(pb::AccountSettings { role_packs: vec!["msp-panel".into()], ..Default::default() }),
+        ..pb::Account::default()
+    };
+    let owner = pb::Peer { user_name: "owner".into(), kind: pb::PeerKind::Person.into(), ..Default::default() };
+    let request = pb::CreateAccountRequest {
+        account_id: "contoso-msp".into(),
+        account: Some(account),
+        first_peer: Some(pb::FirstPeer { peer: Some(owner), ..Default::default() }),
+        ..pb::CreateAccountRequest::default()
+    };
+    let partner = operator.accounts().create_account(request).await.unwrap().into_inner().name;
+    let owner = get(operator, "peers/@owner").await.unwrap();
+    (partner, owner)
 }
 
 async fn get(client: &Client, name: &str) -> Result<pb::Peer, Status> {

@@ -141,29 +141,14 @@ async fn the_last_administrator_stays() {
 async fn only_the_operator_stops_an_owner() {
     let server = Server::start().await;
     let operator = server.operator();
-    let account = pb::Account {
-        parent_account: "accounts/platform".into(),
-        kind: pb::AccountKind::Partner.into(),
-        title: "Contoso MSP".into(),
-        settings: Some(pb::AccountSettings { role_packs: vec!["msp-panel".into()], ..Default::default() }),
-        ..pb::Account::default()
-    };
-    let owner = pb::Peer { user_name: "owner".into(), kind: pb::PeerKind::Person.into(), ..Default::default() };
-    let request = pb::CreateAccountRequest {
-        account_id: "contoso-msp".into(),
-        account: Some(account),
-        first_peer: Some(pb::FirstPeer { peer: Some(owner), ..Default::default() }),
-        ..pb::CreateAccountRequest::default()
-    };
-    let partner = operator.accounts().create_account(request).await.unwrap().into_inner().name;
-    let owner = get(&operator, "peers/@owner").await.unwrap();
+    let (partner, owner) = owned(&operator).await;
     let admin = server.person(&partner, "admin", "roles/msp-panel.msp_admin").await;
     let protected = is(Code::PermissionDenied, "OWNER_PROTECTED");
     assert_eq!(why(disable(&admin.client, &owner.name).await), protected);
     assert_eq!(why(delete(&admin.client, &owner.name).await), protected);
     let ending = pb::Peer { name: owner.name.clone(), expire_time: Some(server.time(1)), ..Default::default() };
     assert_eq!(why(update(&admin.client, ending, &["expire_time"]).await), protected);
-    assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer"]);
+    assert_eq!(get(&admin.client, &owner.name).await.unwrap().allowed_actions, ["UpdatePeer", "SetPhoto"]);
     // Nor are the keys taken from under it, or what its role rests on reworded.
     let key = pb::ApiKey { peer: owner.name.clone(), title: "test".into(), ..pb::ApiKey::default() };
     let request = pb::CreateApiKeyRequest { api_key: Some(key), ..pb::CreateApiKeyRequest::default() };

@@ -44,7 +44,8 @@ async fn op_06_administrators_add_and_remove_users_and_nobody_else_does() {
     let john = server.person(&partner, "john", "roles/opspilot365.administrator").await;
     let emily = server.person_on(&partner, "emily", "roles/opspilot365.technician", &[&customer]).await;
     let reader = server.person(&partner, "reader", "roles/opspilot365.read_only").await;
-    let request = on(&[&customer], wish(&partner, "new", "roles/opspilot365.technician"));
+    let mut request = on(&[&customer], wish(&partner, "new", "roles/opspilot365.technician"));
+    request.peer.as_mut().unwrap().display_name = "New Hand".into();
     for weak in [&emily, &reader] {
         assert_eq!(why(create(&weak.client, request.clone()).await).0, Code::PermissionDenied);
         assert_eq!(why(delete(&weak.client, &john.name).await).0, Code::PermissionDenied);
@@ -136,20 +137,24 @@ async fn mc_21_only_what_would_succeed_is_offered() {
     let reader = server.person(&partner, "reader", READ_ONLY).await;
     let actions = async |client: &crate::support::Client, name: &str| get(client, name).await.unwrap().allowed_actions;
     // The last administrator cannot be stopped, not even by the operator.
-    assert_eq!(actions(&server.operator(), &first.name).await, ["UpdatePeer"]);
-    assert_eq!(actions(&first.client, &first.name).await, ["UpdatePeer"]);
-    assert_eq!(actions(&first.client, &reader.name).await, ["UpdatePeer", "DeletePeer", "DisablePeer"]);
+    assert_eq!(actions(&server.operator(), &first.name).await, ["UpdatePeer", "SetPassword", "SetPhoto"]);
+    assert_eq!(actions(&first.client, &first.name).await, ["UpdatePeer", "SetPhoto"], "not one's own password");
+    let all = ["UpdatePeer", "DeletePeer", "DisablePeer", "SetPassword", "SetPhoto"];
+    assert_eq!(actions(&first.client, &reader.name).await, all);
     assert!(actions(&reader.client, &first.name).await.is_empty());
     let second = server.person(&partner, "second", ADMINISTRATOR).await;
-    assert_eq!(actions(&second.client, &first.name).await, ["UpdatePeer", "DeletePeer", "DisablePeer"]);
+    assert_eq!(actions(&second.client, &first.name).await, all);
     disable(&second.client, &first.name).await.unwrap();
-    assert_eq!(actions(&second.client, &first.name).await, ["UpdatePeer", "DeletePeer", "EnablePeer"]);
-    assert_eq!(actions(&second.client, &second.name).await, ["UpdatePeer"]);
+    let stopped = ["UpdatePeer", "DeletePeer", "EnablePeer", "SetPassword", "SetPhoto"];
+    assert_eq!(actions(&second.client, &first.name).await, stopped);
+    assert_eq!(actions(&second.client, &second.name).await, ["UpdatePeer", "SetPhoto"]);
 
     let weak = server.custom_role(&partner, &["peers.*"]).await;
     let keeper = server.person(&partner, "keeper", &weak).await;
-    assert_eq!(actions(&keeper.client, &first.name).await, ["UpdatePeer", "DeletePeer"], "not EnablePeer");
-    assert_eq!(actions(&keeper.client, &keeper.name).await, ["UpdatePeer", "DeletePeer", "DisablePeer"]);
+    let weaker = ["UpdatePeer", "DeletePeer", "SetPhoto"];
+    assert_eq!(actions(&keeper.client, &first.name).await, weaker, "neither EnablePeer nor SetPassword");
+    let own = ["UpdatePeer", "DeletePeer", "DisablePeer", "SetPhoto"];
+    assert_eq!(actions(&keeper.client, &keeper.name).await, own);
     delete(&second.client, &first.name).await.unwrap();
     assert!(actions(&keeper.client, &first.name).await.is_empty());
     assert_eq!(actions(&second.client, &first.name).await, ["UndeletePeer"]);

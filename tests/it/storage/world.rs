@@ -10,7 +10,7 @@ use peerage::domain::api_key::ApiKey;
 use peerage::domain::binding::{Binding, Mode, Principal, Reach};
 use peerage::domain::group::{Group, Member};
 use peerage::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
-use peerage::domain::peer::{MailFormat, Peer, PeerKind, PeerStatus, Profile, TwoFactor, UserName};
+use peerage::domain::peer::{MailFormat, Peer, PeerKind, PeerStatus, PhotoReference, Profile, TwoFactor, UserName};
 use peerage::domain::permission::{Permission, PermissionFlags, PermissionName, PermissionOwner};
 use peerage::domain::role::{
     AssuranceLevel, Condition, Effect, Grant, Requirements, Role, RoleOrigin, RoleRules, StepUp,
@@ -48,6 +48,7 @@ pub(super) fn account(name: &str, parent: Option<&str>, kind: AccountKind) -> Ac
         settings: Settings {
             partner_access: Some(PartnerAccess::SessionOnly),
             role_packs: Some(vec!["msp-panel".to_owned()]),
+            password_policy: Default::default(),
         },
         first_peer: Some(PeerId::from(fresh())),
         ownership_request: Some(OwnershipRequest {
@@ -91,6 +92,7 @@ pub(super) fn peer(user_name: &str, home: &str) -> Peer {
         delete_time: None,
         last_login_time: Some(at(3)),
         last_active_time: Some(at(4)),
+        photo: Some(PhotoReference { etag: "0123abcd".into(), update_time: at(5) }),
         version: 6,
         update_revision: 7,
     }

@@ -159,9 +159,11 @@ impl<'a> Lister<'a> {
     /// Up to a page of the peers that are seen in full.
     async fn full(&self, homes: &mut Homes<'_>, after: Option<Place>) -> Result<Page<Cursor, Cursor>> {
         let mut source = Arc::new(self.source().await?);
+        let mut is_walk = matches!(*source, Source::Order);
         let mut walked = 0;
         let read = |after: Option<Place>, limit: u64| {
-            if matches!(*source, Source::Order) && walked > WALK_MAX {
+            if is_walk && walked > WALK_MAX {
+                is_walk = false;
                 source = self.gathered().map_or_else(|| Arc::clone(&source), Arc::new);
             }
             walked += limit;

@@ -1,11 +1,13 @@
-//! PeerService: the peers themselves. Their passwords, photos, factors and invitations follow.
+//! PeerService: the peers themselves, their passwords and photos. Their factors and invitations follow.
 
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
 use super::Services;
 use crate::application::Call;
 use crate::application::peers::list::ListPeers;
 use crate::application::peers::{self, ChangeState, StateChange};
+use crate::application::{passwords, photos};
 use crate::transport::grpc::call::{self, answer, checked};
 use crate::transport::grpc::convert::{self, mask, page, peer};
 use crate::transport::grpc::pb;
@@ -13,12 +15,14 @@ use crate::transport::grpc::pb::peer_service_server::PeerService;
 use crate::transport::grpc::status;
 
 call::mutations!(
-    CreatePeerRequest,
+    CreatePeerRequest { password, confirm_password },
     UpdatePeerRequest,
     DeletePeerRequest,
     UndeletePeerRequest,
     EnablePeerRequest,
     DisablePeerRequest,
+    SetPasswordRequest { password, confirm_password },
+    SetPhotoRequest,
 );
 
 call::lists!(ListPeersRequest { read_mask, count_total });
@@ -42,10 +46,12 @@ impl Services {
 #[tonic::async_trait]
 impl PeerService for Services {
     async fn create_peer(&self, request: Request<pb::CreatePeerRequest>) -> Reply<pb::Peer> {
-        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/CreatePeer")?;
+        let (call, mut request) = call::mutation(request, "/peerage.v1.PeerService/CreatePeer")?;
+        let now = self.ctx.clock.now();
+        let create = checked(|fields| peer::create(fields, &request, now));
+        call::wipe(&mut request);
         let work = async {
-            let now = self.ctx.clock.now();
-            let create = checked(|fields| peer::create(fields, &request, now))?;
+            let create = create?;
             peers::create(&self.ctx, &call, create).await
         };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
@@ -126,13 +132,23 @@ impl PeerService for Services {
 
     async fn generate_password(
         &self,
-        _request: Request<pb::GeneratePasswordRequest>,
+        request: Request<pb::GeneratePasswordRequest>,
     ) -> Reply<pb::GeneratePasswordResponse> {
-        Err(status::not_built())
+        let (call, request) = call::read(request, "/peerage.v1.PeerService/GeneratePassword")?;
+        let work = async {
+            let account = checked(|fields| fields.optional("account", &request.account, convert::account_name))?;
+            passwords::generate(&self.ctx, &call, account.as_ref())
+        };
+        let respond = |password: Zeroizing<String>| pb::GeneratePasswordResponse { password: password.to_string() };
+        answer(&self.ctx, &call, work, respond).await
     }
 
-    async fn set_password(&self, _request: Request<pb::SetPasswordRequest>) -> Reply<pb::Peer> {
-        Err(status::not_built())
+    async fn set_password(&self, request: Request<pb::SetPasswordRequest>) -> Reply<pb::Peer> {
+        let (call, mut request) = call::mutation(request, "/peerage.v1.PeerService/SetPassword")?;
+        let set = checked(|fields| peer::password::set(fields, &request));
+        call::wipe(&mut request);
+        let work = async { passwords::set(&self.ctx, &call, set?).await };
+        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
     }
 
     async fn send_invitation(&self, _request: Request<pb::SendInvitationRequest>) -> Reply<pb::Invitation> {
@@ -150,12 +166,22 @@ impl PeerService for Services {
         Err(status::not_built())
     }
 
-    async fn set_photo(&self, _request: Request<pb::SetPhotoRequest>) -> Reply<pb::Peer> {
-        Err(status::not_built())
+    async fn set_photo(&self, request: Request<pb::SetPhotoRequest>) -> Reply<pb::Peer> {
+        let (call, request) = call::mutation(request, "/peerage.v1.PeerService/SetPhoto")?;
+        let work = async {
+            let set = checked(|fields| peer::photo::set(fields, request))?;
+            photos::set(&self.ctx, &call, set).await
+        };
+        answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
     }
 
-    async fn get_photo(&self, _request: Request<pb::GetPhotoRequest>) -> Reply<pb::GetPhotoResponse> {
-        Err(status::not_built())
+    async fn get_photo(&self, request: Request<pb::GetPhotoRequest>) -> Reply<pb::GetPhotoResponse> {
+        let (call, request) = call::read(request, "/peerage.v1.PeerService/GetPhoto")?;
+        let work = async {
+            let (peer, size) = checked(|fields| peer::photo::get(fields, &request))?;
+            photos::get(&self.ctx, &call, &peer, size).await
+        };
+        answer(&self.ctx, &call, work, peer::photo::to_pb).await
     }
 
     async fn list_factors(&self, _request: Request<pb::ListFactorsRequest>) -> Reply<pb::ListFactorsResponse> {

@@ -1,6 +1,7 @@
 //! Accounts on the wire: requests that make or change one, here; lists and answers beside.
 
 mod list;
+mod password_policy;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,17 @@ pub use list::list;
 pub use shown::{read_mask, to_pb};
 
 /// What can be changed of an account.
-const PATHS: &[&str] = &["title", "labels", "settings", "settings.partner_access", "settings.role_packs"];
+const PATHS: &[&str] = &[
+    "title",
+    "labels",
+    "settings",
+    "settings.partner_access",
+    "settings.role_packs",
+    "settings.password_policy",
+    "settings.password_policy.min_length",
+    "settings.password_policy.max_age",
+    "settings.password_policy.history_size",
+];
 
 /// Reads a wish for an account.
 pub fn create(
@@ -102,11 +113,15 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     let id = fields.required("account.name", &account.name, super::account_name);
     let etag = fields.take("account.etag", super::etag(&account.etag));
     let own = account.settings.clone().unwrap_or_default();
+    let passwords = own.password_policy.unwrap_or_default();
     let mask = mask::update(fields, request.update_mask.as_ref(), PATHS, |path| match path {
         "title" => !account.title.is_empty(),
         "labels" => !account.labels.is_empty(),
         "settings.partner_access" => own.partner_access != 0,
         "settings.role_packs" => !own.role_packs.is_empty(),
+        "settings.password_policy.min_length" => passwords.min_length.is_some(),
+        "settings.password_policy.max_age" => passwords.max_age.is_some(),
+        "settings.password_policy.history_size" => passwords.history_size.is_some(),
         _ => false,
     });
     let named = request.update_mask.iter().flat_map(|mask| &mask.paths);
@@ -138,6 +153,12 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
         partner_access: wish("settings.partner_access")
             .map(|is_named| Wish { value: settings.partner_access, is_named }),
         role_packs: wish("settings.role_packs").map(|is_named| Wish { value: settings.role_packs, is_named }),
+        min_length: wish("settings.password_policy.min_length")
+            .map(|is_named| Wish { value: settings.password_policy.min_length, is_named }),
+        max_age: wish("settings.password_policy.max_age")
+            .map(|is_named| Wish { value: settings.password_policy.max_age, is_named }),
+        history_size: wish("settings.password_policy.history_size")
+            .map(|is_named| Wish { value: settings.password_policy.history_size, is_named }),
         parent: parent?.filter(|_| states_all),
         kind: kind?.filter(|_| states_all),
         justification: justification?,
@@ -170,13 +191,14 @@ fn settings(fields: &mut Fields, settings: Option<&pb::AccountSettings>, packs: 
     const AT: &str = "account.settings";
     let Some(settings) = settings else { return Some(Settings::default()) };
     fields.unsupported(format!("{AT}.sign_in_policy"), settings.sign_in_policy.is_some());
-    fields.unsupported(format!("{AT}.password_policy"), settings.password_policy.is_some());
     fields.unsupported(format!("{AT}.session_policy"), settings.session_policy.is_some());
     fields.unsupported(format!("{AT}.elevation_policy"), settings.elevation_policy.is_some());
     fields.unsupported(format!("{AT}.mail_sender"), settings.mail_sender.is_some());
     let partner_access = fields.take(format!("{AT}.partner_access"), partner_access(settings.partner_access));
     let role_packs = role_packs(fields, &format!("{AT}.role_packs"), &settings.role_packs, packs);
-    Some(Settings { partner_access: partner_access?, role_packs: role_packs? })
+    let password_policy =
+        password_policy::read(fields, &format!("{AT}.password_policy"), settings.password_policy.as_ref());
+    Some(Settings { partner_access: partner_access?, role_packs: role_packs?, password_policy: password_policy? })
 }
 
 fn role_packs(fields: &mut Fields, at: &str, listed: &[String], packs: &Packs) -> Option<Option<Vec<String>>> {

@@ -2,6 +2,7 @@
 
 use prost_types::FieldMask;
 
+use super::password_policy;
 use crate::application::accounts::{AccountView, Detail};
 use crate::domain::account::{AccountKind, PartnerAccess, Settings, SuspensionScope};
 use crate::domain::invalid::Invalid;
@@ -151,6 +152,7 @@ fn settings_to_pb(settings: &Settings) -> pb::AccountSettings {
     pb::AccountSettings {
         partner_access: mode.into(),
         role_packs: settings.role_packs.clone().unwrap_or_default(),
+        password_policy: password_policy::write(&settings.password_policy),
         ..pb::AccountSettings::default()
     }
 }

@@ -56,6 +56,10 @@ pub fn to_pb(seen: &SeenPeer) -> pb::Peer {
         purge_time: purge_time(peer).map(time),
         last_login_time: peer.last_login_time.map(time),
         last_active_time: peer.last_active_time.map(time),
+        photo: peer
+            .photo
+            .as_ref()
+            .map(|photo| pb::PhotoReference { etag: photo.etag.clone(), update_time: Some(time(photo.update_time)) }),
         etag: etag_to_pb(peer.version),
         update_revision: peer.update_revision,
         ..shown
@@ -69,6 +73,8 @@ const fn method(action: Action) -> &'static str {
         Action::Undelete => "UndeletePeer",
         Action::Enable => "EnablePeer",
         Action::Disable => "DisablePeer",
+        Action::SetPassword => "SetPassword",
+        Action::SetPhoto => "SetPhoto",
     }
 }
 

@@ -149,6 +149,7 @@ fn rules(fields: &mut Fields, field: &str, rules: &pb::RoleRules) -> Option<Role
         min_assurance: min_assurance?,
         grantable_roles: Vec::new(),
         session_role: None,
+        peer_fields: Vec::new(),
     })
 }
 
@@ -203,5 +204,6 @@ fn rules_to_pb(rules: &RoleRules) -> pb::RoleRules {
         min_assurance: words::assurance_to_pb(rules.min_assurance).into(),
         grantable_roles: rules.grantable_roles.iter().map(|role| format!("roles/{role}")).collect(),
         session_role: rules.session_role.as_ref().map(|role| format!("roles/{role}")).unwrap_or_default(),
+        peer_fields: rules.peer_fields.clone(),
     }
 }

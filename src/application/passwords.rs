@@ -1,0 +1,313 @@
+//! Passwords that administrators give to others: at creation, or to a peer they may become.
+//!
+//! INVARIANT: a password is judged and hashed before the transaction begins, on threads of its own, so
+//! that no write waits for it; what it was judged by must still be so inside the transaction. Neither it
+//! nor its hash stands in an event, a stored result or the hash of a request.
+//!
+//! Not here: signing in, and the change of one's own password.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::accounts::password_policy;
+use super::ceiling::escalation;
+use super::context::{Call, Ctx};
+use super::error::{Error, Forbidden, Precondition, Result};
+use super::guard::{Permit, View, peer_name};
+use super::peers::{self, SeenPeer};
+use super::write::Write;
+use crate::crypto::password::{self as crypto, Measure, SALT_LENGTH};
+use crate::decision::PeerIndex;
+use crate::decision::administrators::holds_unassignable;
+use crate::domain::audit::{Change, Personal, Text};
+use crate::domain::fact::Fact;
+use crate::domain::ids::{AccountId, PeerId};
+use crate::domain::invalid::Invalid;
+use crate::domain::password::{Password, PasswordFault, PasswordHash, PasswordPolicy};
+use crate::domain::peer::{Peer, PeerRef, PeerStatus, Profile, TwoFactor, UserName};
+use crate::storage::passwords::StoredPassword;
+use crate::storage::{self, StoreError, facts};
+
+/// A new password of another peer.
+#[derive(Debug)]
+pub struct SetPassword {
+    pub peer: PeerRef,
+    pub password: Arc<Password>,
+    pub etag: Option<i64>,
+}
+
+/// Whose password it is, for what may not stand in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    pub user_name: &'a UserName,
+    pub profile: &'a Profile,
+    pub home: &'a AccountId,
+}
+
+impl<'a> Owner<'a> {
+    fn of(peer: &'a Peer) -> Self {
+        Self { user_name: &peer.user_name, profile: &peer.profile, home: &peer.home }
+    }
+
+    /// The names that anyone who knows the owner would try.
+    fn names(&self) -> Vec<String> {
+        let profile = self.profile;
+        let names = [
+            self.user_name.as_str(),
+            self.home.as_str(),
+            &profile.first_name,
+            &profile.last_name,
+            &profile.display_name,
+            &profile.company_name,
+            &profile.email,
+        ];
+        names.into_iter().filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
+    }
+
+    /// Native credentials are of no use to who must sign in elsewhere.
+    fn check_login(&self, subject: impl FnOnce() -> String) -> Result<()> {
+        if self.profile.require_external_login {
+            return Err(Error::precondition(Precondition::ExternalLoginRequired, subject()));
+        }
+        Ok(())
+    }
+}
+
+/// A password that was found good, with what it was judged by.
+#[derive(Debug)]
+pub struct Prepared {
+    hash: PasswordHash,
+    policy: PasswordPolicy,
+}
+
+impl Prepared {
+    /// Whether what the password was judged by is still so.
+    fn check(&self, policy: PasswordPolicy) -> Result<()> {
+        if self.policy == policy { Ok(()) } else { Err(Error::Store(StoreError::Conflict(None))) }
+    }
+}
+
+/// The call with the password counted among what makes a repeat the same request. The password is bound
+/// in as slowly as it is hashed: a plain hash of a request would be a way to guess at it.
+///
+/// # Errors
+/// [`Error::Overloaded`] where too many passwords wait to be hashed.
+pub async fn bind(ctx: &Ctx, call: &Call, password: &Arc<Password>) -> Result<Call> {
+    let mut call = call.clone();
+    if let Some(id) = call.request_id {
+        let own = Sha256::new().chain_update(call.caller.peer.as_uuid()).chain_update(call.method).chain_update(id);
+        let salt = salt_of(&own.finalize());
+        let password = Arc::clone(password);
+        let print = ctx.pools.hashing.run(move || crypto::fingerprint(&password, &salt)).await?;
+        let print = Zeroizing::new(print.map_err(|error| Error::Internal(error.into()))?);
+        call.body_hash = Sha256::new().chain_update(call.body_hash).chain_update(*print).finalize().into();
+    }
+    Ok(call)
+}
+
+fn salt_of(bytes: &[u8]) -> [u8; SALT_LENGTH] {
+    let mut salt = [0; SALT_LENGTH];
+    for (to, from) in salt.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    salt
+}
+
+/// What an earlier call with the same request id returned, before anything is judged or hashed.
+///
+/// # Errors
+/// As [`Write::repeated`].
+pub async fn repeated<T: serde::de::DeserializeOwned>(ctx: &Ctx, call: &Call) -> Result<Option<T>> {
+    if call.request_id.is_none() {
+        return Ok(None);
+    }
+    Write::begin(ctx, call).await?.repeated().await
+}
+
+/// Judges and hashes the password of a peer that is to be made at `home`.
+///
+/// # Errors
+/// As [`View::admit_at`]; [`Error::Invalid`] where the password is not good enough;
+/// [`Error::Overloaded`].
+pub async fn prepare_first(ctx: &Ctx, call: &Call, password: &Arc<Password>, owner: Owner<'_>) -> Result<Prepared> {
+    let policy = {
+        let snapshot = ctx.snapshot();
+        let permit = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?.admit_at("peers.create", owner.home)?;
+        password_policy(&snapshot, permit.account())
+    };
+    owner.check_login(|| format!("peers/@{}", owner.user_name.as_str()))?;
+    prepare(ctx, password, owner, policy, Vec::new()).await
+}
+
+/// Gives the password to a peer that this write makes. Whoever knows it can become the peer, so that
+/// the caller must hold all that the peer does: roles that it may only hand on do not count.
+///
+/// # Errors
+/// [`Error::Escalation`].
+pub async fn give_first(write: &mut Write<'_>, permit: &Permit, peer: &Peer, prepared: Prepared) -> Result<()> {
+    prepared.check(password_policy(write.before(), permit.account()))?;
+    let after = write.after()?;
+    if let Some(index) = after.find_peer(peer.id) {
+        let excess = write.view()?.holdings(&after).may_become(index);
+        excess.map_err(|excess| escalation(&after, excess))?;
+    }
+    store(write, peer.id, prepared).await
+}
+
+async fn store(write: &Write<'_>, peer: PeerId, prepared: Prepared) -> Result<()> {
+    // The present password is one of those that cannot come back.
+    let keep = prepared.policy.history_size.unwrap_or_default().saturating_sub(1);
+    let id = write.ctx().entropy.uuid(write.now())?;
+    let new = StoredPassword { peer, hash: prepared.hash, create_time: write.now() };
+    Ok(storage::passwords::set(write.connection(), &new, id, keep.into()).await?)
+}
+
+/// Judges a password and hashes it, on a thread for that.
+async fn prepare(
+    ctx: &Ctx,
+    password: &Arc<Password>,
+    owner: Owner<'_>,
+    policy: PasswordPolicy,
+    former: Vec<PasswordHash>,
+) -> Result<Prepared> {
+    let salt = ctx.entropy.bytes()?;
+    let has_second_factor = owner.profile.two_factor != TwoFactor::None;
+    let measure = Measure { min: policy.length_min(has_second_factor), has_second_factor, own: owner.names() };
+    let password = Arc::clone(password);
+    let size = policy.history_size.unwrap_or_default();
+    let work = move || {
+        crypto::judge(&password, &measure)?;
+        if former.iter().any(|hash| crypto::verify(&password, hash)) {
+            return Err(PasswordFault::Reused { size });
+        }
+        Ok(crypto::hash(&password, &salt))
+    };
+    let refused = |fault| Error::invalid("password", Invalid::Password(fault));
+    let hash = ctx.pools.hashing.run(work).await?.map_err(refused)?;
+    Ok(Prepared { hash: hash.map_err(|error| Error::Internal(error.into()))?, policy })
+}
+
+/// Sets another peer's password, and ends its keys.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Denied`], [`Error::Escalation`]; [`Error::Forbidden`] where only the
+/// operator may; [`Error::Invalid`] where the password is not good enough, or the peer is the caller;
+/// [`Error::EtagMismatch`]; [`Error::Precondition`] where the peer is deleted or must sign in elsewhere;
+/// [`Error::Overloaded`].
+pub async fn set(ctx: &Ctx, call: &Call, request: SetPassword) -> Result<SeenPeer> {
+    let call = &bind(ctx, call, &request.password).await?;
+    if let Some(done) = repeated(ctx, call).await? {
+        return Ok(done);
+    }
+    let (prepared, version) = prepare_next(ctx, call, &request).await?;
+    let mut write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let (index, permit) = admit(&write.view()?, &request.peer)?;
+    let before = row(write.connection(), write.before().peer_id(index), &request, write.now()).await?;
+    prepared.check(password_policy(write.before(), permit.account()))?;
+    if before.version != version {
+        return Err(Error::Store(StoreError::Conflict(None)));
+    }
+    let mut after = before.clone();
+    let revision = write.before().revision() + 1;
+    let keys = storage::api_keys::revoke_all_of_peer(write.connection(), after.id, write.now(), revision);
+    for key in keys.await? {
+        write.change(&permit, Some(Fact::ApiKey(facts::api_key(&key))), None);
+    }
+    after.version += 1;
+    after.update_time = write.now();
+    after.update_revision = write.revision();
+    storage::peers::update(write.connection(), &after).await?;
+    store(&write, after.id, prepared).await?;
+    let mut target = peers::target(&after);
+    // What one signs in with says best whose password it was.
+    target.display_name = Some(Personal::new(after.user_name.as_str()));
+    write.act(permit.account(), RESET, target)?.changes = vec![was_set()];
+    let seen = peers::seen_after(&write, after)?;
+    write.commit(seen).await
+}
+
+/// The permission to set another peer's password, which is also what the audit log calls the act.
+const RESET: &str = "peers.reset_password";
+
+/// What an event says of a new password: that there is one.
+pub(super) fn was_set() -> Change {
+    Change { field: "password".to_owned(), before: None, after: Some(Text::public("SET")) }
+}
+
+/// The caller may set this peer's password: it holds all that the peer does, and takes no owner's.
+fn admit(view: &View<'_>, peer: &PeerRef) -> Result<(PeerIndex, Permit)> {
+    let (index, permit) = view.admit_peer(RESET, peer)?;
+    if index == view.actor {
+        let why = "one's own password is changed by proving the present one";
+        return Err(Error::invalid("name", Invalid::NotAllowed { why }));
+    }
+    let excess = view.holdings(view.snapshot).may_become(index);
+    excess.map_err(|excess| escalation(view.snapshot, excess))?;
+    // One whose time is over holds nothing, and is the owner again once it is prolonged.
+    if holds_unassignable(view.snapshot, index) && !view.is_operator() {
+        let id = view.snapshot.peer_id(index).ok_or_else(|| Error::not_found("peer", peer_name(peer)))?;
+        return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{id}") });
+    }
+    Ok((index, permit))
+}
+
+/// The peer's row, if its state lets it have a password.
+async fn row(
+    conn: &impl storage::Connection,
+    id: Option<PeerId>,
+    request: &SetPassword,
+    now: crate::domain::time::Timestamp,
+) -> Result<Peer> {
+    let missing = || Error::not_found("peer", peer_name(&request.peer));
+    let peer = storage::peers::find(conn, id.ok_or_else(missing)?).await?;
+    let peer = peer.filter(|peer| !peers::is_over(peer, now)).ok_or_else(missing)?;
+    peers::check_etag(request.etag, &peer)?;
+    let name = || format!("peers/{}", peer.id);
+    if peer.status == PeerStatus::Deleted {
+        return Err(Error::precondition(Precondition::PeerDeleted, name()));
+    }
+    Owner::of(&peer).check_login(name)?;
+    Ok(peer)
+}
+
+/// Judges and hashes before the transaction; says which version of the peer it was judged by.
+async fn prepare_next(ctx: &Ctx, call: &Call, request: &SetPassword) -> Result<(Prepared, i64)> {
+    let (id, policy) = {
+        let snapshot = ctx.snapshot();
+        let (index, permit) = admit(&View::of_caller(&snapshot, &call.caller, ctx.clock.now())?, &request.peer)?;
+        (snapshot.peer_id(index), password_policy(&snapshot, permit.account()))
+    };
+    let conn = ctx.store.reader();
+    let peer = row(conn, id, request, ctx.clock.now()).await?;
+    let former = match policy.history_size.unwrap_or_default() {
+        0 => Vec::new(),
+        size => {
+            let present = storage::passwords::find(conn, peer.id).await?.map(|known| known.hash);
+            let former = storage::passwords::former(conn, peer.id, u64::from(size) - 1).await?;
+            present.into_iter().chain(former).collect()
+        }
+    };
+    let prepared = prepare(ctx, &request.password, Owner::of(&peer), policy, former).await?;
+    Ok((prepared, peer.version))
+}
+
+/// Makes up a password that satisfies an account's policy: the caller's home, where none is named.
+/// Nothing is stored.
+///
+/// # Errors
+/// [`Error::NotFound`] where the caller may not view the account.
+pub fn generate(ctx: &Ctx, call: &Call, account: Option<&AccountId>) -> Result<Zeroizing<String>> {
+    let snapshot = ctx.snapshot();
+    let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
+    let account = match account {
+        Some(id) => Some(view.admit_at("accounts.view", id)?.account()),
+        None => snapshot.peer(view.actor).map(|peer| peer.home()),
+    };
+    let policy = account.map(|account| password_policy(&snapshot, account)).unwrap_or_default();
+    crypto::generate(policy.length_min(false), || ctx.entropy.bytes())
+}
