@@ -44,6 +44,9 @@ const BEGIN: i64 = 1_700_000_000_000_000;
 
 /// The partner to which a tenth of all peers belong.
 pub(crate) const LARGE: &str = "large-partner";
+/// An ordinary partner, and one of its customers.
+pub(crate) const PARTNER: &str = "partner-5000";
+pub(crate) const CUSTOMER: &str = "customer-5001";
 
 /// Writes the world, of so many peers.
 pub(crate) async fn fill(store: &Store, count: usize) -> Result<()> {

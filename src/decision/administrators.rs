@@ -79,6 +79,17 @@ pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool
     })
 }
 
+/// Everyone of whom [`administers`] is true.
+#[must_use]
+pub fn administering(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<PeerIndex> {
+    let Some(permission) = snapshot.find_permission(ADMINISTER) else { return BTreeSet::new() };
+    let roles = snapshot.roles().filter(|(_, role)| role.compiled.any.contains(permission.place()));
+    let holders: BTreeSet<Holder> =
+        roles.flat_map(|(role, _)| snapshot.bound_by_role(role).map(|(holder, _)| holder)).collect();
+    let peers: BTreeSet<PeerIndex> = holders.into_iter().flat_map(|holder| snapshot.peers_of(holder)).collect();
+    peers.into_iter().filter(|peer| administers(snapshot, *peer, now)).collect()
+}
+
 /// Whether an enabled person may administer its home without requirement, condition or end.
 fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> bool {
     let Some(view) = snapshot.peer(peer) else { return false };

@@ -39,6 +39,8 @@ const NEAR_SCOPE: usize = 8_000;
 /// The same for what a search finds, and for what passes one test.
 const NEAR_SEARCH: u64 = 20_000;
 const NEAR_TEST: u64 = 5_000;
+/// More administrators than these are not named one by one.
+const ADMINISTRATORS_MAX: usize = 64_000;
 /// How many tests of a filter are counted to find a near one.
 const TESTS_COUNTED: usize = 3;
 /// After so many rows of an order's index the list is gathered after all: its rows stand together
@@ -204,9 +206,14 @@ impl<'a> Lister<'a> {
     /// What to gather where the order led nowhere.
     fn gathered(&self) -> Option<Source> {
         if self.request.administrator == Some(true) {
-            let peers = self.homed().filter(|peer| self.administers(*peer)).take(NEAR_SCOPE + 1);
-            let ids: Vec<PeerId> = peers.filter_map(|peer| self.view.snapshot.peer_id(peer)).collect();
-            if ids.len() <= NEAR_SCOPE {
+            let administrators = administrators::administering(self.view.snapshot, self.view.now);
+            let is_within = |peer: &PeerIndex| {
+                let home = self.view.snapshot.peer(*peer).map(|peer| peer.home());
+                home.is_some_and(|home| self.view.snapshot.is_within(home, self.account))
+            };
+            let within = administrators.into_iter().filter(is_within);
+            let ids: Vec<PeerId> = within.filter_map(|peer| self.view.snapshot.peer_id(peer)).collect();
+            if ids.len() <= ADMINISTRATORS_MAX {
                 return Some(Source::Ids(ids));
             }
         }

@@ -31,6 +31,9 @@ use super::TABLE;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::storage::error::StoreError;
 
+/// Ids named in one statement.
+const IDS_MAX: usize = 8_000;
+
 /// Where the rows of a list are taken from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -67,9 +70,24 @@ pub async fn places(
     after: Option<&Place>,
     limit: u64,
 ) -> Result<Vec<Place>, StoreError> {
-    let select = select(conn.get_database_backend(), source, matching, order, after, limit);
-    let rows = conn.query_all(&select).await?;
-    rows.iter().map(|row| order::place(order.key, row)).collect()
+    let sources = match source {
+        Source::Ids(ids) => ids.chunks(IDS_MAX).map(|ids| Source::Ids(ids.to_vec())).collect(),
+        Source::Order | Source::Subtree(_) | Source::WithAccess(_) | Source::Search | Source::Test(_) => {
+            vec![source.clone()]
+        }
+    };
+    let mut places = Vec::new();
+    for source in &sources {
+        let select = select(conn.get_database_backend(), source, matching, order, after, limit);
+        for row in conn.query_all(&select).await? {
+            places.push(order::place(order.key, &row)?);
+        }
+    }
+    if sources.len() > 1 {
+        places.sort_unstable_by(|left, right| order.compare(left, right));
+        places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    }
+    Ok(places)
 }
 
 /// The statement of [`places`], for tests that look at its plan.
