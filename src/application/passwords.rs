@@ -246,13 +246,13 @@ fn admit(view: &View<'_>, peer: &PeerRef) -> Result<(PeerIndex, Permit)> {
         let why = "one's own password is changed by proving the present one";
         return Err(Error::invalid("name", Invalid::NotAllowed { why }));
     }
-    let excess = view.holdings(view.snapshot).may_become(index);
-    excess.map_err(|excess| escalation(view.snapshot, excess))?;
-    // One whose time is over holds nothing, and is the owner again once it is prolonged.
+    // Nobody but the operator holds what an owner does; this says so more plainly than the ceiling.
     if holds_unassignable(view.snapshot, index) && !view.is_operator() {
         let id = view.snapshot.peer_id(index).ok_or_else(|| Error::not_found("peer", peer_name(peer)))?;
         return Err(Error::Forbidden { rule: Forbidden::OwnerProtected, subject: format!("peers/{id}") });
     }
+    let excess = view.holdings(view.snapshot).may_become(index);
+    excess.map_err(|excess| escalation(view.snapshot, excess))?;
     Ok((index, permit))
 }
 

@@ -150,7 +150,8 @@ async fn labels_come_from_fixed_sets_whatever_is_sent() {
         ("reason", [AuthFailure::TEXTS, ShedReason::TEXTS, ConnectionRefusal::TEXTS].concat().into_iter().collect()),
         ("kind", ["accounts", "peers", "roles", "bindings", "groups", "permissions", "api_keys"].into()),
         ("pool", ["writer", "reader"].into()),
-        ("state", ["idle", "used", "limit"].into()),
+        ("threads", ["hashing", "pictures"].into()),
+        ("state", ["idle", "used", "taken", "limit"].into()),
         ("version", [env!("CARGO_PKG_VERSION")].into()),
     ]);
     let samples = samples(&text);
