@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::context::{Call, Ctx};
 use super::error::{Error, Precondition, Result};
 use super::guard::{View, peer_name};
-use super::peers::{self, SeenPeer};
+use super::peers::{self, SeenPeer, Sight};
 use super::write::Write;
 use crate::domain::audit::{Change, Text};
 use crate::domain::invalid::Invalid;
@@ -96,21 +96,17 @@ pub struct ShownPhoto {
     pub etag: String,
 }
 
-/// Returns a peer's photo.
+/// Returns a peer's photo to whoever sees the peer in full.
 ///
 /// # Errors
-/// [`Error::NotFound`] where the peer is missing or hidden, or has no photo.
+/// [`Error::NotFound`] where the peer is missing or hidden, or has no photo for the caller.
 pub async fn get(ctx: &Ctx, call: &Call, peer: &PeerRef, size: Size) -> Result<ShownPhoto> {
-    let now = ctx.clock.now();
-    let missing = || Error::not_found("peer", peer_name(peer));
-    let id = {
-        let snapshot = ctx.snapshot();
-        let (index, _) = View::of_caller(&snapshot, &call.caller, now)?.admit_peer("peers.view", peer)?;
-        snapshot.peer_id(index).ok_or_else(missing)?
-    };
-    let row = storage::peers::find(ctx.store.reader(), id).await?.filter(|row| !peers::is_over(row, now));
     let none = || Error::not_found("photo", format!("{}/photo", peer_name(peer)));
-    let reference = row.ok_or_else(missing)?.photo.ok_or_else(none)?;
-    let picture = storage::photos::find(ctx.store.reader(), id, size).await?.ok_or_else(none)?;
+    let seen = peers::get(ctx, call, peer).await?;
+    if seen.sight == Sight::Restricted {
+        return Err(none());
+    }
+    let reference = seen.peer.photo.ok_or_else(none)?;
+    let picture = storage::photos::find(ctx.store.reader(), seen.peer.id, size).await?.ok_or_else(none)?;
     Ok(ShownPhoto { picture, etag: reference.etag })
 }

@@ -134,7 +134,7 @@ pub const RULES: &[Rule] = &[
     later("/peerage.v1.PeerService/RevokeInvitation", &["peers.invite"]),
     read("/peerage.v1.PeerService/ListInvitations", &["peers.view"]),
     harmless("/peerage.v1.PeerService/SetPhoto", &["peers.update"], "a photo carries no rights"),
-    read("/peerage.v1.PeerService/GetPhoto", &["peers.view"]),
+    oneself("/peerage.v1.PeerService/GetPhoto", "peers.view"),
     read("/peerage.v1.PeerService/ListFactors", &["peers.view"]),
     later("/peerage.v1.PeerService/RemoveFactor", &["peers.reset_factors"]),
     later("/peerage.v1.PeerService/ResetTwoFactor", &["peers.reset_factors"]),

@@ -108,6 +108,12 @@ async fn photos_are_set_and_seen_by_those_who_may() {
     assert!(set(&admin.client, set_it).await.unwrap().allowed_actions.contains(&"SetPhoto".to_owned()));
     assert!(photo(&reader.client, &reader.name, pb::PhotoSize::Small).await.is_ok());
     assert_eq!(why(photo(&stranger.client, &reader.name, pb::PhotoSize::Small).await), hidden());
+    // Of somebody seen without a profile there is no photo either; one's own is seen whatever one holds.
+    let nothing = server.custom_role(&home, &["agents.check_in"]).await;
+    let robot = server.person(&home, "robot", &nothing).await;
+    set(&admin.client, wished(&robot.name, &source)).await.unwrap();
+    assert!(photo(&robot.client, "peers/me", pb::PhotoSize::Small).await.is_ok());
+    assert_eq!(why(photo(&robot.client, &reader.name, pb::PhotoSize::Small).await), hidden());
     assert_eq!(set(&server.anonymous(), wished(&reader.name, &[])).await.unwrap_err().code(), Code::Unauthenticated);
     server.stop().await;
 }
