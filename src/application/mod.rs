@@ -31,5 +31,5 @@ pub mod roles;
 pub mod uses;
 pub mod write;
 
-pub use context::{Call, Caller, Clock, Ctx, Entropy};
+pub use context::{Call, Caller, Clock, Ctx, Entropy, RequestId};
 pub use error::{Error, Forbidden, Precondition, Result, Taken, Violation};

@@ -6,7 +6,7 @@ use super::Services;
 use crate::application::Call;
 use crate::application::peers::list::ListPeers;
 use crate::application::peers::{self, ChangeState, StateChange};
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, mask, page, peer};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::peer_service_server::PeerService;
@@ -28,7 +28,7 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Services {
     async fn change_state(&self, call: &Call, what: StateChange, name: &str, etag: &str) -> Reply<pb::Peer> {
         let work = async {
-            let change = checked(|fields| {
+            let change = checked_of(call, |fields| {
                 let peer = fields.required("name", name, convert::peer_name);
                 let etag = fields.take("etag", convert::etag(etag));
                 Some(ChangeState { peer: peer?, etag: etag? })
@@ -45,7 +45,7 @@ impl PeerService for Services {
         let (call, request) = call::mutation(request, "/peerage.v1.PeerService/CreatePeer")?;
         let work = async {
             let now = self.ctx.clock.now();
-            let create = checked(|fields| peer::create(fields, &request, now))?;
+            let create = checked_of(&call, |fields| peer::create(fields, &request, now))?;
             peers::create(&self.ctx, &call, create).await
         };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
@@ -87,7 +87,7 @@ impl PeerService for Services {
     async fn update_peer(&self, request: Request<pb::UpdatePeerRequest>) -> Reply<pb::Peer> {
         let (call, request) = call::mutation(request, "/peerage.v1.PeerService/UpdatePeer")?;
         let work = async {
-            let update = checked(|fields| peer::update(fields, &request))?;
+            let update = checked_of(&call, |fields| peer::update(fields, &request))?;
             peers::update(&self.ctx, &call, update).await
         };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
