@@ -1,5 +1,7 @@
 //! The composition root: connect, load, listen, serve, drain.
 
+mod sole;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::transport::http::{self, Watched};
 use crate::transport::socket;
 use crate::transport::socket::tls::{Protocols, Tls};
 use crate::worker::{self, duties::Duties};
+use sole::Sole;
 
 /// How often the age of the policy is looked at.
 const HEALTH_PERIOD: Duration = Duration::from_millis(500);
@@ -42,6 +45,7 @@ pub struct Running {
     address: SocketAddr,
     http_address: Option<SocketAddr>,
     ctx: Arc<Ctx>,
+    sole: Option<Sole>,
     shutdown: crate::config::Shutdown,
     stop_accepting: CancellationToken,
     stop_workers: CancellationToken,
@@ -136,10 +140,13 @@ pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
 ///
 /// # Errors
-/// Where an address is taken, a TLS file cannot be used, or the facts cannot be loaded.
+/// Where an address is taken, a TLS file cannot be used, another server runs on the same SQLite file, or
+/// the facts cannot be loaded.
 pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let tls = config.tls.as_ref().map(|files| Tls::open(files, protocols(config))).transpose()?.map(Arc::new);
-    let ctx = Arc::new(context(connect(config).await?, clock)?);
+    let store = connect(config).await?;
+    let sole = sqlite_file(&config.database.url).map(|file| Sole::of(&file)).transpose()?;
+    let ctx = Arc::new(context(store, clock)?);
     let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
@@ -200,6 +207,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
         address,
         http_address,
         ctx,
+        sole,
         shutdown,
         stop_accepting,
         stop_workers,
@@ -293,7 +301,7 @@ impl Running {
     /// # Errors
     /// Where the server or a duty had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Self { ctx, shutdown, mut server, reporter, duties, .. } = self;
+        let Self { ctx, sole, shutdown, mut server, reporter, duties, .. } = self;
         self.stop_reporting.cancel();
         let reported = reporter.join().await;
         tokio::time::sleep(shutdown.drain_delay()).await;
@@ -314,6 +322,7 @@ impl Running {
         if closed.is_err() {
             tracing::warn!("the database did not close in time");
         }
+        drop(sole);
         ended.unwrap_or(Ok(Ok(())))??;
         reported.and(done)?;
         Ok(closed.unwrap_or(Ok(()))?)

@@ -21,6 +21,8 @@ use crate::domain::role::Requirements;
 const CHECK: &str = "access.check";
 /// The longest wait for a revision where the call itself has no shorter deadline.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+/// The most that is kept of a call's time for its answer.
+const WAY_BACK_MAX: Duration = Duration::from_millis(250);
 /// How long a wait lasts before it looks at the database again, at first and at most.
 const STEP_MIN: Duration = Duration::from_millis(20);
 const STEP_MAX: Duration = Duration::from_secs(1);
@@ -62,11 +64,12 @@ pub struct Answer {
     pub revision: i64,
 }
 
-/// Waits until the policy here is as fresh as demanded.
+/// Waits until the policy here is as fresh as demanded. A call that has `time` is answered before that
+/// is over, so that its caller learns what it waited for.
 ///
 /// # Errors
 /// [`Error::RevisionNotReached`] where it is not in time, rather than an answer from the past.
-pub async fn await_revision(ctx: &Ctx, consistency: Consistency) -> Result<()> {
+pub async fn await_revision(ctx: &Ctx, consistency: Consistency, time: Option<Duration>) -> Result<()> {
     let wait = async {
         match consistency {
             Consistency::MinimizeLatency => Ok(()),
@@ -75,7 +78,13 @@ pub async fn await_revision(ctx: &Ctx, consistency: Consistency) -> Result<()> {
             Consistency::Latest => refresh::catch_up(ctx, Duration::ZERO).await,
         }
     };
-    tokio::time::timeout(WAIT_MAX, wait).await.unwrap_or(Err(Error::RevisionNotReached))
+    let patience = time.map_or(WAIT_MAX, |time| time.saturating_sub(way_back(time)).min(WAIT_MAX));
+    tokio::time::timeout(patience, wait).await.unwrap_or(Err(Error::RevisionNotReached))
+}
+
+/// What an answer may need to reach its caller: a fifth of its time, within bounds.
+fn way_back(time: Duration) -> Duration {
+    (time / 5).min(WAY_BACK_MAX)
 }
 
 /// Waits for a revision. All who wait share their looks at the database, so that asking for the far

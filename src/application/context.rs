@@ -170,6 +170,16 @@ pub struct Caller {
     pub key_hash: [u8; 32],
 }
 
+/// What a call was named by its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestId {
+    /// However it was spelled.
+    Uuid(Uuid),
+    /// No UUID. Such a call changes nothing; it lives on so that all else that is wrong with it can be
+    /// said too.
+    Malformed,
+}
+
 /// One call of one method.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -180,7 +190,7 @@ pub struct Call {
     /// none.
     pub permission: Option<&'static str>,
     /// Makes a repeat of the same call harmless (AIP-155).
-    pub request_id: Option<Uuid>,
+    pub request_id: Option<RequestId>,
     /// SHA-256 of the message as this server would write it, to tell a repeat from another request
     /// under the same id. How the client ordered its fields and the entries of its maps is not in it.
     pub body_hash: [u8; 32],

@@ -34,5 +34,5 @@ pub mod roles;
 pub mod uses;
 pub mod write;
 
-pub use context::{Call, Caller, Clock, Ctx, Entropy, Pools};
+pub use context::{Call, Caller, Clock, Ctx, Entropy, Pools, RequestId};
 pub use error::{Error, Forbidden, Precondition, Result, Taken, Violation};

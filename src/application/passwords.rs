@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::password_policy;
 use super::ceiling::escalation;
-use super::context::{Call, Ctx};
+use super::context::{Call, Ctx, RequestId};
 use super::error::{Error, Forbidden, Precondition, Result};
 use super::guard::{Permit, View, peer_name};
 use super::peers::{self, SeenPeer};
@@ -96,7 +96,7 @@ impl Prepared {
 /// [`Error::Overloaded`] where too many passwords wait to be hashed.
 pub async fn bind(ctx: &Ctx, call: &Call, password: &Arc<Password>) -> Result<Call> {
     let mut call = call.clone();
-    if let Some(id) = call.request_id {
+    if let Some(RequestId::Uuid(id)) = call.request_id {
         let own = Sha256::new().chain_update(call.caller.peer.as_uuid()).chain_update(call.method).chain_update(id);
         let salt = salt_of(&own.finalize());
         let password = Arc::clone(password);

@@ -1,7 +1,8 @@
 //! Results of requests that named themselves, kept for a day so that a repeat gets the same answer.
 
-use super::context::{Call, Ctx};
-use super::error::Result;
+use super::context::{Call, Ctx, RequestId};
+use super::error::{Error, Result, Violation};
+use crate::domain::invalid::Invalid;
 use crate::domain::time::Timestamp;
 use crate::storage::requests::{self, RequestKey};
 
@@ -17,11 +18,27 @@ pub(super) fn oldest(now: Timestamp) -> Timestamp {
 
 /// Request ids are scoped to caller and method.
 pub(super) fn key(call: &Call) -> Option<RequestKey> {
+    let Some(RequestId::Uuid(id)) = call.request_id else { return None };
     Some(RequestKey {
         caller: call.caller.peer.to_string(),
         method: call.method.to_owned(),
-        request_id: call.request_id?.to_string(),
+        request_id: id.to_string(),
     })
+}
+
+/// What is wrong with the name that a call was given by its caller.
+#[must_use]
+pub fn violation(call: &Call) -> Option<Violation> {
+    let is_wrong = call.request_id == Some(RequestId::Malformed);
+    is_wrong.then(|| Violation::new("request_id", Invalid::Form { form: "a UUID" }))
+}
+
+/// A call with a name that is none must not change anything: a repeat of it would do so once more.
+///
+/// # Errors
+/// [`Error::Invalid`] for such a call.
+pub(super) fn check(call: &Call) -> Result<()> {
+    violation(call).map_or(Ok(()), |violation| Err(Error::Invalid(vec![violation])))
 }
 
 /// Removes some of the results whose day is over, and says how many; nothing is left when none were.

@@ -59,8 +59,10 @@ impl<'a> Write<'a> {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] where the caller can no longer act, or its key was revoked while it
-    /// waited; [`Error::Store`] where the database is not there.
+    /// waited; [`Error::Invalid`] where its request id is no UUID; [`Error::Store`] where the database
+    /// is not there.
     pub async fn begin(ctx: &'a Ctx, call: &'a Call) -> Result<Self> {
+        requests::check(call)?;
         let (transaction, before) = Self::catch_up(ctx).await?;
         let now = ctx.clock.now();
         let peer = View::of_caller(&before, &call.caller, now)?.actor;

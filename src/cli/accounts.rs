@@ -1,5 +1,7 @@
 //! `peerage accounts`: the tree of partners, customers and departments.
 
+mod moved;
+
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -184,7 +186,10 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
                 destination_parent: names::account(&to),
                 ..Default::default()
             };
-            client.move_account(request).await?
+            let moved = client.move_account(request).await?.into_inner();
+            output::one(format, &moved)?;
+            moved::warn_of_outsiders(&connection, &moved).await?;
+            return Ok(ExitCode::SUCCESS);
         }
         Action::Suspend { account, scope, reason } => {
             let name = names::account(&account);

@@ -26,6 +26,8 @@ use pb::authentication_service_client::AuthenticationServiceClient;
 use pb::peer_service_client::PeerServiceClient;
 use pb::role_service_client::RoleServiceClient;
 
+/// How long one call may take where nobody says otherwise, in seconds.
+pub(super) const DEFAULT_TIMEOUT: u64 = 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A page of 1,000 peers with every field at its bound is larger than tonic's default of 4 MiB.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -48,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) ca_file: Option<PathBuf>,
 
     /// How long one call may take
-    #[arg(long, global = true, default_value_t = 30, value_name = "SECONDS",
+    #[arg(long, global = true, default_value_t = DEFAULT_TIMEOUT, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
 }

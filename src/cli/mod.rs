@@ -7,7 +7,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 mod accounts;
 mod apply;
@@ -51,6 +51,13 @@ pub(crate) const FAILED: u8 = 2;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+/// A command that is a client, with the flags that all of them take and no other does.
+#[derive(Debug, Args)]
+struct Client<T: Args> {
+    #[command(flatten)]
+    arguments: T,
 
     #[command(flatten)]
     server: connection::Server,
@@ -73,17 +80,17 @@ enum Command {
     /// Checks the configuration
     Config(config::Arguments),
     /// Asks whether a peer may do something on an account now
-    Authorize(authorize::Arguments),
+    Authorize(Client<authorize::Arguments>),
     /// Makes the server's accounts, peers, roles and bindings as a file says
-    Apply(apply::Arguments),
+    Apply(Client<apply::Arguments>),
     /// Lists, shows and changes accounts
-    Accounts(accounts::Arguments),
+    Accounts(Client<accounts::Arguments>),
     /// Lists, shows and changes peers
-    Peers(peers::Arguments),
+    Peers(Client<peers::Arguments>),
     /// Lists, shows and changes roles, permissions and role bindings
-    Roles(roles::Arguments),
+    Roles(Client<roles::Arguments>),
     /// Creates, lists and revokes API keys
-    Keys(keys::Arguments),
+    Keys(Client<keys::Arguments>),
 }
 
 impl Command {
@@ -122,20 +129,18 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let Cli { command, server, output } = cli;
-    let server = server.settled();
-    match command {
+    match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Demo(arguments) => demo::run(arguments, &server, crate::app::start_demo).await,
+        Command::Demo(arguments) => demo::run(arguments, crate::app::start_demo).await,
         Command::Bootstrap(arguments) => bootstrap::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Config(arguments) => config::run(&arguments),
-        Command::Authorize(arguments) => authorize::run(arguments, &server, output).await,
-        Command::Apply(arguments) => apply::run(arguments, &server, output).await,
-        Command::Accounts(arguments) => accounts::run(arguments, &server, output).await,
-        Command::Peers(arguments) => peers::run(arguments, &server, output).await,
-        Command::Roles(arguments) => roles::run(arguments, &server, output).await,
-        Command::Keys(arguments) => keys::run(arguments, &server, output).await,
+        Command::Authorize(client) => authorize::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Apply(client) => apply::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Accounts(client) => accounts::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Peers(client) => peers::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Roles(client) => roles::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Keys(client) => keys::run(client.arguments, &client.server.settled(), client.output).await,
     }
 }
 
@@ -151,12 +156,26 @@ mod tests {
     }
 
     #[test]
-    fn global_flags_stand_on_either_side() {
+    fn the_flags_of_clients_stand_on_either_side_of_what_a_command_does() {
         for line in [
-            ["peerage", "--output", "json", "authorize", "me", "devices.view", "contoso"],
-            ["peerage", "authorize", "me", "devices.view", "contoso", "--output", "json"],
+            &["peerage", "accounts", "--output", "json", "--address", "peerage:1", "list"][..],
+            &["peerage", "accounts", "list", "--output", "json", "--address", "peerage:1"],
         ] {
-            assert_eq!(Cli::try_parse_from(line).unwrap().output, Format::Json);
+            let Command::Accounts(client) = Cli::try_parse_from(line).unwrap().command else { panic!("{line:?}") };
+            assert_eq!((client.output, &*client.server.address), (Format::Json, "peerage:1"));
+        }
+    }
+
+    #[test]
+    fn the_flags_of_clients_are_no_flags_of_a_server() {
+        for command in
+            [&["serve"][..], &["migrate"], &["bootstrap", "--key-file", "k"], &["config", "check"], &["demo"]]
+        {
+            assert!(Cli::try_parse_from([&["peerage"], command].concat()).is_ok(), "{command:?}");
+            for flag in ["--address=a:1", "--api-key-file=k", "--ca-file=c", "--timeout=5", "--output=json"] {
+                let error = Cli::try_parse_from([&["peerage"], command, &[flag]].concat()).unwrap_err();
+                assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{command:?} {flag}");
+            }
         }
     }
 

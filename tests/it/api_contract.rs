@@ -7,6 +7,8 @@ use peerage::transport::grpc::pb;
 use peerage::transport::grpc::rules::{Access, Audit, Escalation, RULES};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
+use crate::support::{Server, reason};
+
 /// Methods that are declared and not built yet. This list only shrinks.
 const NOT_BUILT: &[&str] = &[
     "/peerage.v1.AccountAccessService/CloseAccountSession",
@@ -148,12 +150,21 @@ fn streams_are_admitted_as_streams() {
 
 #[tokio::test]
 async fn what_is_not_built_says_so_and_the_list_is_exact() {
-    let server = crate::support::Server::start().await;
+    let server = Server::start().await;
     let operator = server.raw_operator();
     for (name, method) in methods() {
         let status = operator.call_empty(&name).await;
-        let is_unimplemented = status.as_ref().is_err_and(|status| status.code() == tonic::Code::Unimplemented);
-        assert_eq!(is_unimplemented, NOT_BUILT.contains(&name.as_str()), "{name} ({}): {status:?}", method.name());
+        let is_not_built = status.as_ref().is_err_and(|status| {
+            assert_ne!(&*reason(status), "METHOD_UNKNOWN", "{name}");
+            status.code() == tonic::Code::Unimplemented
+        });
+        assert_eq!(is_not_built, NOT_BUILT.contains(&name.as_str()), "{name} ({}): {status:?}", method.name());
+    }
+    // A method that nobody declared was never promised either.
+    for unknown in ["/peerage.v1.PeerService/FormatDisk", "/peerage.v2.PeerService/GetPeer", "/a/b"] {
+        let status = operator.call_empty(unknown).await.unwrap_err();
+        assert_eq!((status.code(), &*reason(&status)), (tonic::Code::Unimplemented, "METHOD_UNKNOWN"), "{unknown}");
+        assert_eq!(status.message(), "there is no such method");
     }
     server.stop().await;
 }

@@ -1,5 +1,8 @@
 //! The commands that are clients, as a person at a terminal or a script runs them.
 
+mod apply;
+mod moves;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -62,6 +65,7 @@ async fn apply_makes_a_world_once_and_twice_changes_nothing() {
     let second = run(&server, folder.path(), &["apply", "-f", world]).await;
     assert!(second.status.success(), "{}", said(&second));
     assert_eq!(revision(&server).await, after, "applying twice changes nothing: {}", told(&second));
+    assert!(!told(&second).contains("stays:"), "all that is bound is in the file: {}", told(&second));
     server.stop().await;
 }
 

@@ -370,20 +370,3 @@ async fn a_rehearsal_names_no_revision() {
     assert_eq!(made.update_revision, before.revision + 1);
     server.stop().await;
 }
-
-#[tokio::test]
-async fn a_request_id_may_be_used_again_when_its_day_is_over() {
-    let server = Server::start().await;
-    let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "daily".to_owned(), ..Default::default() };
-    let request =
-        pb::CreateApiKeyRequest { api_key: Some(api_key), request_id: support::request_id(), ..Default::default() };
-    let mut auth = server.operator().auth();
-    let first = auth.create_api_key(request.clone()).await.unwrap().into_inner().api_key.unwrap().name;
-    server.advance(Duration::from_hours(24) - Duration::from_micros(1));
-    let repeated = auth.create_api_key(request.clone()).await.unwrap().into_inner().api_key.unwrap().name;
-    assert_eq!(repeated, first);
-    server.advance(Duration::from_micros(1));
-    let second = auth.create_api_key(request).await.unwrap().into_inner().api_key.unwrap().name;
-    assert_ne!(second, first);
-    server.stop().await;
-}

@@ -28,6 +28,7 @@ mod peers;
 mod products;
 mod races;
 mod refusals;
+mod requests;
 mod requirements;
 mod roles;
 mod server;

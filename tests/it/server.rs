@@ -158,6 +158,44 @@ fn a_wrong_setting_stops_the_start_with_one_clear_line() {
     assert!(output.status.success(), "the documented example is good: {}", said(&output));
 }
 
+/// The flags of clients say nothing to a server, which would go on as if it had not heard them.
+#[test]
+fn a_server_takes_no_flag_of_a_client() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&["serve"][..], &["migrate"], &["bootstrap", "--key-file", "k"], &["config", "check"]] {
+        let output = run(folder.path(), &[command, &["--address", "127.0.0.1:1"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(said(&output).starts_with("error: unexpected argument '--address' found"), "{}", said(&output));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_one_sqlite_file_is_refused() {
+    let folder = prepared();
+    let first = Process::serve(folder.path(), &["--database", "sqlite:peerage.db"]).await;
+    std::os::unix::fs::symlink("peerage.db", folder.path().join("other.db")).unwrap();
+    for url in ["sqlite:peerage.db", "sqlite:./peerage.db?mode=rw", "sqlite:other.db"] {
+        let second = run(folder.path(), &["serve", "--database", url, "--listen", "127.0.0.1:0"]);
+        assert_eq!(second.status.code(), Some(2), "{url}: {}", said(&second));
+        assert!(said(&second).contains("another server runs on"), "{url}: {}", said(&second));
+        assert_eq!(said(&second).trim().lines().count(), 1, "{}", said(&second));
+    }
+    // What is no server works beside one.
+    assert!(run(folder.path(), &["migrate"]).status.success());
+    let Process { mut child, .. } = first;
+    // The system takes the lock from a process that had no time to.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut next = Process::serve(folder.path(), &[]).await;
+    next.terminate();
+    assert!(tokio::task::spawn_blocking(move || next.child.wait().unwrap()).await.unwrap().success());
+    // And from one that ended well, for the next.
+    let Process { mut child, .. } = Process::serve(folder.path(), &[]).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_server_refuses_a_database_that_was_not_migrated() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,14 @@
 //! Lists of accounts: the children of one, everything below it, or all that the caller may see.
 //!
 //! Of what lies outside the places where the caller's rights begin, no row is read.
+//!
+//! INVARIANT: nothing that is hidden of an account decides where it is listed. One that is seen from
+//! outside shows no times; in an order by time such accounts come last, by id.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 
 use super::missing;
 use super::view::{AccountView, Describer, Detail, detail, suspended_above};
@@ -11,7 +17,7 @@ use crate::application::error::Result;
 use crate::application::guard::View;
 use crate::application::page::{Page, Wanted, merged, paged};
 use crate::application::roles::bound_accounts;
-use crate::decision::AccountIndex;
+use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, AccountKind};
 use crate::domain::ids::AccountId;
 use crate::domain::text;
@@ -22,6 +28,8 @@ pub use crate::storage::accounts::{Cursor, SortKey};
 
 /// So many places are asked for in one query.
 const TOPS_MAX: usize = 64;
+/// So many accounts that come behind the order are read at once.
+const STEP: usize = 1000;
 
 /// Which accounts are listed.
 #[derive(Debug, Clone)]
@@ -32,8 +40,15 @@ pub struct ListAccounts {
     pub filter: AccountFilter,
     pub key: SortKey,
     pub descending: bool,
-    pub after: Option<Cursor>,
+    pub after: Option<Place>,
     pub limit: usize,
+}
+
+/// Where a list goes on: within the order, or among the accounts that come behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    Sorted(Cursor),
+    Behind(AccountId),
 }
 
 /// What listed accounts have in common. Every part that is set must hold.
@@ -67,35 +82,119 @@ struct Seen {
 ///
 /// # Errors
 /// [`super::Error::NotFound`] where the parent is missing or hidden.
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<Page<AccountView, Cursor>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListAccounts) -> Result<Page<AccountView, Place>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
-    let listings: Vec<Listing> = scopes(&view, request)?
-        .into_iter()
-        .map(|scope| Listing { scope, kind: request.filter.kind, key: request.key, descending: request.descending })
-        .collect();
-    let read = async |after: Option<Cursor>, limit| {
-        let compare = |left: &Account, right: &Account| {
-            listings.first().map_or(Ordering::Equal, |listing| listing.compare(left, right))
-        };
-        let after = after.as_ref();
-        let rows = async |listing| Ok(storage::accounts::list(ctx.store.reader(), listing, after, limit).await?);
-        merged(listings.iter(), limit, compare, rows).await
-    };
-    let see = |account: Account| {
-        let index = snapshot.find_account(account.id.as_str())?;
-        let detail = detail(&view, index)?;
-        let is_suspended = account.suspension.is_some() || suspended_above(&snapshot, index).is_some();
-        request.filter.holds(&account, is_suspended, detail).then_some(Seen { account, index, detail })
-    };
-    let wanted = Wanted { after: request.after.clone(), limit: request.limit };
-    let page = paged(wanted, read, |row| Cursor::of(row, request.key), see).await?;
+    let lister = Lister { ctx, view, request, scopes: scopes(&view, request)? };
+    let page = lister.page().await?;
     let mut describer = Describer::new(view);
     let mut items = Vec::with_capacity(page.items.len());
     for Seen { account, index, detail } in page.items {
         items.push(describer.describe(ctx.store.reader(), account, index, detail).await?);
     }
     Ok(Page { items, next: page.next })
+}
+
+struct Lister<'a> {
+    ctx: &'a Ctx,
+    view: View<'a>,
+    request: &'a ListAccounts,
+    scopes: Vec<Scope>,
+}
+
+impl Lister<'_> {
+    async fn page(&self) -> Result<Page<Seen, Place>> {
+        let (after, behind) = match &self.request.after {
+            Some(Place::Behind(id)) => (None, Some(id)),
+            Some(Place::Sorted(cursor)) => (Some(cursor.clone()), None),
+            None => (None, None),
+        };
+        let mut found = match behind {
+            Some(_) => Page::default(),
+            None => self.sorted(after).await?,
+        };
+        if found.next.is_some() || !self.hides_order() {
+            return Ok(found);
+        }
+        // One more than the page holds says that there is another.
+        let room = self.request.limit.saturating_add(1).saturating_sub(found.items.len());
+        found.items.extend(self.behind(behind, room).await?);
+        Ok(Page::cut(found.items, self.request.limit as u64, |seen| self.place(seen)))
+    }
+
+    /// Whether the order is by what an account that is seen from outside does not show.
+    const fn hides_order(&self) -> bool {
+        match self.request.key {
+            SortKey::Id | SortKey::Title => false,
+            SortKey::CreateTime | SortKey::UpdateTime => true,
+        }
+    }
+
+    fn place(&self, seen: &Seen) -> Place {
+        if seen.detail == Detail::Outside && self.hides_order() {
+            Place::Behind(seen.account.id.clone())
+        } else {
+            Place::Sorted(Cursor::of(&seen.account, self.request.key))
+        }
+    }
+
+    /// What the caller sees of an account of the list, if it passes the filter.
+    fn see(&self, account: Account) -> Option<Seen> {
+        let index = self.view.snapshot.find_account(account.id.as_str())?;
+        let detail = detail(&self.view, index)?;
+        let is_suspended = account.suspension.is_some() || suspended_above(self.view.snapshot, index).is_some();
+        self.request.filter.holds(&account, is_suspended, detail).then_some(Seen { account, index, detail })
+    }
+
+    /// Up to a page of the accounts that have their place in the order.
+    async fn sorted(&self, after: Option<Cursor>) -> Result<Page<Seen, Place>> {
+        let ListAccounts { key, descending, limit, .. } = *self.request;
+        let kind = self.request.filter.kind;
+        let listings: Vec<Listing> =
+            self.scopes.iter().cloned().map(|scope| Listing { scope, kind, key, descending }).collect();
+        let read = async |after: Option<Cursor>, limit| {
+            let compare = |left: &Account, right: &Account| {
+                listings.first().map_or(Ordering::Equal, |listing| listing.compare(left, right))
+            };
+            let (conn, after) = (self.ctx.store.reader(), after.as_ref());
+            let rows = async |listing| Ok(storage::accounts::list(conn, listing, after, limit).await?);
+            merged(listings.iter(), limit, compare, rows).await
+        };
+        let see = |account| self.see(account).filter(|seen| matches!(self.place(seen), Place::Sorted(_)));
+        let page = paged(Wanted { after, limit }, read, |row| Cursor::of(row, key), see).await?;
+        Ok(Page { items: page.items, next: page.next.map(Place::Sorted) })
+    }
+
+    /// Some of the accounts that are seen from outside, by id.
+    async fn behind(&self, after: Option<&AccountId>, most: usize) -> Result<Vec<Seen>> {
+        let snapshot = self.view.snapshot;
+        let is_outside = |account: &AccountIndex| detail(&self.view, *account) == Some(Detail::Outside);
+        let ids = self.scopes.iter().flat_map(|scope| within(snapshot, scope)).filter(is_outside);
+        let ids: BTreeSet<&AccountId> = ids.filter_map(|account| snapshot.account_id(account)).collect();
+        let ids: Vec<AccountId> = ids.into_iter().filter(|id| after.is_none_or(|after| *id > after)).cloned().collect();
+        let mut found = Vec::new();
+        for ids in ids.chunks(STEP) {
+            let mut rows = storage::accounts::find_many(self.ctx.store.reader(), ids).await?;
+            rows.sort_by(|left, right| left.id.cmp(&right.id));
+            let is_kind = |row: &Account| self.request.filter.kind.is_none_or(|kind| kind == row.kind);
+            found.extend(rows.into_iter().filter(is_kind).filter_map(|row| self.see(row)));
+            if found.len() >= most {
+                found.truncate(most);
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The accounts of a scope.
+fn within(snapshot: &Snapshot, scope: &Scope) -> Vec<AccountIndex> {
+    let find = |id: &AccountId| snapshot.find_account(id.as_str());
+    match scope {
+        Scope::Children(parent) => find(parent).into_iter().flat_map(|parent| snapshot.children(parent)).collect(),
+        Scope::Below(top) => find(top).into_iter().flat_map(|top| snapshot.subtree(top).into_iter().skip(1)).collect(),
+        Scope::Within(tops) => tops.iter().filter_map(find).flat_map(|top| snapshot.subtree(top)).collect(),
+    }
 }
 
 /// Where to read: together, all that the caller may see of what is asked for.

@@ -1,8 +1,8 @@
 //! All that goes with an account and everything below it.
 //!
 //! INVARIANT: what names a thing goes before the thing: bindings and memberships, then groups, roles
-//! and peers, then accounts, children first. A deleted peer keeps its row, and with it its user name,
-//! until it is purged; it is no fact any more, since it has no home to come back to.
+//! and peers, then accounts, children first. A deleted peer keeps its row until it is purged; it is no
+//! fact any more, since it has no home to come back to, and its user name goes to whoever asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -41,7 +41,7 @@ pub struct NewPeer {
 /// of it. The audit event is the caller's to write.
 ///
 /// # Errors
-/// [`Error::AlreadyExists`] where the user name is taken, also by a deleted peer;
+/// [`Error::AlreadyExists`] where the user name is taken, also by a deleted peer that may come back;
 /// [`Error::Precondition`] where a person's password would never expire.
 pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Result<Peer> {
     check_password_expiry(new.kind, &new.profile, &new.user_name)?;
@@ -80,8 +80,14 @@ pub(super) fn check_password_expiry(kind: PeerKind, profile: &Profile, user_name
 }
 
 /// Looks before the write does, since a failed statement would end a transaction of PostgreSQL.
+///
+/// A deleted peer keeps its name for as long as it may come back. One that went with its account has
+/// nowhere to come back to: what is left of it goes now, and not when a worker would purge it.
 pub(super) async fn check_user_name_free(write: &Write<'_>, user_name: &UserName) -> Result<()> {
     match storage::peers::find_by_user_name_key(write.connection(), &user_name.key()).await? {
+        Some(left) if left.status == PeerStatus::Deleted && write.before().find_peer(left.id).is_none() => {
+            Ok(storage::peers::purge(write.connection(), left.id).await?)
+        }
         Some(_) => Err(already_exists(user_name)),
         None => Ok(()),
     }

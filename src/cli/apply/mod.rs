@@ -3,7 +3,7 @@
 //! INVARIANT: nothing is changed before the whole file is found right and every step is known; nothing
 //! is ever deleted; applying twice changes nothing the second time.
 //!
-//! `yaml` reads the file into a tree, `read` and `references` check it, `state` asks the server,
+//! `yaml` reads the file into a tree, `declared`, `read` and `references` check it, `state` asks the server,
 //! `plan` compares, `execute` calls.
 
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use super::connection::{Connection, Server};
 use super::failure;
 use super::output::{self, Format, clean};
 
+mod declared;
 mod execute;
 pub(crate) mod grants;
 mod plan;
@@ -54,7 +55,8 @@ const STOPPED: u8 = 1;
     Examples:\n  \
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\
-    Nothing is ever deleted. Applying the same file again changes nothing; after a refusal it goes on.\n\n\
+    Nothing is ever deleted: a binding that a peer of the file has and the file does not name stays, and a\n\
+    line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\n\
     Exit codes: 0 the server is as the file says, or the dry run ended; 1 the server refused a step, and\n\
     those before it are done; 2 the file is wrong or the server cannot be asked, and nothing was changed.")]
 pub(crate) struct Arguments {
@@ -71,7 +73,10 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     let source =
         if name == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&arguments.file) };
     let source = source.with_context(|| format!("cannot read `{name}`"))?;
-    let world = read(&source).map_err(|problems| wrong(&name, &problems))?;
+    let (world, problems) = read::world(&source).map_err(|problems| wrong(&name, &problems))?;
+    if !problems.is_empty() {
+        return Err(all_wrong(&name, server, &world, problems).await);
+    }
     let connection = Connection::open(server).await?;
     let plan = plan(&connection, &world).await?.map_err(|problems| wrong(&name, &problems))?;
     if format == Format::Table {
@@ -106,13 +111,32 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
 /// # Errors
 /// Everything that is wrong with it.
 pub(crate) fn read(source: &str) -> Result<World, Problems> {
-    read::world(source)
+    let (world, problems) = read::world(source)?;
+    problems.into_result(world)
 }
 
 /// Compares a world with a server. The inner error is the file's fault, the outer one is not.
 pub(crate) async fn plan(connection: &Connection, world: &World) -> Result<Result<Plan, Problems>, tonic::Status> {
     let state = state::State::load(connection, world).await?;
     Ok(plan::plan(world, &state))
+}
+
+/// All that is wrong with a file, with what the server knows of those parts that can be read. What is
+/// wrong in itself is wrong without the server too.
+async fn all_wrong(name: &str, server: &Server, world: &World, mut problems: Problems) -> anyhow::Error {
+    let asked = async { anyhow::Ok(plan(&Connection::open(server).await?, world).await?) };
+    match asked.await {
+        Ok(Ok(_)) => wrong(name, &problems),
+        Ok(Err(more)) => {
+            problems.extend(more);
+            wrong(name, &problems)
+        }
+        Err(error) => {
+            let (shown, why) = (problems.show(name), error.downcast_ref::<tonic::Status>());
+            let why = why.map_or_else(|| format!("{error:#}"), |status| status.message().to_owned());
+            anyhow::anyhow!("{shown}\n  the server was not asked whether it has what the file names: {why}")
+        }
+    }
 }
 
 fn wrong(name: &str, problems: &Problems) -> anyhow::Error {
@@ -127,6 +151,7 @@ fn counts(plan: &Plan) -> (usize, usize) {
 fn show_plan(plan: &Plan) -> String {
     let (creates, updates) = counts(plan);
     let mut text: String = plan.steps.iter().map(|step| format!("{}\n", clean(&step.show()))).collect();
+    text.extend(plan.stays.iter().map(|stay| format!("stays: {} ({})\n", clean(&stay.what), stay.name)));
     text.push_str(&format!("{creates} to create, {updates} to update, {} unchanged.\n", plan.unchanged));
     text
 }
@@ -154,6 +179,8 @@ fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
             serde_json::json!({ "action": action, "what": step.what, "detail": step.detail, "done": index < done })
         })
         .collect();
-    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged });
+    let stays: Vec<_> =
+        plan.stays.iter().map(|stay| serde_json::json!({ "what": stay.what, "name": stay.name })).collect();
+    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays });
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }

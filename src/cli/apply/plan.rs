@@ -10,6 +10,7 @@ use prost_types::FieldMask;
 
 use super::grants::{normal, same_rules};
 use super::problems::Problems;
+use super::references::may_hold;
 use super::state::State;
 use super::world::{Account, Group, Role, RoleRef, Titled, World};
 use crate::cli::words::Word as _;
@@ -25,6 +26,8 @@ mod peers;
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) unchanged: usize,
+    /// Bindings of the file's peers that the file does not name, and that stay nevertheless.
+    pub(crate) stays: Vec<Stay>,
     /// Names of custom roles and groups that are there, by owner and folded title.
     pub(super) names: Names,
 }
@@ -34,6 +37,15 @@ pub(crate) struct Plan {
 pub(super) struct Names {
     pub(super) roles: HashMap<(String, String), String>,
     pub(super) groups: HashMap<(String, String), String>,
+}
+
+/// What is there, is not in the file, and stays.
+#[derive(Debug)]
+pub(crate) struct Stay {
+    /// What people are told, such as `binding of core.auditor to emily on contoso`.
+    pub(crate) what: String,
+    /// The server's name of it.
+    pub(crate) name: String,
 }
 
 /// One call, and what people are told about it.
@@ -103,7 +115,8 @@ pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
     for group in &world.groups {
         planner.group(group);
     }
-    planner.bindings();
+    let named = planner.bindings();
+    planner.stays(&named);
     let Planner { plan, problems, .. } = planner;
     problems.into_result(plan)
 }
@@ -133,7 +146,7 @@ impl Planner<'_> {
 
     /// An account must be in the file or on the server.
     fn needs_account(&mut self, line: u64, id: &AccountId) {
-        let is_known = self.state.accounts.contains_key(id) || self.world.accounts.iter().any(|one| one.id == *id);
+        let is_known = self.state.accounts.contains_key(id) || self.world.declared.has_account(id);
         if !is_known {
             self.problems.add(line, format!("account `{id}` is neither in the file nor on the server"));
         }
@@ -143,8 +156,7 @@ impl Planner<'_> {
         let is_known = match role {
             RoleRef::Id(id) => self.state.role_ids.contains(id),
             RoleRef::Titled(titled) => {
-                let key = titled.folded();
-                self.state.roles.contains_key(&key) || self.world.roles.iter().any(|one| one.key.folded() == key)
+                self.state.roles.contains_key(&titled.folded()) || self.world.declared.has_role(titled)
             }
         };
         if !is_known {
@@ -154,9 +166,23 @@ impl Planner<'_> {
 
     fn account(&mut self, account: &Account) {
         self.needs_account(account.parent.line, &account.parent.value);
+        self.needs_room(account);
         match self.state.accounts.get(&account.id) {
             None => self.new_account(account),
             Some(there) => self.old_account(account, there),
+        }
+    }
+
+    /// The kind of a parent that stands in the file is checked there.
+    fn needs_room(&mut self, account: &Account) {
+        let parent = &account.parent.value;
+        let Some(there) = self.state.accounts.get(parent).filter(|_| !self.world.declared.has_account(parent)) else {
+            return;
+        };
+        if *parent != AccountId::platform() && !may_hold(there.kind(), account.kind) {
+            let (id, kind) = (&account.id, account.kind.word());
+            let text = format!("account `{id}` of kind {kind} cannot stand below one of kind {}", there.kind().word());
+            self.problems.add(account.line, text);
         }
     }
 

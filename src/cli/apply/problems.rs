@@ -17,6 +17,11 @@ impl Problems {
         self.0.push((line, text.into()));
     }
 
+    /// Adds what else was found.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,6 +1,7 @@
 //! A file's tree into a [`World`]: each section, each field, with everything that is wrong in itself.
 //! What stands across sections is checked by `references`.
 
+use super::declared::Declared;
 use super::grants;
 use super::problems::{At, Fields, Problems, read};
 use super::world::{Access, Account, Binding, Group, Member, Peer, Principal, Role, RoleRef, Titled, World};
@@ -12,16 +13,20 @@ use crate::domain::binding::JUSTIFICATION_MAX;
 use crate::domain::ids::{AccountId, is_pack};
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::{EMAIL_MAX, FIELD_MAX, NAME_MAX, UserName};
-use crate::domain::{role, text};
+use crate::domain::{contact, role, text};
 use crate::transport::grpc::pb;
 
 const SECTIONS: [&str; 5] = ["accounts", "roles", "peers", "groups", "bindings"];
 
-/// Reads a world file and checks all of it.
-pub(crate) fn world(source: &str) -> Result<World, Problems> {
+/// Reads a world file and checks all of it: what could be read, and what is wrong. What is wrong in
+/// itself is not in the world.
+///
+/// # Errors
+/// What keeps it from being read at all.
+pub(super) fn world(source: &str) -> Result<(World, Problems), Problems> {
     let root = yaml::parse(source)?;
     let mut problems = Problems::default();
-    let mut world = World::default();
+    let mut world = World { declared: Declared::of(&root, &mut problems), ..World::default() };
     if let Some(sections) = Fields::open(&root, &SECTIONS, &mut problems) {
         let [accounts, roles, peers, groups, bindings] = SECTIONS.map(|name| sections.node(name));
         world.accounts = items(accounts, account, &mut problems);
@@ -31,7 +36,7 @@ pub(crate) fn world(source: &str) -> Result<World, Problems> {
         world.bindings = items(bindings, binding, &mut problems);
         super::references::check(&mut world, &mut problems);
     }
-    problems.into_result(world)
+    Ok((world, problems))
 }
 
 fn items<T>(section: Option<&Node>, read: fn(&Node, &mut Problems) -> Option<T>, problems: &mut Problems) -> Vec<T> {
@@ -51,7 +56,7 @@ fn line_of(max: usize) -> impl Fn(&str) -> Result<String, Invalid> {
     move |written| text::line(written, max)
 }
 
-fn account_name(written: &str) -> Result<AccountId, Invalid> {
+pub(super) fn account_name(written: &str) -> Result<AccountId, Invalid> {
     AccountId::parse(written.strip_prefix("accounts/").unwrap_or(written))
 }
 
@@ -225,26 +230,28 @@ fn access(fields: &mut Fields<'_, '_>) -> Option<Access> {
 
 fn profile(fields: &mut Fields<'_, '_>, peer: &mut pb::Peer) -> Vec<&'static str> {
     let mut paths = Vec::new();
-    let texts: [(&'static str, usize, &mut String); 12] = [
-        ("display_name", NAME_MAX, &mut peer.display_name),
-        ("first_name", NAME_MAX, &mut peer.first_name),
-        ("last_name", NAME_MAX, &mut peer.last_name),
-        ("company_name", NAME_MAX, &mut peer.company_name),
-        ("email", EMAIL_MAX, &mut peer.email),
-        ("secondary_email", EMAIL_MAX, &mut peer.secondary_email),
-        ("phone_number", 32, &mut peer.phone_number),
-        ("mobile_phone", 32, &mut peer.mobile_phone),
-        ("fax", 32, &mut peer.fax),
-        ("org_user", FIELD_MAX, &mut peer.org_user),
-        ("language", 35, &mut peer.language),
-        ("time_zone", 64, &mut peer.time_zone),
-    ];
-    for (key, max, place) in texts {
-        if let Some(written) = fields.find(key, |written| text::optional_line(written, max)) {
+    let line = |max| move |written: &str| text::optional_line(written, max);
+    let email = |written: &str| contact::email(written, EMAIL_MAX);
+    let mut take = |key: &'static str, place: &mut String, parse: &dyn Fn(&str) -> Result<String, Invalid>| {
+        // Empty clears what is there.
+        let parse = |written: &str| if written.is_empty() { Ok(String::new()) } else { parse(written) };
+        if let Some(written) = fields.find(key, parse) {
             *place = written.value;
             paths.push(key);
         }
-    }
+    };
+    take("display_name", &mut peer.display_name, &line(NAME_MAX));
+    take("first_name", &mut peer.first_name, &line(NAME_MAX));
+    take("last_name", &mut peer.last_name, &line(NAME_MAX));
+    take("company_name", &mut peer.company_name, &line(NAME_MAX));
+    take("email", &mut peer.email, &email);
+    take("secondary_email", &mut peer.secondary_email, &email);
+    take("phone_number", &mut peer.phone_number, &contact::phone);
+    take("mobile_phone", &mut peer.mobile_phone, &contact::phone);
+    take("fax", &mut peer.fax, &contact::phone);
+    take("org_user", &mut peer.org_user, &line(FIELD_MAX));
+    take("language", &mut peer.language, &contact::language);
+    take("time_zone", &mut peer.time_zone, &contact::time_zone);
     let factors = "`NONE`, `EMAIL`, `TOTP`";
     if let Some(factor) = fields.find("two_factor", one_of(pb::TwoFactorProvider::parse, factors)) {
         peer.two_factor_provider = factor.value.into();

@@ -1,5 +1,6 @@
-//! What must fit together within one file: nothing twice, parents that may hold their children,
-//! first peers that are at home, roles for everybody. References to what is not in the file are left
+//! What must fit together within one file: no member or binding twice, parents that may hold their
+//! children, first peers that are at home, roles for everybody. Items that stand twice are found by
+//! `declared`. References to what is not in the file are left
 //! to the server.
 
 use std::collections::{HashMap, HashSet};
@@ -25,13 +26,6 @@ pub(super) fn check(world: &mut World, problems: &mut Problems) {
 
 fn duplicates(world: &World, problems: &mut Problems) {
     let mut twice = Twice { problems };
-    twice.check("account", world.accounts.iter().map(|one| (one.line, one.id.to_string(), one.id.clone())));
-    twice.check("role", world.roles.iter().map(|one| (one.line, one.key.show(), one.key.folded())));
-    twice.check(
-        "peer",
-        world.peers.iter().map(|one| (one.line, one.user_name.as_str().to_owned(), one.user_name.key())),
-    );
-    twice.check("group", world.groups.iter().map(|one| (one.line, one.key.show(), one.key.folded())));
     for group in &world.groups {
         let members = group.members.iter().map(|one| &one.peer);
         twice.check("member", members.map(|one| (one.line, one.value.as_str().to_owned(), one.value.key())));
@@ -69,6 +63,7 @@ fn first_peers(world: &World, problems: &mut Problems) {
     for account in &world.accounts {
         let Some(first) = &account.first_peer else { continue };
         match peers.get(&first.value.key()) {
+            None if world.declared.has_peer(&first.value) => {}
             None => problems.add(first.line, format!("first peer `{}` is not among the peers", first.value.as_str())),
             Some(peer) if peer.home.value != account.id => {
                 problems.add(first.line, format!("first peer `{}` is at home elsewhere", first.value.as_str()));
@@ -84,13 +79,8 @@ fn first_peers(world: &World, problems: &mut Problems) {
 }
 
 fn access(peer: &Peer, world: &World, problems: &mut Problems) {
-    let is_first = world
-        .accounts
-        .iter()
-        .filter_map(|account| account.first_peer.as_ref())
-        .any(|first| first.value.key() == peer.user_name.key());
     let name = peer.user_name.as_str();
-    if is_first {
+    if world.declared.has_first_peer(&peer.user_name) {
         if matches!(peer.access, Some(Access::Accounts(_))) {
             problems.add(peer.line, format!("first peer `{name}` has access to all of its account"));
         }
@@ -166,7 +156,7 @@ fn word(kind: pb::AccountKind) -> &'static str {
     crate::cli::words::Word::word(kind)
 }
 
-fn may_hold(parent: pb::AccountKind, child: pb::AccountKind) -> bool {
+pub(super) fn may_hold(parent: pb::AccountKind, child: pb::AccountKind) -> bool {
     match (domain_kind(parent), domain_kind(child)) {
         (Some(parent), Some(child)) => parent.may_hold(child),
         _ => false,
@@ -190,7 +180,8 @@ mod tests {
     use crate::cli::apply::read::world;
 
     fn wrong_lines(source: &str) -> Vec<usize> {
-        let shown = world(source).unwrap_err().show("w");
+        let (_, problems) = world(source).unwrap();
+        let shown = problems.show("w");
         let mut lines: Vec<usize> =
             shown.lines().filter_map(|line| line.trim().strip_prefix("w:")?.split(':').next()?.parse().ok()).collect();
         lines.dedup();
@@ -227,7 +218,7 @@ colors: []
 
     #[test]
     fn parents_come_first_wherever_they_stand() {
-        let world = world(
+        let (world, problems) = world(
             "accounts:\n\
              - { id: dept, kind: DEPARTMENT, parent: corp, title: D }\n\
              - { id: corp, kind: CUSTOMER, parent: msp, title: C }\n\
@@ -235,6 +226,7 @@ colors: []
              peers:\n- { user_name: boss@m.example, home: msp }\n",
         )
         .unwrap();
+        assert!(problems.is_empty());
         let order: Vec<_> = world.accounts.iter().map(|account| account.id.as_str()).collect();
         assert_eq!(order, ["msp", "corp", "dept"]);
     }

@@ -31,6 +31,9 @@ pub(super) struct State {
     pub(super) role_ids: HashSet<RoleId>,
     pub(super) groups: HashMap<Key, (pb::Group, Vec<pb::GroupMember>)>,
     pub(super) bindings: HashMap<AccountId, Vec<pb::RoleBinding>>,
+    /// What the peers of the file hold at home and below, by folded user name, as far as the caller may
+    /// see it.
+    pub(super) held: HashMap<String, Vec<pb::RoleBinding>>,
     /// The catalogue, where the file has roles to check against it.
     pub(super) permissions: HashSet<String>,
 }
@@ -110,7 +113,7 @@ impl State {
     /// Asks the server about everything that a world names.
     pub(super) async fn load(connection: &Connection, world: &World) -> Result<Self, Status> {
         let wanted = Wanted::of(world);
-        let progress = page::bar(wanted.accounts.len() + wanted.peers.len(), "reading the server");
+        let progress = page::bar(wanted.accounts.len() + wanted.peers.len() * 2, "reading the server");
         let accounts = each(wanted.accounts, &progress, async |id: AccountId| {
             let request = pb::GetAccountRequest { name: format!("accounts/{id}"), read_mask: None };
             Ok(found(connection.accounts().get_account(request).await)?.map(|account| (id, account)))
@@ -141,6 +144,14 @@ impl State {
             Ok(Some((id.clone(), bindings_on(connection, &id).await?)))
         })
         .await?;
+        let of_file = world.peers.iter().filter_map(|peer| {
+            let key = peer.user_name.key();
+            peers.get(&key).map(|there| (key, there.name.clone(), there.home_account.clone()))
+        });
+        let held = each(of_file.collect::<Vec<_>>(), &progress, async |(key, name, home): (String, String, String)| {
+            Ok(seen(held_by(connection, &name, home).await)?.map(|bindings| (key, bindings)))
+        })
+        .await?;
         let permissions = if world.roles.is_empty() { HashSet::new() } else { catalogue(connection).await? };
         progress.finish_and_clear();
         Ok(Self {
@@ -150,6 +161,7 @@ impl State {
             role_ids: role_ids.into_keys().collect(),
             groups: groups.into_values().flatten().collect(),
             bindings,
+            held,
             permissions,
         })
     }
@@ -223,15 +235,34 @@ async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<G
     Ok(entries)
 }
 
+/// Nothing where the caller may not look.
+fn seen<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
 async fn bindings_on(connection: &Connection, account: &AccountId) -> Result<Vec<pb::RoleBinding>, Status> {
+    let request = pb::ListRoleBindingsRequest { account: format!("accounts/{account}"), ..Default::default() };
+    bindings(connection, request).await
+}
+
+async fn held_by(connection: &Connection, peer: &str, home: String) -> Result<Vec<pb::RoleBinding>, Status> {
+    let filter = format!("peer = \"{peer}\"");
+    let request =
+        pb::ListRoleBindingsRequest { account: home, include_descendants: true, filter, ..Default::default() };
+    bindings(connection, request).await
+}
+
+async fn bindings(
+    connection: &Connection,
+    request: pb::ListRoleBindingsRequest,
+) -> Result<Vec<pb::RoleBinding>, Status> {
     let mut client = connection.roles();
     page::follow(None, async |page_size, page_token| {
-        let request = pb::ListRoleBindingsRequest {
-            account: format!("accounts/{account}"),
-            page_size,
-            page_token,
-            ..Default::default()
-        };
+        let request = pb::ListRoleBindingsRequest { page_size, page_token, ..request.clone() };
         let page = client.list_role_bindings(request).await?.into_inner();
         Ok((page.role_bindings, page.next_page_token))
     })

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 
+use super::declared::Declared;
 use super::problems::At;
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::UserName;
@@ -15,6 +16,8 @@ use crate::transport::grpc::pb;
 /// A whole file.
 #[derive(Debug, Default)]
 pub(crate) struct World {
+    /// What the file has, be it right or wrong.
+    pub(crate) declared: Declared,
     /// Parents come before their children.
     pub(crate) accounts: Vec<Account>,
     pub(crate) roles: Vec<Role>,

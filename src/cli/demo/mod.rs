@@ -14,7 +14,7 @@ use clap::Args;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, Server};
+use super::connection::{Connection, DEFAULT_TIMEOUT, Server};
 use super::{apply, failure, output};
 use crate::config::DEFAULT_LISTEN;
 use crate::transport::grpc::pb;
@@ -65,7 +65,6 @@ pub(crate) struct DemoServer {
 /// at the address, and returns when it serves.
 pub(crate) async fn run(
     arguments: Arguments,
-    server: &Server,
     start: impl AsyncFnOnce(PathBuf, SocketAddr) -> anyhow::Result<DemoServer>,
 ) -> anyhow::Result<ExitCode> {
     let mut interrupted = std::pin::pin!(interruption()?);
@@ -80,7 +79,7 @@ pub(crate) async fn run(
     let started = Instant::now();
     let running = start(folder.path().to_owned(), listen).await?;
     let DemoServer { address, api_key_file, stop, mut served } = running;
-    let server = Server { address, api_key_file: Some(api_key_file), ca_file: None, timeout: server.timeout };
+    let server = Server { address, api_key_file: Some(api_key_file), ca_file: None, timeout: DEFAULT_TIMEOUT };
     output::write(&format!("A server listens at {}, after {}.\n", server.address, seconds(started.elapsed())))?;
 
     let shown = tokio::select! {

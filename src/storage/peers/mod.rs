@@ -1,7 +1,7 @@
 //! Peers, from their creation to their purge.
 //!
 //! INVARIANT: a user name belongs to one row, whatever its status, so that the name of a deleted
-//! peer stays reserved until the purge. Times of last sign-in and last act are written by
+//! peer stays reserved until its row is purged. Times of last sign-in and last act are written by
 //! [`touch`] alone: an update that was read before must not take them back.
 //!
 //! A deleted peer is read like any other; who must not see it filters by status.

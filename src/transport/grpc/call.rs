@@ -2,6 +2,7 @@
 //! method begins and ends with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 use prost::Message;
@@ -14,13 +15,12 @@ use super::convert::Fields;
 use super::{rules, status};
 use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
-use crate::application::{Call, Caller, Ctx, Error, Result, discretion, refusals};
-use crate::domain::invalid::Invalid;
+use crate::application::{Call, Caller, Ctx, Error, RequestId, Result, discretion, refusals, requests};
 use crate::transport::socket::Origin;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
 pub trait Mutation: Message {
-    fn request_id(&self) -> &str;
+    fn request_id(&mut self) -> &mut String;
     fn validate_only(&self) -> bool;
     /// The fields that are never to be hashed, kept or shown.
     fn secrets(&mut self) -> Vec<&mut String>;
@@ -35,8 +35,8 @@ pub(super) fn wipe(message: &mut impl Mutation) {
 macro_rules! mutations {
     ($($message:ident $({ $($secret:ident),* })?),* $(,)?) => {$(
         impl $crate::transport::grpc::call::Mutation for $crate::transport::grpc::pb::$message {
-            fn request_id(&self) -> &str {
-                &self.request_id
+            fn request_id(&mut self) -> &mut String {
+                &mut self.request_id
             }
 
             fn validate_only(&self) -> bool {
@@ -131,20 +131,45 @@ pub(super) struct TraceId(pub(super) String);
 /// The longest user agent that is kept, in characters.
 const USER_AGENT_MAX: usize = 256;
 
+/// The time that the caller gives the call: `grpc-timeout`, at most eight digits and a unit.
+pub(super) fn given_time(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
 /// The call of a method that changes something, with its message.
 ///
+/// A request id that is no UUID is told of by [`checked_of`], together with all else that is wrong.
+///
 /// # Errors
-/// As [`read`]; INVALID_ARGUMENT where the request id is no UUID.
+/// As [`read`].
 pub(super) fn mutation<T: Mutation>(
     request: Request<T>,
     method: &'static str,
 ) -> std::result::Result<(Call, T), Status> {
     let (mut call, mut message) = read(request, method)?;
     if !message.request_id().is_empty() {
-        let form = Invalid::Form { form: "a UUID" };
-        let wrong = |_| status::from_error(&Error::invalid("request_id", form));
-        let id = Uuid::try_parse(message.request_id()).map_err(wrong)?;
-        call.request_id = Some(id);
+        call.request_id = Some(match Uuid::try_parse(message.request_id()) {
+            Ok(id) => {
+                // One spelling for all, since the hash tells a repeat from another request.
+                *message.request_id() = id.to_string();
+                RequestId::Uuid(id)
+            }
+            Err(_) => RequestId::Malformed,
+        });
         call.body_hash = body_hash(&mut message);
     }
     call.validate_only = message.validate_only();
@@ -186,12 +211,23 @@ fn trace_id(parent: &str) -> Option<String> {
     fits.then(|| id.to_owned())
 }
 
-/// Collects what is wrong with a request and fails with all of it at once.
+/// Collects what is wrong with a request that changes nothing and fails with all of it at once.
 ///
 /// # Errors
 /// [`Error::Invalid`] with every violation.
 pub(super) fn checked<T>(read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T> {
-    let mut fields = Fields::default();
+    settled(Fields::default(), read)
+}
+
+/// As [`checked`], of a call that changes something: its request id is one of its fields.
+///
+/// # Errors
+/// As [`checked`].
+pub(super) fn checked_of<T>(call: &Call, read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T> {
+    settled(Fields::beginning_with(requests::violation(call)), read)
+}
+
+fn settled<T>(mut fields: Fields, read: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T> {
     match (read(&mut fields), fields.into_violations()) {
         (Some(value), violations) if violations.is_empty() => Ok(value),
         (None, violations) if violations.is_empty() => {

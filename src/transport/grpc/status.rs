@@ -134,6 +134,12 @@ pub fn not_built() -> Status {
     from_error(&Error::Unimplemented)
 }
 
+/// The status of a method that nobody declared.
+#[must_use]
+pub fn unknown_method() -> Status {
+    status(Code::Unimplemented, ErrorReason::MethodUnknown, "there is no such method", [])
+}
+
 /// The status of a call that ran out of time.
 #[must_use]
 pub fn deadline_passed() -> Status {

@@ -72,15 +72,14 @@ async fn a_cascade_takes_everything_below() {
         abroad.client.ask("peers/me", "devices.view", &department).await.unwrap().decision(),
         pb::Decision::Deny
     );
-    // The user names stay reserved for a while.
+    // Nobody can come back, so the user names are free.
     let new = super::account("accounts/platform", pb::AccountKind::Partner);
     let request = pb::CreateAccountRequest {
         first_peer: first_peer("Mike", ADMIN),
         template: "msp-panel".to_owned(),
         ..super::creation("next", new)
     };
-    let status = operator.accounts().create_account(request).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "USER_NAME_TAKEN"));
+    operator.accounts().create_account(request).await.unwrap();
 }
 
 #[tokio::test]
@@ -170,4 +169,47 @@ async fn what_goes_is_told_where_it_is_missed_and_its_log_stays() {
     let told = |field: &str| lost.changes.iter().find(|change| change.field == field).unwrap().clone();
     assert_eq!(told("principal").before.unwrap().value, mike.name);
     assert_eq!(told("deleted_with").after.unwrap().value, msp);
+}
+
+#[tokio::test]
+async fn user_names_are_free_again_when_their_peers_cannot_come_back() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let gone = server.person(&customer, "mike", USER).await;
+    let deleted = server.person(&customer, "emily", USER).await;
+    let request = pb::DeletePeerRequest { name: deleted.name.clone(), ..pb::DeletePeerRequest::default() };
+    operator.peers().delete_peer(request).await.unwrap();
+    let make = async |user_name: &str| {
+        let peer = pb::Peer {
+            user_name: user_name.to_owned(),
+            kind: pb::PeerKind::Person.into(),
+            home_account: msp.clone(),
+            ..pb::Peer::default()
+        };
+        let request = pb::CreatePeerRequest {
+            peer: Some(peer),
+            role: USER.to_owned(),
+            access: Some(pb::PeerAccess { scope: Some(pb::peer_access::Scope::All(true)) }),
+            ..pb::CreatePeerRequest::default()
+        };
+        operator.peers().create_peer(request).await.map(tonic::Response::into_inner)
+    };
+    // One that may be brought back keeps its name.
+    assert_eq!(reason(&make("emily").await.unwrap_err()), "USER_NAME_TAKEN");
+    delete(&operator, &customer, true).await.unwrap();
+    for (user_name, old) in [("Mike", &gone.name), ("emily", &deleted.name)] {
+        let new = make(user_name).await.unwrap();
+        assert_ne!(new.name, *old);
+        assert!(server.may(&format!("peers/@{user_name}"), "devices.view", &msp).await);
+        let request = pb::UndeletePeerRequest { name: old.clone(), ..pb::UndeletePeerRequest::default() };
+        assert_eq!(operator.peers().undelete_peer(request).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(reason(&make(user_name).await.unwrap_err()), "USER_NAME_TAKEN");
+    }
+    // What the purge finds later is what is still there.
+    server.advance(std::time::Duration::from_hours(31 * 24));
+    peerage::application::peers::purge_expired(server.running().ctx()).await.unwrap();
+    assert!(server.may("peers/@mike", "devices.view", &msp).await);
+    server.stop().await;
 }

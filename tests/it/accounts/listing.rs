@@ -133,3 +133,57 @@ async fn filters_tell_nothing_of_accounts_seen_from_outside() {
     assert!(outside.labels.is_empty() && outside.etag.is_empty() && outside.settings.is_none());
     assert!(!ids(&admin.client, below("")).await.contains(&"sales".to_owned()));
 }
+
+/// Of an account that shows no times, no order by time tells when it was made or changed.
+#[tokio::test]
+async fn orders_tell_nothing_of_accounts_seen_from_outside() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("msp", &["msp-panel"]).await;
+    let admin = server.person(&msp, "emily", ADMIN).await;
+    for id in ["one", "two", "three", "four", "five"] {
+        server.customer(id, &msp).await;
+        server.advance(std::time::Duration::from_secs(1));
+    }
+    let hide = async |id: &str| {
+        let id = format!("accounts/{id}");
+        set_access(&operator, &id, pb::PartnerAccessMode::Blocked, "asked for").await.unwrap();
+        server.advance(std::time::Duration::from_secs(1));
+    };
+    for id in ["two", "four", "one"] {
+        hide(id).await;
+    }
+    for (order, expected) in [
+        ("create_time", ["three", "five", "four", "one", "two"]),
+        ("create_time desc", ["five", "three", "four", "one", "two"]),
+        ("update_time", ["three", "five", "four", "one", "two"]),
+        ("update_time desc", ["five", "three", "four", "one", "two"]),
+        ("name", ["five", "four", "one", "three", "two"]),
+        ("title desc", ["two", "three", "one", "four", "five"]),
+    ] {
+        for page_size in 1..=6 {
+            for parent in [msp.as_str(), ""] {
+                let mut request = pb::ListAccountsRequest {
+                    order_by: order.to_owned(),
+                    filter: "kind = CUSTOMER".to_owned(),
+                    page_size,
+                    ..below(parent)
+                };
+                let mut seen = Vec::new();
+                loop {
+                    let found = page(&admin.client, request.clone()).await.unwrap();
+                    assert!(found.accounts.len() <= usize::try_from(page_size).unwrap());
+                    seen.extend(found.accounts.into_iter().map(|account| account.uid));
+                    if found.next_page_token.is_empty() {
+                        break;
+                    }
+                    request.page_token = found.next_page_token;
+                }
+                assert_eq!(seen, expected, "{order} by {page_size} below `{parent}`");
+            }
+        }
+    }
+    // Whoever sees all of them has the order as it is.
+    let ordered = pb::ListAccountsRequest { order_by: "create_time".to_owned(), ..below(&msp) };
+    assert_eq!(ids(&operator, ordered).await, ["one", "two", "three", "four", "five"]);
+}

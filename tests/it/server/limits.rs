@@ -283,16 +283,47 @@ async fn a_connection_that_does_not_answer_pings_is_closed_and_an_old_one_too() 
 #[tokio::test]
 async fn a_call_takes_no_longer_than_the_server_allows() {
     let server = Server::start_with(|config| config.limits.call_timeout_ms = 200).await;
-    let request = pb::AuthorizeRequest {
+    let lock = server.running().ctx().store.begin_policy().await.unwrap();
+    let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "late".to_owned(), ..Default::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
+    let status = server.operator().auth().create_api_key(request).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::DeadlineExceeded, "DEADLINE_PASSED".to_owned()));
+    lock.rollback().await.unwrap();
+    server.stop().await;
+}
+
+/// A call that its caller gives a second.
+fn timed<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(Duration::from_secs(1));
+    request
+}
+
+/// Who waits for a revision learns that it did not come, and not that time passed.
+#[tokio::test]
+async fn a_wait_for_a_revision_is_answered_before_its_time_is_over() {
+    let never = pb::Consistency { requirement: Some(pb::consistency::Requirement::AtLeastRevision(i64::MAX)) };
+    let one = pb::AuthorizeRequest {
         permission: "accounts.view".to_owned(),
         account: "accounts/platform".to_owned(),
-        consistency: Some(pb::Consistency {
-            requirement: Some(pb::consistency::Requirement::AtLeastRevision(i64::MAX)),
-        }),
+        consistency: Some(never),
         ..Default::default()
     };
-    let status = server.operator().access().authorize(request).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::DeadlineExceeded, "DEADLINE_PASSED".to_owned()));
+    let many = pb::BatchAuthorizeRequest {
+        items: vec![pb::BatchAuthorizeItem::default()],
+        consistency: Some(never),
+        ..Default::default()
+    };
+    let not_reached = |status: tonic::Status| {
+        assert_eq!((status.code(), reason(&status)), (Code::Unavailable, "REVISION_NOT_REACHED".to_owned()));
+    };
+    let server = Server::start().await;
+    not_reached(server.operator().access().authorize(timed(one.clone())).await.unwrap_err());
+    not_reached(server.operator().access().batch_authorize(timed(many)).await.unwrap_err());
+    server.stop().await;
+    // The server's own bound counts in the same way.
+    let server = Server::start_with(|config| config.limits.call_timeout_ms = 500).await;
+    not_reached(server.operator().access().authorize(one).await.unwrap_err());
     server.stop().await;
 }
 

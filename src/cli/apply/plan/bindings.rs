@@ -6,12 +6,14 @@
 
 use std::collections::HashSet;
 
-use super::{Call, Planner, mask};
+use super::peers::{accounts_of, is_access};
+use super::{Call, Planner, Stay, mask};
 use crate::cli::apply::world::{Binding, Principal};
 use crate::transport::grpc::pb;
 
 impl Planner<'_> {
-    pub(super) fn bindings(&mut self) {
+    /// Compares the bindings, and returns the names of those of the server that are in the file.
+    pub(super) fn bindings(&mut self) -> HashSet<String> {
         // One binding of the server answers one of the file; exact matches choose first.
         let mut taken = HashSet::new();
         let world = self.world;
@@ -22,9 +24,7 @@ impl Planner<'_> {
             match &binding.principal.value {
                 Principal::Peer(peer) => self.needs_peer(binding.principal.line, peer),
                 Principal::Group(group) => {
-                    let key = group.folded();
-                    let is_in_file = self.world.groups.iter().any(|one| one.key.folded() == key);
-                    if !is_in_file && !self.state.groups.contains_key(&key) {
+                    if !self.world.declared.has_group(group) && !self.state.groups.contains_key(&group.folded()) {
                         let text = format!("group `{}` is neither in the file nor on the server", group.show());
                         self.problems.add(binding.principal.line, text);
                     }
@@ -35,6 +35,43 @@ impl Planner<'_> {
                 Some(there) => self.old_binding(binding, &there),
                 None => self.new_binding(binding),
             }
+        }
+        taken
+    }
+
+    /// Notes which bindings of the file's peers the file does not name: they stay, since nothing is ever
+    /// deleted, and whoever took them out of the file should know.
+    pub(super) fn stays(&mut self, named: &HashSet<String>) {
+        let world = self.world;
+        for peer in &world.peers {
+            let key = peer.user_name.key();
+            let Some(there) = self.state.held.get(&key) else { continue };
+            let role = peer.role.as_ref().and_then(|role| self.role_name(&role.value));
+            let accounts: Vec<String> = accounts_of(peer).into_iter().map(|id| format!("accounts/{id}")).collect();
+            // The role of a first peer may be left to the account's template.
+            let is_of_file = |one: &pb::RoleBinding| {
+                is_access(one)
+                    && accounts.contains(&one.account)
+                    && (peer.role.is_none() || role.as_ref() == Some(&one.role))
+            };
+            let left = there.iter().filter(|one| !named.contains(&one.name) && !is_of_file(one));
+            let stays: Vec<Stay> = left
+                .map(|one| {
+                    let (role, account) = (self.role_shown(&one.role), one.account.trim_start_matches("accounts/"));
+                    let what = format!("binding of {role} to {} on {account}", peer.user_name.as_str());
+                    Stay { what, name: one.name.clone() }
+                })
+                .collect();
+            self.plan.stays.extend(stays);
+        }
+    }
+
+    /// A role as the file would name it, where that is known.
+    fn role_shown(&self, name: &str) -> String {
+        let custom = self.state.roles.iter().find(|(_, role)| role.name == name);
+        match custom {
+            Some(((owner, _), role)) => format!("{owner}/{}", role.title),
+            None => name.trim_start_matches("roles/").to_owned(),
         }
     }
 

@@ -1,10 +1,9 @@
 //! Peers: those that are missing, and what differs about those that are there.
 
-use std::collections::HashSet;
-
 use super::{Call, Planner, mask};
 use crate::cli::apply::world::{Access, Account, Peer, RoleRef};
 use crate::cli::words::Word as _;
+use crate::domain::ids::AccountId;
 use crate::domain::peer::UserName;
 use crate::transport::grpc::pb;
 
@@ -12,9 +11,7 @@ impl Planner<'_> {
     /// A peer must be in the file or on the server.
     pub(super) fn needs_peer(&mut self, line: u64, user_name: &UserName) {
         let key = user_name.key();
-        let is_known =
-            self.state.peers.contains_key(&key) || self.world.peers.iter().any(|peer| peer.user_name.key() == key);
-        if !is_known {
+        if !self.state.peers.contains_key(&key) && !self.world.declared.has_peer(user_name) {
             let text = format!("peer `{}` is neither in the file nor on the server", user_name.as_str());
             self.problems.add(line, text);
         }
@@ -36,9 +33,6 @@ impl Planner<'_> {
 
     pub(super) fn peers(&mut self) {
         let world = self.world;
-        let new_accounts = world.accounts.iter().filter(|account| !self.state.accounts.contains_key(&account.id));
-        let made_with_accounts: HashSet<_> =
-            new_accounts.filter_map(|account| account.first_peer.as_ref()).map(|first| first.value.key()).collect();
         for peer in &world.peers {
             self.needs_account(peer.home.line, &peer.home.value);
             if let Some(role) = &peer.role {
@@ -50,7 +44,7 @@ impl Planner<'_> {
             let there = self.state.peers.get(&peer.user_name.key());
             match there {
                 Some(there) => self.old_peer(peer, there),
-                None if made_with_accounts.contains(&peer.user_name.key()) => {
+                None if self.is_made_with_its_account(peer) => {
                     if peer.disabled == Some(true) {
                         self.disable(peer);
                     }
@@ -58,6 +52,10 @@ impl Planner<'_> {
                 None => self.new_peer(peer),
             }
         }
+    }
+
+    fn is_made_with_its_account(&self, peer: &Peer) -> bool {
+        self.world.declared.has_first_peer(&peer.user_name) && !self.state.accounts.contains_key(&peer.home.value)
     }
 
     fn new_peer(&mut self, peer: &Peer) {
@@ -135,17 +133,12 @@ impl Planner<'_> {
 
     /// The role of a peer that is there, on each of its accounts.
     fn accesses(&mut self, peer: &Peer, role: &RoleRef, there: &pb::Peer) {
-        let accounts = match &peer.access {
-            Some(Access::Accounts(accounts)) => accounts.iter().map(|account| &account.value).collect(),
-            Some(Access::All) | None => vec![&peer.home.value],
-        };
         let role_name = self.role_name(role);
-        for account in accounts {
+        for account in accounts_of(peer) {
             let holds = self.state.bindings.get(account).into_iter().flatten().any(|binding| {
                 binding.principal == Some(pb::role_binding::Principal::Peer(there.name.clone()))
                     && Some(&binding.role) == role_name.as_ref()
-                    && binding.reach() == pb::Reach::Subtree
-                    && binding.mode() == pb::BindingMode::Active
+                    && is_access(binding)
             });
             if holds {
                 continue;
@@ -170,6 +163,19 @@ impl Planner<'_> {
             RoleRef::Titled(titled) => self.state.roles.get(&titled.folded()).map(|role| role.name.clone()),
         }
     }
+}
+
+/// The accounts on which a peer is to hold its role.
+pub(super) fn accounts_of(peer: &Peer) -> Vec<&AccountId> {
+    match &peer.access {
+        Some(Access::Accounts(accounts)) => accounts.iter().map(|account| &account.value).collect(),
+        Some(Access::All) | None => vec![&peer.home.value],
+    }
+}
+
+/// Whether a binding is of the form that a peer's access has.
+pub(super) fn is_access(binding: &pb::RoleBinding) -> bool {
+    binding.reach() == pb::Reach::Subtree && binding.mode() == pb::BindingMode::Active
 }
 
 fn wanted(peer: &Peer) -> pb::Peer {

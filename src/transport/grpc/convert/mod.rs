@@ -27,6 +27,11 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// Begins with what is known to be wrong already.
+    pub fn beginning_with(known: impl IntoIterator<Item = Violation>) -> Self {
+        Self { violations: known.into_iter().collect() }
+    }
+
     /// Keeps a violation of a field.
     pub fn refuse(&mut self, field: impl Into<String>, why: Invalid) {
         self.violations.push(Violation::new(field, why));

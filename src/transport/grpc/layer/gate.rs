@@ -135,7 +135,7 @@ struct Admitted {
 
 /// Who is calling, or what ends the call.
 fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> {
-    let Some(found) = rules::find(request.uri().path()) else { return Err(status::not_built().into()) };
+    let Some(found) = rules::find(request.uri().path()) else { return Err(status::unknown_method().into()) };
     let Found { rule, work, size, .. } = *found;
     if rule.access == Access::Public {
         return Ok(Admitted { caller: None, work, size });
@@ -194,7 +194,7 @@ impl Shared {
     /// How long a call may take: what its caller gives it and the server allows, and for streams what
     /// the caller gives alone.
     fn time(&self, headers: &HeaderMap, work: Option<Work>) -> Option<Duration> {
-        let given = timeout(headers);
+        let given = call::given_time(headers);
         match work {
             None | Some(Work::Streams) => given,
             Some(Work::Decisions | Work::Reads | Work::Lists | Work::Writes | Work::Hashing) => {
@@ -226,25 +226,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim_start())
-}
-
-/// The time that the caller gives the call: `grpc-timeout`, at most eight digits and a unit.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
-    if digits.len() > 8 {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
 }
 
 pin_project! {

@@ -1,5 +1,7 @@
 //! AccountAccessService: decisions. Lists, explanations and account sessions follow.
 
+use std::time::Duration;
+
 use tonic::{Request, Response, Status};
 
 use super::Services;
@@ -16,9 +18,19 @@ use crate::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
 use crate::transport::grpc::status::{from_error, not_built};
 
 impl Services {
-    async fn authorize_one(&self, caller: Caller, request: &pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse> {
+    /// How long a call may take, looked up only where it may have to wait: a decision otherwise does not.
+    fn time_to_wait<T>(&self, request: &Request<T>, consistency: Option<&pb::Consistency>) -> Option<Duration> {
+        consistency.map(|_| self.time_of(request.metadata()))
+    }
+
+    async fn authorize_one(
+        &self,
+        caller: Caller,
+        request: &pb::AuthorizeRequest,
+        time: Option<Duration>,
+    ) -> Result<pb::AuthorizeResponse> {
         let (check, consistency) = checked(|fields| access::authorize(fields, request))?;
-        authorize::await_revision(&self.ctx, consistency).await?;
+        authorize::await_revision(&self.ctx, consistency, time).await?;
         let snapshot = self.ctx.snapshot_guard();
         // Also one whose key was revoked while it waited gets no answer.
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
@@ -40,9 +52,10 @@ impl Services {
         &self,
         caller: Caller,
         request: &pb::BatchAuthorizeRequest,
+        time: Option<Duration>,
     ) -> Result<pb::BatchAuthorizeResponse> {
         let consistency = checked(|fields| access::batch(fields, request))?;
-        authorize::await_revision(&self.ctx, consistency).await?;
+        authorize::await_revision(&self.ctx, consistency, time).await?;
         // One snapshot and one time for all, so that nothing falls between two answers.
         let snapshot = self.ctx.snapshot();
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
@@ -83,16 +96,18 @@ impl AccountAccessService for Services {
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
+        let time = self.time_to_wait(&request, request.get_ref().consistency.as_ref());
         let (caller, request) = call::caller(request)?;
-        self.authorize_one(caller, &request).await.map(Response::new).map_err(|error| from_error(&error))
+        self.authorize_one(caller, &request, time).await.map(Response::new).map_err(|error| from_error(&error))
     }
 
     async fn batch_authorize(
         &self,
         request: Request<pb::BatchAuthorizeRequest>,
     ) -> Result<Response<pb::BatchAuthorizeResponse>, Status> {
+        let time = self.time_to_wait(&request, request.get_ref().consistency.as_ref());
         let (caller, request) = call::caller(request)?;
-        self.authorize_many(caller, &request).await.map(Response::new).map_err(|error| from_error(&error))
+        self.authorize_many(caller, &request, time).await.map(Response::new).map_err(|error| from_error(&error))
     }
 
     async fn explain_authorization(

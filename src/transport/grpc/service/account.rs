@@ -10,7 +10,7 @@ use crate::application::accounts::suspend::{Resume, Suspend};
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
 use crate::domain::account::REASON_MAX;
 use crate::domain::text;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, account, page};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::account_service_server::AccountService;
@@ -37,7 +37,7 @@ impl AccountService for Services {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/CreateAccount")?;
         let now = self.ctx.clock.now();
         let work = async {
-            let wish = checked(|fields| account::create(fields, &request, &self.ctx.packs, now))?;
+            let wish = checked_of(&call, |fields| account::create(fields, &request, &self.ctx.packs, now))?;
             create::create(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
@@ -79,7 +79,7 @@ impl AccountService for Services {
     async fn update_account(&self, request: Request<pb::UpdateAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/UpdateAccount")?;
         let work = async {
-            let wish = checked(|fields| account::update(fields, &request, &self.ctx.packs))?;
+            let wish = checked_of(&call, |fields| account::update(fields, &request, &self.ctx.packs))?;
             update::update(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
@@ -88,7 +88,7 @@ impl AccountService for Services {
     async fn move_account(&self, request: Request<pb::MoveAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/MoveAccount")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let destination =
                     fields.required("destination_parent", &request.destination_parent, convert::account_name);
@@ -103,7 +103,7 @@ impl AccountService for Services {
     async fn suspend_account(&self, request: Request<pb::SuspendAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/SuspendAccount")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let scope = fields.take("scope", account::suspension_scope(request.scope));
                 let reason = fields.take("reason", account::reason(&request.reason));
@@ -118,7 +118,7 @@ impl AccountService for Services {
     async fn resume_account(&self, request: Request<pb::ResumeAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/ResumeAccount")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let reason = fields.take("reason", text::paragraph(&request.reason, REASON_MAX));
                 let etag = fields.take("etag", convert::etag(&request.etag));
@@ -132,7 +132,7 @@ impl AccountService for Services {
     async fn delete_account(&self, request: Request<pb::DeleteAccountRequest>) -> Reply<pb::DeleteAccountResponse> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/DeleteAccount")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let contents = if request.cascade { Contents::Cascade } else { Contents::Refuse };
                 let etag = fields.take("etag", convert::etag(&request.etag));
@@ -149,7 +149,7 @@ impl AccountService for Services {
     ) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/RequestOwnershipTransfer")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let new_owner = fields.required("new_owner", &request.new_owner, convert::peer_name);
                 let reason = fields.take("reason", account::reason(&request.reason));
@@ -163,7 +163,7 @@ impl AccountService for Services {
     async fn transfer_ownership(&self, request: Request<pb::TransferOwnershipRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/TransferOwnership")?;
         let work = async {
-            let wish = checked(|fields| {
+            let wish = checked_of(&call, |fields| {
                 let id = fields.required("name", &request.name, convert::account_name);
                 let new_owner = fields.required("new_owner", &request.new_owner, convert::peer_name);
                 let role = fields.optional("former_owner_role", &request.former_owner_role, convert::role_name);

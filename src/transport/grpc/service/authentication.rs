@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 use super::Services;
 use crate::application::api_keys;
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::page as token;
 use crate::transport::grpc::convert::{self, api_key};
 use crate::transport::grpc::pb;
@@ -23,7 +23,7 @@ impl AuthenticationService for Services {
         let (call, request) = call::mutation(request, "/peerage.v1.AuthenticationService/CreateApiKey")?;
         let now = self.ctx.clock.now();
         let work = async {
-            let create = checked(|fields| api_key::create(fields, &request, now))?;
+            let create = checked_of(&call, |fields| api_key::create(fields, &request, now))?;
             api_keys::create(&self.ctx, &call, create).await
         };
         answer(&self.ctx, &call, work, |created| api_key::created(&created, now)).await
@@ -56,7 +56,7 @@ impl AuthenticationService for Services {
     async fn revoke_api_key(&self, request: Request<pb::RevokeApiKeyRequest>) -> Result<Response<pb::ApiKey>, Status> {
         let (call, request) = call::mutation(request, "/peerage.v1.AuthenticationService/RevokeApiKey")?;
         let work = async {
-            let id = checked(|fields| fields.required("name", &request.name, api_key::name))?;
+            let id = checked_of(&call, |fields| fields.required("name", &request.name, api_key::name))?;
             api_keys::revoke(&self.ctx, &call, id).await
         };
         let now = self.ctx.clock.now();

@@ -8,20 +8,31 @@ mod peer;
 mod role;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
 
 use crate::application::Ctx;
 use crate::telemetry::metrics::Metrics;
+use crate::transport::grpc::call;
 
 /// All services over one context. What is decided is counted.
 #[derive(Debug, Clone)]
 pub struct Services {
     ctx: Arc<Ctx>,
     metrics: Arc<Metrics>,
+    /// The longest that a call may take, whatever its caller says.
+    call_timeout: Duration,
 }
 
 impl Services {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>) -> Self {
-        Self { ctx, metrics }
+    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, call_timeout: Duration) -> Self {
+        Self { ctx, metrics, call_timeout }
+    }
+
+    /// How long a call with this metadata may take.
+    fn time_of(&self, metadata: &MetadataMap) -> Duration {
+        call::given_time(metadata.as_ref()).map_or(self.call_timeout, |given| given.min(self.call_timeout))
     }
 }

@@ -8,7 +8,7 @@ use crate::application::Call;
 use crate::application::peers::list::ListPeers;
 use crate::application::peers::{self, ChangeState, StateChange};
 use crate::application::{passwords, photos};
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, mask, page, peer};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::peer_service_server::PeerService;
@@ -32,7 +32,7 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Services {
     async fn change_state(&self, call: &Call, what: StateChange, name: &str, etag: &str) -> Reply<pb::Peer> {
         let work = async {
-            let change = checked(|fields| {
+            let change = checked_of(call, |fields| {
                 let peer = fields.required("name", name, convert::peer_name);
                 let etag = fields.take("etag", convert::etag(etag));
                 Some(ChangeState { peer: peer?, etag: etag? })
@@ -48,7 +48,7 @@ impl PeerService for Services {
     async fn create_peer(&self, request: Request<pb::CreatePeerRequest>) -> Reply<pb::Peer> {
         let (call, mut request) = call::mutation(request, "/peerage.v1.PeerService/CreatePeer")?;
         let now = self.ctx.clock.now();
-        let create = checked(|fields| peer::create(fields, &request, now));
+        let create = checked_of(&call, |fields| peer::create(fields, &request, now));
         call::wipe(&mut request);
         let work = async {
             let create = create?;
@@ -93,7 +93,7 @@ impl PeerService for Services {
     async fn update_peer(&self, request: Request<pb::UpdatePeerRequest>) -> Reply<pb::Peer> {
         let (call, request) = call::mutation(request, "/peerage.v1.PeerService/UpdatePeer")?;
         let work = async {
-            let update = checked(|fields| peer::update(fields, &request))?;
+            let update = checked_of(&call, |fields| peer::update(fields, &request))?;
             peers::update(&self.ctx, &call, update).await
         };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
@@ -145,7 +145,7 @@ impl PeerService for Services {
 
     async fn set_password(&self, request: Request<pb::SetPasswordRequest>) -> Reply<pb::Peer> {
         let (call, mut request) = call::mutation(request, "/peerage.v1.PeerService/SetPassword")?;
-        let set = checked(|fields| peer::password::set(fields, &request));
+        let set = checked_of(&call, |fields| peer::password::set(fields, &request));
         call::wipe(&mut request);
         let work = async { passwords::set(&self.ctx, &call, set?).await };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await
@@ -169,7 +169,7 @@ impl PeerService for Services {
     async fn set_photo(&self, request: Request<pb::SetPhotoRequest>) -> Reply<pb::Peer> {
         let (call, request) = call::mutation(request, "/peerage.v1.PeerService/SetPhoto")?;
         let work = async {
-            let set = checked(|fields| peer::photo::set(fields, request))?;
+            let set = checked_of(&call, |fields| peer::photo::set(fields, request))?;
             photos::set(&self.ctx, &call, set).await
         };
         answer(&self.ctx, &call, work, |seen| peer::to_pb(&seen)).await

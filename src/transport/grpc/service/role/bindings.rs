@@ -8,7 +8,7 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::bindings::{self, read};
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, binding, mask, page as token};
 use crate::transport::grpc::pb;
 
@@ -19,7 +19,7 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindin
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRoleBinding")?;
     let now = ctx.clock.now();
     let work = async {
-        let create = checked(|fields| binding::create(fields, &request, now))?;
+        let create = checked_of(&call, |fields| binding::create(fields, &request, now))?;
         bindings::create(ctx, &call, create).await
     };
     answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
@@ -65,7 +65,7 @@ pub(super) async fn list(
 pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateRoleBinding")?;
     let work = async {
-        let update = checked(|fields| binding::update(fields, &request))?;
+        let update = checked_of(&call, |fields| binding::update(fields, &request))?;
         bindings::update(ctx, &call, update).await
     };
     answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
@@ -77,7 +77,7 @@ pub(super) async fn delete(
 ) -> Answer<pb::DeleteRoleBindingResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteRoleBinding")?;
     let work = async {
-        let (id, etag) = checked(|fields| {
+        let (id, etag) = checked_of(&call, |fields| {
             let id = fields.required("name", &request.name, convert::binding_name);
             let etag = fields.take("etag", convert::etag(&request.etag));
             Some((id?, etag?))

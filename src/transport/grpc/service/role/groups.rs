@@ -8,7 +8,7 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::groups;
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, group, mask, page as token};
 use crate::transport::grpc::pb;
 
@@ -18,7 +18,7 @@ call::lists!(ListGroupsRequest { read_mask });
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateGroup")?;
     let work = async {
-        let create = checked(|fields| group::create(fields, &request))?;
+        let create = checked_of(&call, |fields| group::create(fields, &request))?;
         groups::create(ctx, &call, create).await
     };
     answer(ctx, &call, work, |group| group::to_pb(&group)).await
@@ -61,7 +61,7 @@ pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListGroupsRequest>
 pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateGroupRequest>) -> Answer<pb::Group> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateGroup")?;
     let work = async {
-        let update = checked(|fields| group::update(fields, &request))?;
+        let update = checked_of(&call, |fields| group::update(fields, &request))?;
         groups::update(ctx, &call, update).await
     };
     answer(ctx, &call, work, |group| group::to_pb(&group)).await
@@ -73,7 +73,7 @@ pub(super) async fn delete(
 ) -> Answer<pb::DeleteGroupResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteGroup")?;
     let work = async {
-        let (id, etag) = checked(|fields| {
+        let (id, etag) = checked_of(&call, |fields| {
             let id = fields.required("name", &request.name, convert::group_name);
             let etag = fields.take("etag", convert::etag(&request.etag));
             Some((id?, etag?))

@@ -8,7 +8,7 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::groups::members::{self, ListMembers};
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, group, page as token};
 use crate::transport::grpc::pb;
 
@@ -42,7 +42,7 @@ pub(super) async fn add(ctx: &Arc<Ctx>, request: Request<pb::AddGroupMemberReque
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/AddGroupMember")?;
     let now = ctx.clock.now();
     let work = async {
-        let add = checked(|fields| group::add_member(fields, &request, now))?;
+        let add = checked_of(&call, |fields| group::add_member(fields, &request, now))?;
         members::add(ctx, &call, add).await
     };
     answer(ctx, &call, work, |member| group::member_to_pb(&member)).await
@@ -54,7 +54,7 @@ pub(super) async fn remove(
 ) -> Answer<pb::RemoveGroupMemberResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RemoveGroupMember")?;
     let work = async {
-        let remove = checked(|fields| group::remove_member(fields, &request))?;
+        let remove = checked_of(&call, |fields| group::remove_member(fields, &request))?;
         members::remove(ctx, &call, remove).await
     };
     answer(ctx, &call, work, |update_revision| pb::RemoveGroupMemberResponse { update_revision }).await

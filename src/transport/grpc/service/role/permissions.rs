@@ -8,7 +8,7 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::permissions::{self, ListPermissions, matrix as matrices};
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{page as token, permission};
 use crate::transport::grpc::pb;
 
@@ -44,7 +44,7 @@ pub(super) async fn register(
 ) -> Answer<pb::RegisterPermissionsResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/RegisterPermissions")?;
     let work = async {
-        let register = checked(|fields| permission::register(fields, &request))?;
+        let register = checked_of(&call, |fields| permission::register(fields, &request))?;
         permissions::register(ctx, &call, register).await
     };
     answer(ctx, &call, work, |registered| permission::registered(&registered)).await

@@ -8,7 +8,7 @@ use super::Answer;
 use crate::application::Ctx;
 use crate::application::roles::{self, ListRoles, edit};
 use crate::domain::page;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, mask, page as token, role};
 use crate::transport::grpc::pb;
 
@@ -18,7 +18,7 @@ call::lists!(ListRolesRequest { read_mask });
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CreateRole")?;
     let work = async {
-        let create = checked(|fields| role::create(fields, &request))?;
+        let create = checked_of(&call, |fields| role::create(fields, &request))?;
         edit::create(ctx, &call, create).await
     };
     answer(ctx, &call, work, |role| role::to_pb(&role)).await
@@ -63,7 +63,7 @@ pub(super) async fn list(ctx: &Arc<Ctx>, request: Request<pb::ListRolesRequest>)
 pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/UpdateRole")?;
     let work = async {
-        let update = checked(|fields| role::update(fields, &request))?;
+        let update = checked_of(&call, |fields| role::update(fields, &request))?;
         edit::update(ctx, &call, update).await
     };
     answer(ctx, &call, work, |role| role::to_pb(&role)).await
@@ -72,7 +72,7 @@ pub(super) async fn update(ctx: &Arc<Ctx>, request: Request<pb::UpdateRoleReques
 pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteRoleRequest>) -> Answer<pb::DeleteRoleResponse> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/DeleteRole")?;
     let work = async {
-        let (id, etag) = checked(|fields| {
+        let (id, etag) = checked_of(&call, |fields| {
             let id = fields.required("name", &request.name, convert::role_name);
             let etag = fields.take("etag", convert::etag(&request.etag));
             Some((id?, etag?))
@@ -85,7 +85,7 @@ pub(super) async fn delete(ctx: &Arc<Ctx>, request: Request<pb::DeleteRoleReques
 pub(super) async fn copy(ctx: &Arc<Ctx>, request: Request<pb::CopyRoleRequest>) -> Answer<pb::Role> {
     let (call, request) = call::mutation(request, "/peerage.v1.RoleService/CopyRole")?;
     let work = async {
-        let copy = checked(|fields| role::copy(fields, &request))?;
+        let copy = checked_of(&call, |fields| role::copy(fields, &request))?;
         edit::copy(ctx, &call, copy).await
     };
     answer(ctx, &call, work, |role| role::to_pb(&role)).await

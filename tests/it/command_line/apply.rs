@@ -1,0 +1,88 @@
+//! What `peerage apply` says of a file before it changes anything, and of what it leaves alone.
+
+use super::{revision, run, run_as, said, told};
+use crate::support::{Server, free_address};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_wrong_with_a_file_is_said_at_once() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("good-msp", &["mspcontrol"]).await;
+    server.department("unit", &server.customer("corp", &msp).await).await;
+    let file = "accounts:\n\
+        - { id: broken, kind: CLIENT, parent: good-msp, title: Broken, first_peer: first }\n\
+        - { id: below, kind: DEPARTMENT, parent: broken, title: Below }\n\
+        - { id: misplaced, kind: CUSTOMER, parent: unit, title: Misplaced }\n\
+        - { id: broken, kind: CUSTOMER, parent: good-msp, title: Broken once more }\n\
+        roles:\n\
+        - { owner: good-msp, title: Night, grants: [{ allow: no.such_thing }] }\n\
+        - { owner: good-msp, title: Late, grants: [{ allow: two, deny: one }] }\n\
+        peers:\n\
+        - { user_name: first, home: broken }\n\
+        - { user_name: emily, home: good-msp, role: mspcontrol.help_desk, access: [broken], email: nowhere }\n\
+        - { user_name: mike, home: good-msp, role: mspcontrol.no_such, access: all, phone_number: '1' }\n\
+        - { user_name: sarah, home: missing, role: good-msp/Late, access: all }\n\
+        groups:\n\
+        - { account: good-msp, title: On call, members: [emily, nobody], colors: [] }\n\
+        bindings:\n\
+        - { group: good-msp/On call, role: mspcontrol.help_desk, account: below }\n\
+        - { peer: mike, role: mspcontrol.help_desk, account: missing }\n";
+    std::fs::write(folder.path().join("wrong.yaml"), file).unwrap();
+    let lines = |output: &std::process::Output| -> Vec<u64> {
+        let shown = said(output);
+        let lines = shown.lines().filter_map(|line| line.trim().strip_prefix("wrong.yaml:")?.split(':').next());
+        let mut lines: Vec<u64> = lines.filter_map(|line| line.parse().ok()).collect();
+        lines.dedup();
+        lines
+    };
+    let before = revision(&server).await;
+    let output = run(&server, folder.path(), &["apply", "-f", "wrong.yaml"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    // What refers to an item that is wrong is not wrong itself.
+    assert_eq!(lines(&output), [2, 4, 5, 7, 8, 11, 12, 13, 15, 18], "{}", said(&output));
+    assert_eq!(revision(&server).await, before);
+
+    // Without a server, the file is still wrong in itself.
+    let nobody = free_address();
+    let output = run(&server, folder.path(), &["apply", "-f", "wrong.yaml", "--address", &nobody]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(lines(&output), [2, 5, 8, 11, 12, 15], "{}", said(&output));
+    assert!(said(&output).contains("the server was not asked"), "{}", said(&output));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bindings_that_the_file_does_not_name_stay_and_are_named() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let contoso = server.customer("contoso", &msp).await;
+    let emily = server.person(&msp, "emily", "roles/mspcontrol.help_desk").await;
+    let named = server.bind(&emily.name, "roles/mspcontrol.help_desk", &contoso).await;
+    let old = server.bind(&emily.name, "roles/mspcontrol.administrator", &contoso).await;
+    // Mike is not in the file, so what he holds is not its business.
+    server.person(&msp, "mike", "roles/mspcontrol.help_desk").await;
+    let file = "peers:\n\
+        - { user_name: emily, home: contoso-msp, role: mspcontrol.help_desk, access: all }\n\
+        bindings:\n\
+        - { peer: emily, role: mspcontrol.help_desk, account: contoso }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let before = revision(&server).await;
+    let shown = run(&server, folder.path(), &["apply", "-f", "world.yaml"]).await;
+    assert!(shown.status.success(), "{}", said(&shown));
+    let line = format!("stays: binding of mspcontrol.administrator to emily on contoso ({old})\n");
+    assert!(told(&shown).contains(&line), "{}", told(&shown));
+    assert_eq!(told(&shown).matches("stays:").count(), 1, "{}", told(&shown));
+    assert!(!told(&shown).contains(&named), "{}", told(&shown));
+    let json = run(&server, folder.path(), &["apply", "-f", "world.yaml", "-o", "json"]).await;
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let stays = serde_json::json!([{ "what": "binding of mspcontrol.administrator to emily on contoso", "name": old }]);
+    assert_eq!(json["stays"], stays);
+    assert_eq!(revision(&server).await, before, "nothing was changed");
+
+    // One who may not look at the bindings learns nothing of them, and is not stopped.
+    let desk = server.person(&msp, "desk", &server.custom_role(&msp, &["accounts.view", "peers.view"]).await).await;
+    let file = "peers:\n- { user_name: emily, home: contoso-msp, role: mspcontrol.help_desk, access: all }\n";
+    std::fs::write(folder.path().join("peers.yaml"), file).unwrap();
+    let shown = run_as(&server, folder.path(), &desk.key, &["apply", "-f", "peers.yaml", "--dry-run"]).await;
+    assert!(!told(&shown).contains("stays:"), "{}{}", told(&shown), said(&shown));
+    server.stop().await;
+}
