@@ -9,6 +9,7 @@ mod identity;
 mod lists;
 mod plans;
 mod schema;
+mod search;
 mod world;
 
 use peerage::storage::{Store, StoreError, StoreOptions};
