@@ -13,8 +13,8 @@ mod tree;
 
 use tonic::Status;
 
-use crate::support::policy::owned_partner;
 use crate::support::Client;
+use crate::support::policy::owned_partner;
 use peerage::transport::grpc::pb;
 
 const OWNER: &str = "roles/msp-panel.owner";
