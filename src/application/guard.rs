@@ -5,7 +5,7 @@
 //! unchecked path does not compile.
 
 use super::context::Caller;
-use super::error::{Error, Result, Unauthenticated};
+use super::error::{Error, Precondition, Result, Unauthenticated};
 use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, evaluate_unsuspended, subject_fault};
 use crate::decision::holdings::Holdings;
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
     /// Whether the caller holds the permission here, with or without more to do, and only suspension
     /// keeps it from use.
     #[must_use]
-    pub fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
+    fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
         let Some(permission) = self.snapshot.find_permission(permission) else { return false };
         let query = Query { peer: Some(self.actor), permission, account, now: self.now };
         evaluate(self.snapshot, &query).reason == Reason::AccountSuspended
@@ -134,7 +134,8 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`Error::NotFound`] of `(kind, name)` where the caller may not `view`; [`Error::Denied`] where
-    /// it may view and not do.
+    /// it may view and not do; [`Precondition::AccountSuspended`] where nothing but suspension, which
+    /// the caller may know of, stands in the way: that is a state and no lack of rights.
     pub fn admit(
         &self,
         view: &'static str,
@@ -147,6 +148,12 @@ impl<'a> View<'a> {
             return Ok(Permit { permission, account });
         }
         let id = self.snapshot.account_id(account);
+        if let Some(id) = id
+            && self.is_held_up_by_suspension(permission, account)
+            && self.may("accounts.view", account)
+        {
+            return Err(Error::precondition(Precondition::AccountSuspended, format!("accounts/{id}")));
+        }
         match (self.may(view, account), id) {
             (true, Some(id)) => Err(Error::Denied {
                 permission,

@@ -1,6 +1,8 @@
 //! Rules that hold after every change of policy, whoever made it and by whatever method (DESIGN 1
 //! and 8): the tree, the use of roles, owners, and the last full administrator.
 
+mod place;
+
 use std::collections::BTreeSet;
 
 use super::ceiling::{holder, peer_name};
@@ -44,7 +46,12 @@ pub fn check(
 ) -> Result<()> {
     for change in changes {
         match (&change.before, &change.after) {
-            (before_fact, Some(Fact::Account(fact))) => tree(after, before_fact.as_ref(), fact)?,
+            (before_fact, Some(Fact::Account(fact))) => {
+                tree(after, before_fact.as_ref(), fact)?;
+                if let Some(Fact::Account(old)) = before_fact {
+                    place::check((before, after), old, fact, now)?;
+                }
+            }
             (before_fact, Some(Fact::Binding(fact))) => {
                 let is_first = before_fact.is_none();
                 binding(after, fact, ownership, is_first, now)?;

@@ -31,6 +31,7 @@ pub mod refresh;
 pub mod refusals;
 pub mod requests;
 pub mod roles;
+mod scope;
 pub mod uses;
 pub mod write;
 

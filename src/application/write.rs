@@ -14,7 +14,7 @@ use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::{Permit, View};
 use super::invariants::{self, Ownership, Standing};
-use super::{audit, ceiling, refresh, requests};
+use super::{audit, ceiling, refresh, requests, scope};
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::audit::{AuditDraft, Target};
 use crate::domain::fact::{Change, Fact, FactKey};
@@ -52,6 +52,8 @@ struct Plan<'a> {
     changes: Vec<Change>,
     acts: Vec<Entry>,
     ownership: Ownership,
+    /// A fact that was to be changed by a permit for another account.
+    strayed: Option<FactKey>,
 }
 
 impl<'a> Write<'a> {
@@ -87,7 +89,7 @@ impl<'a> Write<'a> {
         now: Timestamp,
     ) -> Self {
         let ownership = Ownership::Fixed;
-        let plan = Plan { ctx, author, before, now, changes: Vec::new(), acts: Vec::new(), ownership };
+        let plan = Plan { ctx, author, before, now, changes: Vec::new(), acts: Vec::new(), ownership, strayed: None };
         Self { plan, transaction }
     }
 
@@ -156,9 +158,14 @@ impl<'a> Write<'a> {
         self.transaction.connection()
     }
 
-    /// Notes that a fact is made, changed or gone.
-    pub fn change(&mut self, _permit: &Permit, before: Option<Fact>, after: Option<Fact>) {
-        self.note(before, after);
+    /// Notes that a fact is made, changed or gone. A permit for one account is none for another: where
+    /// it does not cover the fact, the commit fails.
+    pub fn change(&mut self, permit: &Permit, before: Option<Fact>, after: Option<Fact>) {
+        let change = Change { before, after };
+        if !scope::covers(permit, &self.plan.before, &self.plan.changes, &change) {
+            self.plan.strayed = change.key();
+        }
+        self.note(change);
     }
 
     /// As [`Write::change`], for the service itself, which needs no permit.
@@ -168,16 +175,16 @@ impl<'a> Write<'a> {
     pub fn change_as_system(&mut self, before: Option<Fact>, after: Option<Fact>) -> Result<()> {
         match self.plan.author {
             Author::System(_) => {
-                self.note(before, after);
+                self.note(Change { before, after });
                 Ok(())
             }
             Author::Caller { .. } => Err(Error::Internal(anyhow::anyhow!("a caller needs a permit"))),
         }
     }
 
-    fn note(&mut self, before: Option<Fact>, after: Option<Fact>) {
-        if before != after {
-            self.plan.changes.push(Change { before, after });
+    fn note(&mut self, change: Change) {
+        if change.before != change.after {
+            self.plan.changes.push(change);
         }
     }
 
@@ -284,6 +291,9 @@ impl Plan<'_> {
 
     /// The facts after the changes, if there are any, and if the rules allow them.
     fn judged(&self) -> Result<Option<Snapshot>> {
+        if let Some(key) = &self.strayed {
+            return Err(Error::Internal(anyhow::anyhow!("{key:?} was changed by a permit for another account")));
+        }
         if self.changes.is_empty() {
             return Ok(None);
         }

@@ -1,6 +1,7 @@
 //! How busy the connections to the database are, for whoever watches the server.
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::DbBackend;
+use sea_orm::sqlx::{Database, Pool};
 
 use super::Store;
 
@@ -18,23 +19,16 @@ impl Store {
     /// The state of both pools.
     #[must_use]
     pub fn pools(&self) -> [PoolState; 2] {
-        let state = if self.backend() == DbBackend::Sqlite { sqlite } else { postgres };
-        [state("writer", self.writer()), state("reader", self.reader())]
+        let pools = [("writer", self.writer()), ("reader", self.reader())];
+        if self.backend() == DbBackend::Sqlite {
+            pools.map(|(name, one)| state(name, one.get_sqlite_connection_pool()))
+        } else {
+            pools.map(|(name, one)| state(name, one.get_postgres_connection_pool()))
+        }
     }
 }
 
-fn sqlite(name: &'static str, connection: &DatabaseConnection) -> PoolState {
-    let pool = connection.get_sqlite_connection_pool();
-    PoolState {
-        name,
-        open: pool.size() as usize,
-        idle: pool.num_idle(),
-        limit: pool.options().get_max_connections() as usize,
-    }
-}
-
-fn postgres(name: &'static str, connection: &DatabaseConnection) -> PoolState {
-    let pool = connection.get_postgres_connection_pool();
+fn state<D: Database>(name: &'static str, pool: &Pool<D>) -> PoolState {
     PoolState {
         name,
         open: pool.size() as usize,

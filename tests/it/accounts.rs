@@ -13,7 +13,8 @@ mod tree;
 
 use tonic::Status;
 
-use crate::support::{Client, Server, TestPeer};
+use crate::support::Client;
+use crate::support::policy::owned_partner;
 use peerage::transport::grpc::pb;
 
 const OWNER: &str = "roles/msp-panel.owner";
@@ -116,15 +117,4 @@ async fn delete(client: &Client, name: &str, cascade: bool) -> Result<i64, Statu
 fn first_peer(user_name: &str, role: &str) -> Option<pb::FirstPeer> {
     let peer = pb::Peer { user_name: user_name.to_owned(), kind: pb::PeerKind::Person.into(), ..pb::Peer::default() };
     Some(pb::FirstPeer { peer: Some(peer), role: role.to_owned(), justification: String::new() })
-}
-
-/// A partner of MSP Panel with its owner, who has a key.
-async fn owned_partner(server: &Server, id: &str, owner: &str) -> (String, TestPeer) {
-    let settings =
-        Some(pb::AccountSettings { role_packs: vec!["msp-panel".to_owned()], ..pb::AccountSettings::default() });
-    let account = pb::Account { settings, ..account("accounts/platform", pb::AccountKind::Partner) };
-    let request = pb::CreateAccountRequest { first_peer: first_peer(owner, ""), ..creation(id, account) };
-    let made = server.operator().accounts().create_account(request).await.expect("the partner is made").into_inner();
-    let key = server.key_of(&made.first_peer).await;
-    (made.name, TestPeer { client: server.client(&key), name: made.first_peer, key })
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use peerage::app;
 use peerage::application::api_keys::{self, CreateApiKey};
-use peerage::application::guard::View;
+use peerage::application::bootstrap::{OperatorKey, bootstrap};
 use peerage::application::{Call, Clock, Ctx, Error, refresh};
 use peerage::config::Config;
 use peerage::crypto::api_key::hash_presented;
 use peerage::domain::fact::Mark;
-use peerage::domain::peer::PeerRef;
+use peerage::domain::peer::{PeerRef, UserName};
 use peerage::storage::change_feed;
 use peerage::transport::grpc::pb;
 use sea_orm::ConnectionTrait as _;
@@ -20,7 +20,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::{self, PostgresDatabase, Server, reason};
+use crate::support::{self, PostgresDatabase, Server, inside, reason};
+
+const CREATE: &str = "/peerage.v1.AuthenticationService/CreateApiKey";
 
 /// A database in a folder, and its settings.
 fn on_sqlite() -> (tempfile::TempDir, Config) {
@@ -58,42 +60,34 @@ async fn put_back(ctx: &Ctx, to: Mark, undo: &str) {
     sql(ctx, &[undo, &forget, &move_back]).await;
 }
 
-/// A call by a key, as the gate would describe it.
-fn call(ctx: &Ctx, key: &str) -> Call {
-    let snapshot = ctx.snapshot();
-    let (_, caller) = View::of_key(&snapshot, hash_presented(key).unwrap(), ctx.clock.now()).unwrap();
-    Call {
-        caller,
-        method: "/peerage.v1.AuthenticationService/CreateApiKey",
-        permission: Some("api_keys.create"),
-        request_id: None,
-        body_hash: [0; 32],
-        validate_only: false,
-        source_address: None,
-        user_agent: None,
-        trace_id: None,
-    }
-}
-
 fn key_of_my_own() -> CreateApiKey {
     CreateApiKey { peer: PeerRef::Me, title: "test".to_owned(), expire_time: None }
 }
 
-/// Makes an operator, and a call of its key.
-async fn operator(ctx: &Ctx) -> (String, Call) {
-    use peerage::application::bootstrap::{OperatorKey, bootstrap};
-    let name = peerage::domain::peer::UserName::parse("operator").unwrap();
-    let key = bootstrap(ctx, name, OperatorKey::New).await.unwrap().key.unwrap().expose().to_owned();
-    let call = call(ctx, &key);
-    (key, call)
+/// A process with an operator, over a database of its own that others may follow.
+struct Writer {
+    ctx: Ctx,
+    /// A call of the operator.
+    call: Call,
+    config: Config,
+    _folder: tempfile::TempDir,
+}
+
+impl Writer {
+    async fn start() -> Self {
+        let (folder, config) = on_sqlite();
+        app::migrate(&config, Clock::System).await.unwrap();
+        let ctx = replica(&config).await;
+        let name = UserName::parse("operator").unwrap();
+        let key = bootstrap(&ctx, name, OperatorKey::New).await.unwrap().key.unwrap();
+        let call = inside::call(&ctx, CREATE, key.expose());
+        Self { ctx, call, config, _folder: folder }
+    }
 }
 
 #[tokio::test]
 async fn a_replica_ahead_of_its_database_loads_it_anew() {
-    let (_folder, config) = on_sqlite();
-    app::migrate(&config, Clock::System).await.unwrap();
-    let writer = replica(&config).await;
-    let (_, call) = operator(&writer).await;
+    let Writer { ctx: writer, call, config, _folder } = Writer::start().await;
     let follower = replica(&config).await;
     let before = head(&writer).await;
     let made = api_keys::create(&writer, &call, key_of_my_own()).await.unwrap();
@@ -118,10 +112,7 @@ async fn a_replica_ahead_of_its_database_loads_it_anew() {
 
 #[tokio::test]
 async fn a_revision_that_was_used_again_is_noticed() {
-    let (_folder, config) = on_sqlite();
-    app::migrate(&config, Clock::System).await.unwrap();
-    let writer = replica(&config).await;
-    let (_, call) = operator(&writer).await;
+    let Writer { ctx: writer, call, config, _folder } = Writer::start().await;
     let before = head(&writer).await;
     let made = api_keys::create(&writer, &call, key_of_my_own()).await.unwrap();
     // Two that follow the history which is to be undone: one will meet a database of the same revision,
@@ -145,10 +136,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_feed_that_cannot_be_read_ends_decisions_until_all_is_loaded() {
-    let (_folder, config) = on_sqlite();
-    app::migrate(&config, Clock::System).await.unwrap();
-    let writer = replica(&config).await;
-    let (_, call) = operator(&writer).await;
+    let Writer { ctx: writer, call, config, _folder } = Writer::start().await;
     let good = head(&writer).await;
     let follower = replica(&config).await;
     sql(&writer, &["UPDATE policy_revision SET digest = x'00'"]).await;
@@ -225,12 +213,9 @@ async fn a_server_whose_database_was_put_back_goes_on_with_that() {
 /// Revoking takes effect on calls that passed the gate before and queue behind the revocation.
 #[tokio::test]
 async fn a_key_that_is_revoked_while_its_call_waits_changes_nothing() {
-    let (_folder, config) = on_sqlite();
-    app::migrate(&config, Clock::System).await.unwrap();
-    let ctx = replica(&config).await;
-    let (_, operator) = operator(&ctx).await;
+    let Writer { ctx, call: operator, config: _, _folder } = Writer::start().await;
     let made = api_keys::create(&ctx, &operator, key_of_my_own()).await.unwrap();
-    let revoked = call(&ctx, made.text.unwrap().expose());
+    let revoked = inside::call(&ctx, CREATE, made.text.unwrap().expose());
 
     let lock = ctx.store.begin_policy().await.unwrap();
     let revoke = api_keys::revoke(&ctx, &operator, made.api_key.id);
@@ -259,10 +244,7 @@ async fn give_up_after<F: Future>(polls: usize, future: F) -> Option<F::Output> 
 /// Wherever a caller hangs up, a change that was committed is known here, without anyone following.
 #[tokio::test]
 async fn a_commit_whose_caller_is_gone_is_published() {
-    let (_folder, config) = on_sqlite();
-    app::migrate(&config, Clock::System).await.unwrap();
-    let ctx = replica(&config).await;
-    let (_, call) = operator(&ctx).await;
+    let Writer { ctx, call, config: _, _folder } = Writer::start().await;
     // How often a call is polled until it ends varies, so that hitting the commit takes some rounds.
     let (mut abandoned, mut ended) = (0, 0);
     for polls in (1..80).cycle().take(3000) {

@@ -9,7 +9,7 @@ use peerage::application::Clock;
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status};
 
-use crate::support::{Client, Server, bad_fields, config, reason};
+use crate::support::{Client, PostgresDatabase, Server, bad_fields, config, reason};
 
 const ADMIN: &str = "roles/msp-panel.msp_admin";
 
@@ -114,9 +114,9 @@ async fn a_token_serves_one_caller_one_query_and_one_day() {
 
 #[tokio::test]
 async fn all_processes_of_a_deployment_take_each_others_tokens_and_no_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display());
-    let server = Server::start_on(&url, folder).await;
+    let database = PostgresDatabase::create().await;
+    let url = database.url.clone();
+    let server = Server::start_on(&url, tempfile::tempdir().unwrap()).await;
     world(&server).await;
     let first = list(&server.operator(), &titled(2)).await.unwrap();
     let good = pb::ListAccountsRequest { page_token: first.next_page_token, ..titled(2) };
@@ -133,6 +133,8 @@ async fn all_processes_of_a_deployment_take_each_others_tokens_and_no_others() {
     let stranger = Server::start().await;
     world(&stranger).await;
     assert_refused(list(&stranger.operator(), &good).await, "another deployment");
+    server.stop().await;
+    database.drop().await;
 }
 
 #[tokio::test]

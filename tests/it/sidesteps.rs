@@ -1,10 +1,14 @@
 //! Ways round the rules that lead over later times, denials and names.
 
+use peerage::application::Error;
+use peerage::application::write::Write;
+use peerage::domain::fact::{Fact, GroupFact};
+use peerage::domain::ids::{AccountId, GroupId};
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use crate::support::policy::{bind, binding};
-use crate::support::{Server, reason};
+use crate::support::policy::{bind, binding, owned_partner};
+use crate::support::{Server, inside, reason};
 
 fn from(start_time: Option<prost_types::Timestamp>, binding: pb::RoleBinding) -> pb::RoleBinding {
     pb::RoleBinding { start_time, ..binding }
@@ -40,45 +44,18 @@ async fn the_last_administrator_is_not_denied_later_either() {
     server.stop().await;
 }
 
-/// A partner with an owner.
-async fn owned(server: &Server) -> pb::Account {
-    let first_peer = pb::FirstPeer {
-        peer: Some(pb::Peer {
-            user_name: "owner".to_owned(),
-            display_name: "Owner".to_owned(),
-            kind: pb::PeerKind::Person.into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let account = pb::Account {
-        parent_account: "accounts/platform".to_owned(),
-        kind: pb::AccountKind::Partner.into(),
-        title: "Owned".to_owned(),
-        settings: Some(pb::AccountSettings { role_packs: vec!["msp-panel".to_owned()], ..Default::default() }),
-        ..Default::default()
-    };
-    let request = pb::CreateAccountRequest {
-        account_id: "owned-msp".to_owned(),
-        account: Some(account),
-        first_peer: Some(first_peer),
-        ..Default::default()
-    };
-    server.operator().accounts().create_account(request).await.unwrap().into_inner()
-}
-
 #[tokio::test]
 async fn an_owner_is_not_locked_out_by_a_denial() {
     let server = Server::start().await;
-    let account = owned(&server).await;
-    let admin = server.person(&account.name, "admin", "roles/msp-panel.msp_admin").await;
-    let denial = server.custom_role(&account.name, &["!*.*"]).await;
+    let (account, owner) = owned_partner(&server, "owned-msp", "owner").await;
+    let admin = server.person(&account, "admin", "roles/msp-panel.msp_admin").await;
+    let denial = server.custom_role(&account, &["!*.*"]).await;
     for start_time in [None, Some(server.time(3))] {
-        let bound = bind(&admin.client, from(start_time, binding(&account.first_peer, &denial, &account.name))).await;
+        let bound = bind(&admin.client, from(start_time, binding(&owner.name, &denial, &account))).await;
         let status = bound.unwrap_err();
         assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "OWNER_PROTECTED"));
     }
-    assert!(server.may(&account.first_peer, "devices.view", &account.name).await);
+    assert!(server.may(&owner.name, "devices.view", &account).await);
     server.stop().await;
 }
 
@@ -86,7 +63,7 @@ async fn an_owner_is_not_locked_out_by_a_denial() {
 async fn an_owner_is_not_denied_by_what_was_harmless_before() {
     let server = Server::start().await;
     let operator = server.operator();
-    let msp = owned(&server).await.name;
+    let (msp, _) = owned_partner(&server, "owned-msp", "owner").await;
     let heir = server.person(&msp, "heir", "roles/msp-panel.msp_admin").await;
     let admin = server.person(&msp, "admin", "roles/msp-panel.msp_admin").await;
     let denial = server.custom_role(&msp, &["!*.*"]).await;
@@ -152,6 +129,30 @@ async fn whoever_checks_access_learns_nothing_of_foreign_peers() {
     for peer in [&enabled.name, &disabled.name, "peers/@enabled", "peers/@nobody"] {
         let told = admin.client.ask(peer, "devices.view", &own).await.unwrap();
         assert_eq!(told.reason(), pb::DecisionReason::SubjectUnknown, "{peer}");
+    }
+    server.stop().await;
+}
+
+/// A use case that mixed two accounts up would change nothing.
+#[tokio::test]
+async fn a_permit_for_one_account_is_none_for_another() {
+    let server = Server::start().await;
+    server.customer("below", &server.partner("one", &["mspcontrol"]).await).await;
+    server.partner("two", &["mspcontrol"]).await;
+    let ctx = server.running().ctx();
+    let call = inside::call(ctx, "/peerage.v1.RoleService/CreateGroup", server.operator_key());
+    let group = |account: &str| {
+        let id = GroupId::parse(&crate::support::request_id()).unwrap();
+        Some(Fact::Group(GroupFact { id, account: AccountId::parse(account).unwrap() }))
+    };
+    for (fact_of, is_covered) in [("two", false), ("platform", false), ("one", true), ("below", true)] {
+        let mut write = Write::begin(ctx, &call).await.unwrap();
+        let permit = write.view().unwrap().admit_at("groups.create", &AccountId::parse("one").unwrap()).unwrap();
+        write.change(&permit, None, group(fact_of));
+        match write.commit(()).await {
+            Ok(()) => assert!(is_covered, "a permit for `one` made a group of `{fact_of}`"),
+            Err(error) => assert!(matches!(error, Error::Internal(_)) && !is_covered, "{fact_of}: {error:?}"),
+        }
     }
     server.stop().await;
 }

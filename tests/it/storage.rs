@@ -10,6 +10,7 @@ mod identity;
 mod lists;
 mod plans;
 mod schema;
+mod search;
 mod world;
 
 use peerage::storage::{Store, StoreError, StoreOptions};

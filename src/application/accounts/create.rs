@@ -3,7 +3,7 @@
 //! The template's role of the first peer may be one that nobody can assign, such as an owner: this is
 //! where such a binding begins (rule 11 of DESIGN 8).
 
-use super::{AccountView, VIEW, changes, effective, missing, name, record, shown, unless_suspended};
+use super::{AccountView, VIEW, changes, effective, missing, name, record, shown};
 use crate::application::bindings::{self, NewBinding};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result, Taken};
@@ -106,8 +106,7 @@ fn admit(view: &View<'_>, request: &CreateAccount) -> Result<Permit> {
         }
     };
     let parent = view.snapshot.find_account(request.parent.as_str()).ok_or_else(|| missing(&request.parent))?;
-    let admitted = view.admit(VIEW, permission, parent, ("account", &name(&request.parent)));
-    let permit = unless_suspended(view, permission, parent, admitted)?;
+    let permit = view.admit(VIEW, permission, parent, ("account", &name(&request.parent)))?;
     let kind = view.snapshot.account(parent).map(|record| record.fact.kind);
     if !kind.is_some_and(|kind| kind.may_hold(request.kind)) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name(&request.id)));

@@ -90,24 +90,6 @@ fn denied(permission: &'static str, id: &AccountId) -> Error {
     Error::Denied { permission, account: id.clone(), unmet: Default::default() }
 }
 
-/// Names suspension where that alone stands in the way, since it is a state and no lack of rights. Who
-/// lacks the right is told so first.
-fn unless_suspended(
-    view: &View<'_>,
-    permission: &str,
-    account: AccountIndex,
-    result: Result<Permit>,
-) -> Result<Permit> {
-    match (result, view.snapshot.account_id(account)) {
-        (Err(Error::Denied { .. }), Some(id))
-            if view.may(VIEW, account) && view.is_held_up_by_suspension(permission, account) =>
-        {
-            Err(Error::precondition(Precondition::AccountSuspended, name(id)))
-        }
-        (result, _) => result,
-    }
-}
-
 /// The row of an account.
 async fn row(write: &Write<'_>, id: &AccountId) -> Result<Account> {
     storage::accounts::find(write.connection(), id).await?.ok_or_else(|| missing(id))

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use super::place::{check_packs_below, unusable_bindings};
 use super::{
     AccountView, admit_above, admit_inside, changes, check_etag, effective, missing, name, record, row, save, shown,
 };
@@ -70,9 +69,6 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateAccount) -> Result<Ac
         admit_above(&write.view()?, "accounts.update_settings", &request.id)?;
     }
     let after = save(&mut write, &permit, &before, after).await?;
-    if before.settings.role_packs != after.settings.role_packs {
-        check_packs(&write, index)?;
-    }
     let found = changes(Some(&before), &after)?;
     let draft = record(&mut write, &after, &[], "accounts.update")?;
     draft.changes = found;
@@ -211,15 +207,5 @@ fn check_settings(view: &View<'_>, account: AccountIndex, before: &Account, afte
         Ok(())
     } else {
         Err(Error::precondition(Precondition::SettingLoosened, name(&after.id)))
-    }
-}
-
-/// A pack that roles are bound from cannot be switched off, nor one that an account below lists.
-fn check_packs(write: &Write<'_>, account: AccountIndex) -> Result<()> {
-    let after = write.after()?;
-    check_packs_below(&after, account)?;
-    match unusable_bindings(write.before(), &after, account, write.now()).next() {
-        Some((role, _)) => Err(Error::precondition(Precondition::RolePackInUse, format!("roles/{}", role.id))),
-        None => Ok(()),
     }
 }

@@ -26,6 +26,8 @@ use crate::storage::{self, facts};
 
 /// The most gains that one answer lists; their number is always whole.
 const GAINS_MAX: usize = 10_000;
+/// The most gains that an event names; their number is always whole.
+const GAINS_SHOWN_MAX: usize = 100;
 /// The most roles that a refusal names, since it travels in a trailer; their number is always whole.
 const NAMED_MAX: usize = 20;
 /// Why a permission that is registered again keeps its flags, and what to do instead.
@@ -138,7 +140,8 @@ pub async fn register(ctx: &Ctx, call: &Call, request: RegisterPermissions) -> R
     };
     // Recorded before the facts change, while looking at what comes of the change costs nothing.
     let target = Target::new("account", Text::public("accounts/platform"));
-    write.act(permit.account(), "permissions.register", target)?.changes = plan.shown();
+    write.act(permit.account(), "permissions.register", target)?.changes =
+        plan.shown().into_iter().chain(gains.shown()).collect();
 
     for permission in &plan.new {
         write.change(&permit, None, Some(Fact::Permission(permission.clone())));
@@ -230,11 +233,15 @@ impl Plan {
     }
 }
 
+/// A permission with its flags and its owner.
 fn shown(permission: &Permission) -> String {
-    let set = changed_flags(PermissionFlags::default(), permission.flags).map(|(flag, _)| flag);
-    let flags = set.collect::<Vec<_>>().join(", ");
-    let Permission { title, feature, .. } = permission;
-    if flags.is_empty() { format!("{feature}: {title}") } else { format!("{feature}: {title} ({flags})") }
+    let flags = changed_flags(PermissionFlags::default(), permission.flags).map(|(flag, _)| flag.to_owned());
+    let owner = match &permission.owner {
+        PermissionOwner::Account(account) => format!("owner accounts/{account}"),
+        PermissionOwner::Pack(pack) => format!("owner {pack}"),
+    };
+    let more: Vec<String> = flags.chain([owner]).collect();
+    format!("{}: {} ({})", permission.feature, permission.title, more.join(", "))
 }
 
 /// The names of the flags that differ, with what they were before.
@@ -281,6 +288,18 @@ impl Gains {
             }
         }
         gains
+    }
+
+    /// The gains as the event shows them: the first of them, one line each, and how many there are.
+    fn shown(&self) -> impl Iterator<Item = Change> {
+        let line = |Gain { role, permission, pattern }: &Gain| format!("roles/{role}: {permission} by {pattern}");
+        let lines = self.listed.iter().take(GAINS_SHOWN_MAX).map(move |gain| ("gains", line(gain)));
+        let count = (self.count > 0).then(|| ("gain_count", self.count.to_string()));
+        lines.chain(count).map(|(field, after)| Change {
+            field: field.to_owned(),
+            before: None,
+            after: Some(Text::public(after)),
+        })
     }
 
     fn add(&mut self, role: &RoleId, permission: &Permission, pattern: &Pattern) {

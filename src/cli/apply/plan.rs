@@ -20,6 +20,7 @@ use crate::transport::grpc::pb;
 
 mod bindings;
 mod peers;
+mod roles;
 
 /// What is to be done, and how much is right already.
 #[derive(Debug, Default)]
@@ -149,18 +150,6 @@ impl Planner<'_> {
         let is_known = self.state.accounts.contains_key(id) || self.world.declared.has_account(id);
         if !is_known {
             self.problems.add(line, format!("account `{id}` is neither in the file nor on the server"));
-        }
-    }
-
-    fn needs_role(&mut self, line: u64, role: &RoleRef) {
-        let is_known = match role {
-            RoleRef::Id(id) => self.state.role_ids.contains(id),
-            RoleRef::Titled(titled) => {
-                self.state.roles.contains_key(&titled.folded()) || self.world.declared.has_role(titled)
-            }
-        };
-        if !is_known {
-            self.problems.add(line, format!("role `{}` is neither in the file nor on the server", role.show()));
         }
     }
 

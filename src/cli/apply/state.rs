@@ -28,7 +28,8 @@ pub(super) struct State {
     pub(super) peers: HashMap<String, pb::Peer>,
     /// Custom roles by owner and folded title.
     pub(super) roles: HashMap<Key, pb::Role>,
-    pub(super) role_ids: HashSet<RoleId>,
+    /// Roles that the file names by their id.
+    pub(super) role_ids: HashMap<RoleId, pb::Role>,
     pub(super) groups: HashMap<Key, (pb::Group, Vec<pb::GroupMember>)>,
     pub(super) bindings: HashMap<AccountId, Vec<pb::RoleBinding>>,
     /// What the peers of the file hold at home and below, by folded user name, as far as the caller may
@@ -126,7 +127,7 @@ impl State {
         .await?;
         let role_ids = each(wanted.role_ids, &progress, async |id: RoleId| {
             let request = pb::GetRoleRequest { name: format!("roles/{id}"), read_mask: None };
-            Ok(found(connection.roles().get_role(request).await)?.map(|_| (id, ())))
+            Ok(found(connection.roles().get_role(request).await)?.map(|role| (id, role)))
         })
         .await?;
         // What hangs on accounts is asked of those that are there.
@@ -158,7 +159,7 @@ impl State {
             accounts,
             peers,
             roles: roles.into_values().flatten().collect(),
-            role_ids: role_ids.into_keys().collect(),
+            role_ids,
             groups: groups.into_values().flatten().collect(),
             bindings,
             held,

@@ -190,7 +190,7 @@ async fn user_names_are_free_again_when_their_peers_cannot_come_back() {
         };
         let request = pb::CreatePeerRequest {
             peer: Some(peer),
-            role: USER.to_owned(),
+            role: ADMIN.to_owned(),
             access: Some(pb::PeerAccess { scope: Some(pb::peer_access::Scope::All(true)) }),
             ..pb::CreatePeerRequest::default()
         };

@@ -141,3 +141,52 @@ async fn whoever_lacks_the_right_is_told_so_before_the_suspension() {
     let status = super::create(&server.operator(), "contoso", new()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
 }
+
+/// Authorize says that the account is suspended; whoever is refused for that alone learns the same.
+#[tokio::test]
+async fn what_does_not_go_on_while_suspended_says_so() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let role = "roles/mspcontrol.help_desk";
+    let admin = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    let inside = server.person(&customer, "mike", role).await;
+    let binding = server.bind(&inside.name, "roles/mspcontrol.read_only", &customer).await;
+    suspend(&server.operator(), &customer, Subtree).await.unwrap();
+    let decision = admin.client.ask("peers/me", "role_bindings.view", &customer).await.unwrap();
+    assert_eq!(decision.reason(), pb::DecisionReason::AccountSuspended);
+    let answers = async |client: &crate::support::Client| {
+        let list = pb::ListRoleBindingsRequest { account: customer.clone(), ..pb::ListRoleBindingsRequest::default() };
+        let get = pb::GetRoleBindingRequest { name: binding.clone(), read_mask: None };
+        let keys = pb::ListApiKeysRequest { peer: inside.name.clone(), ..pb::ListApiKeysRequest::default() };
+        let disable = pb::DisablePeerRequest { name: inside.name.clone(), ..pb::DisablePeerRequest::default() };
+        let new = crate::support::policy::binding(&inside.name, role, &customer);
+        [
+            client.roles().list_role_bindings(list).await.unwrap_err(),
+            client.roles().get_role_binding(get).await.unwrap_err(),
+            client.auth().list_api_keys(keys).await.unwrap_err(),
+            client.peers().disable_peer(disable).await.unwrap_err(),
+            crate::support::policy::bind(client, new).await.unwrap_err(),
+        ]
+    };
+    for status in answers(&admin.client).await {
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
+    }
+    // Who may not do it anyway is told that, and who may see nothing there sees nothing of it.
+    let reader = server.person(&msp, "reader", &server.custom_role(&msp, &["accounts.view", "peers.view"]).await).await;
+    let elsewhere = server.partner("other", &["mspcontrol"]).await;
+    server.bind(&reader.name, "roles/mspcontrol.administrator", &elsewhere).await;
+    let stranger = server.person(&elsewhere, "stranger", "roles/mspcontrol.administrator").await;
+    for status in answers(&reader.client).await {
+        let said = (status.code(), reason(&status));
+        let expected = [
+            (Code::PermissionDenied, "PERMISSION_DENIED".to_owned()),
+            (Code::NotFound, "RESOURCE_NOT_FOUND".to_owned()),
+        ];
+        assert!(expected.contains(&said), "{said:?}");
+    }
+    for status in answers(&stranger.client).await {
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+    }
+    server.stop().await;
+}

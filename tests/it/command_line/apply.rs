@@ -25,7 +25,9 @@ async fn all_that_is_wrong_with_a_file_is_said_at_once() {
         - { account: good-msp, title: On call, members: [emily, nobody], colors: [] }\n\
         bindings:\n\
         - { group: good-msp/On call, role: mspcontrol.help_desk, account: below }\n\
-        - { peer: mike, role: mspcontrol.help_desk, account: missing }\n";
+        - { peer: mike, role: mspcontrol.help_desk, account: missing }\n\
+        - { peer: sarah, role: mspcontrol.device, account: corp }\n\
+        - { peer: mike, role: mspcontrol.help_desk, account: unit }\n";
     std::fs::write(folder.path().join("wrong.yaml"), file).unwrap();
     let lines = |output: &std::process::Output| -> Vec<u64> {
         let shown = said(output);
@@ -38,7 +40,7 @@ async fn all_that_is_wrong_with_a_file_is_said_at_once() {
     let output = run(&server, folder.path(), &["apply", "-f", "wrong.yaml"]).await;
     assert_eq!(output.status.code(), Some(2));
     // What refers to an item that is wrong is not wrong itself.
-    assert_eq!(lines(&output), [2, 4, 5, 7, 8, 11, 12, 13, 15, 18], "{}", said(&output));
+    assert_eq!(lines(&output), [2, 4, 5, 7, 8, 11, 12, 13, 15, 17, 18, 19, 20], "{}", said(&output));
     assert_eq!(revision(&server).await, before);
 
     // Without a server, the file is still wrong in itself.

@@ -4,7 +4,7 @@ use peerage::transport::grpc::pb;
 use tonic::Code;
 
 use super::{assert_rights, create_account, create_peer, customer, peer_request, staff, world};
-use crate::support::policy::{bind, binding, fresh};
+use crate::support::policy::{bind, binding, fresh, owned_partner};
 use crate::support::reason;
 
 const PACK: &str = "msp-panel";
@@ -94,31 +94,8 @@ async fn mp_07_a_department_alone_cannot_be_assigned() {
 
 /// A new partner with its owner, as a sign-up makes them.
 async fn owned(server: &crate::support::Server) -> (String, String) {
-    let id = fresh("owned");
-    let first_peer = pb::FirstPeer {
-        peer: Some(pb::Peer {
-            user_name: fresh("owner"),
-            display_name: "Owner".to_owned(),
-            kind: pb::PeerKind::Person.into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let account = pb::Account {
-        parent_account: "accounts/platform".to_owned(),
-        kind: pb::AccountKind::Partner.into(),
-        title: id.clone(),
-        settings: Some(pb::AccountSettings { role_packs: vec![PACK.to_owned()], ..Default::default() }),
-        ..Default::default()
-    };
-    let request = pb::CreateAccountRequest {
-        account_id: id,
-        account: Some(account),
-        first_peer: Some(first_peer),
-        ..Default::default()
-    };
-    let account = server.operator().accounts().create_account(request).await.unwrap().into_inner();
-    (account.name, account.first_peer)
+    let (account, owner) = owned_partner(server, &fresh("owned"), &fresh("owner")).await;
+    (account, owner.name)
 }
 
 #[tokio::test]

@@ -68,10 +68,17 @@ async fn registering_a_permission_reports_who_gains_it() {
 
     let events = events(&scene.server, "accounts/platform", "permissions.register").await;
     assert_eq!(events.len(), 1);
-    assert_eq!(
-        events[0].changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(),
-        ["robots.wake", "robots.scrap"]
-    );
+    let changes = &events[0].changes;
+    let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
+    assert_eq!(fields[..2], ["robots.wake", "robots.scrap"]);
+    let after = |change: &pb::AuditChange| change.after.clone().unwrap_or_default().value;
+    assert!(after(&changes[0]).ends_with("(owner accounts/platform)"), "{:?}", changes[0]);
+    // Who gained is in the log, not only in the answer.
+    let gains: Vec<String> = changes.iter().filter(|one| one.field == "gains").map(after).collect();
+    assert_eq!(gains.len(), done.gains.len());
+    assert!(gains.contains(&format!("{}: robots.wake by robots.*", gain.role)), "{gains:?}");
+    let count = changes.last().unwrap();
+    assert_eq!((count.field.as_str(), after(count)), ("gain_count", done.gain_count.to_string()));
     scene.server.stop().await;
 }
 

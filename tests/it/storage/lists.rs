@@ -1,4 +1,4 @@
-//! Lists of peers: orders, conditions, searches, and that indexes serve them.
+//! Lists of peers: orders, conditions, pages, and the keys that indexes serve them by.
 
 use peerage::domain::binding::{Principal, Reach};
 use peerage::domain::ids::{PeerId, RoleId};
@@ -9,7 +9,6 @@ use peerage::storage::peers::list::{
 };
 use peerage::storage::peers::{self, Activity, StatusChange};
 use peerage::storage::{Store, bindings, groups};
-use sea_orm::DbBackend;
 
 use super::world::{add_peer, at, binding, fresh, group, id, member, peer, tree};
 use super::{Database, on_both_migrated};
@@ -19,8 +18,6 @@ on_both_migrated![
     every_order_is_that_of_its_key_with_what_is_unset_first,
     conditions_hold_for_the_rows_that_they_describe,
     pages_neither_skip_nor_repeat_what_stays_in_every_order,
-    a_search_finds_parts_of_names_and_takes_nothing_for_a_wildcard,
-    the_search_follows_every_change_of_a_row,
     keys_follow_a_new_status_and_a_sign_in
 ];
 
@@ -40,12 +37,12 @@ pub(super) fn searched(text: &str) -> Matching {
     Matching { search: Search::of(text), ..Matching::default() }
 }
 
-async fn listed(store: &Store, source: &Source, matching: &Matching, order: Order) -> Vec<PeerId> {
+pub(super) async fn listed(store: &Store, source: &Source, matching: &Matching, order: Order) -> Vec<PeerId> {
     let places = peers::list::places(store.reader(), source, matching, order, None, 1000).await.unwrap();
     places.into_iter().map(|place| place.id).collect()
 }
 
-async fn named(store: &Store, source: &Source, matching: &Matching) -> Vec<String> {
+pub(super) async fn named(store: &Store, source: &Source, matching: &Matching) -> Vec<String> {
     let ids = listed(store, source, matching, by(SortKey::Id, false)).await;
     let mut found = peers::find_many(store.reader(), &ids).await.unwrap();
     found.sort_by_key(|peer| peer.id);
@@ -162,7 +159,7 @@ fn varied(count: usize) -> Vec<Peer> {
     (0..count).map(make).collect()
 }
 
-async fn add(store: &Store, all: &[Peer]) {
+pub(super) async fn add(store: &Store, all: &[Peer]) {
     let transaction = store.begin().await.unwrap();
     peers::insert_many(transaction.connection(), all).await.unwrap();
     transaction.commit().await.unwrap();
@@ -387,99 +384,5 @@ async fn pages_neither_skip_nor_repeat_what_stays_in_every_order(database: &Data
             let wanted = sorted(&there, order);
             assert!(wanted.iter().filter(|id| stays.contains(id)).eq(shown), "{order:?} is out of order");
         }
-    }
-}
-
-async fn a_search_finds_parts_of_names_and_takes_nothing_for_a_wildcard(database: &Database) {
-    let store = &database.store;
-    tree(store).await;
-    let mut all = Vec::new();
-    for (user_name, full_name, email) in [
-        ("emily.chen", "Emily Chen", "emily@contoso.example"),
-        ("müller", "Jürgen MÜLLER", "Straße@bücher.example"),
-        ("wang", "王芳小", "wang@example.cn"),
-        ("100%_sure", "50% off_er", "a+b@c.example"),
-        ("quote\"d", "O'Brien \\ \"Bob\" AND OR NOT NEAR(a) col:x ^y*", ""),
-        ("plain", "Ab", "ab@xy"),
-        ("fullwidth", "ＡＢＣＤ", ""),
-    ] {
-        let mut made = peer(user_name, "contoso");
-        full_name.clone_into(&mut made.profile.display_name);
-        email.clone_into(&mut made.profile.email);
-        all.push(made);
-    }
-    add(store, &all).await;
-    for (query, wanted) in [
-        ("emily", vec!["emily.chen"]),
-        ("ILY CH", vec!["emily.chen"]),
-        ("@contoso", vec!["emily.chen"]),
-        ("MÜLLER", vec!["müller"]),
-        ("mu\u{308}ll", vec!["müller"]),
-        ("strasse", vec!["müller"]),
-        ("王芳小", vec!["wang"]),
-        ("0%_", vec!["100%_sure"]),
-        ("%_s", vec!["100%_sure"]),
-        ("% o", vec!["100%_sure"]),
-        ("e%i", vec![]),
-        ("e_i", vec![]),
-        ("emi*", vec![]),
-        ("\"bob\"", vec!["quote\"d"]),
-        ("\\ \"", vec!["quote\"d"]),
-        ("' OR 1=1", vec![]),
-        ("near(a)", vec!["quote\"d"]),
-        ("col:x", vec!["quote\"d"]),
-        ("AND OR NOT", vec!["quote\"d"]),
-        ("o'b", vec!["quote\"d"]),
-        ("abcd", vec!["fullwidth"]),
-        (".example", vec!["emily.chen", "müller", "100%_sure"]),
-        // What ends one name and begins the next is no part of a name.
-        ("chenemily", vec![]),
-        // In two characters there is no trigram: they begin one of the names.
-        ("王芳", vec!["wang"]),
-        ("e", vec!["emily.chen"]),
-        ("ab", vec!["plain", "fullwidth"]),
-        ("hu", vec![]),
-        ("%", vec![]),
-        ("_", vec![]),
-    ] {
-        for source in [Source::Order, Source::Search, Source::Subtree(id("contoso"))] {
-            assert_eq!(named(store, &source, &searched(query)).await, wanted, "{query} by {source:?}");
-        }
-        let counted = peers::list::count_to(store.reader(), &Source::Search, &searched(query), 10).await.unwrap();
-        assert_eq!(counted, wanted.len() as u64, "{query}");
-    }
-    assert_eq!(Search::of(""), None);
-}
-
-async fn the_search_follows_every_change_of_a_row(database: &Database) {
-    let store = &database.store;
-    tree(store).await;
-    let mut sarah = add_peer(store, "sarah.wilson", "contoso").await;
-    let found = async |query: &str| listed(store, &Source::Search, &searched(query), by(SortKey::Id, false)).await;
-    assert_eq!(found("wilson").await, [sarah.id]);
-    let transaction = store.begin().await.unwrap();
-    sarah.user_name = UserName::parse("sarah.miller").unwrap();
-    sarah.profile.display_name = "Sarah Miller".to_owned();
-    peers::update(transaction.connection(), &sarah).await.unwrap();
-    // Nobody else sees it before it is committed.
-    assert_eq!(found("wilson").await, [sarah.id]);
-    transaction.commit().await.unwrap();
-    assert_eq!(found("wilson").await, []);
-    assert_eq!(found("miller").await, [sarah.id]);
-    let transaction = store.begin().await.unwrap();
-    peers::purge(transaction.connection(), sarah.id).await.unwrap();
-    transaction.rollback().await.unwrap();
-    assert_eq!(found("miller").await, [sarah.id]);
-    let transaction = store.begin().await.unwrap();
-    let deleted = StatusChange { status: PeerStatus::Deleted, now: at(9), delete_time: Some(at(9)), revision: 5 };
-    peers::set_status(transaction.connection(), &[sarah.id], deleted).await.unwrap();
-    transaction.commit().await.unwrap();
-    assert_eq!(found("miller").await, [sarah.id]);
-    let transaction = store.begin().await.unwrap();
-    peers::purge(transaction.connection(), sarah.id).await.unwrap();
-    transaction.commit().await.unwrap();
-    assert_eq!(found("miller").await, []);
-    if database.store.reader().get_database_backend() == DbBackend::Sqlite {
-        database.sql("INSERT INTO peer_search (peer_search) VALUES ('integrity-check')").await;
     }
 }

@@ -6,7 +6,7 @@ use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::role_binding::Principal;
 use tonic::{Response, Status};
 
-use super::Client;
+use super::{Client, Server, TestPeer};
 
 /// A name that no other test takes.
 pub fn fresh(prefix: &str) -> String {
@@ -65,4 +65,26 @@ pub fn of_group(group: &str, role: &str, account: &str) -> pb::RoleBinding {
 pub async fn bind(client: &Client, binding: pb::RoleBinding) -> Result<pb::RoleBinding, Status> {
     let request = pb::CreateRoleBindingRequest { role_binding: Some(binding), ..Default::default() };
     client.roles().create_role_binding(request).await.map(Response::into_inner)
+}
+
+/// A partner of MSP Panel with its owner, who has a key.
+pub async fn owned_partner(server: &Server, id: &str, owner: &str) -> (String, TestPeer) {
+    let settings = pb::AccountSettings { role_packs: vec!["msp-panel".to_owned()], ..Default::default() };
+    let account = pb::Account {
+        parent_account: "accounts/platform".to_owned(),
+        kind: pb::AccountKind::Partner.into(),
+        title: id.to_owned(),
+        settings: Some(settings),
+        ..Default::default()
+    };
+    let peer = pb::Peer { user_name: owner.to_owned(), kind: pb::PeerKind::Person.into(), ..Default::default() };
+    let request = pb::CreateAccountRequest {
+        account_id: id.to_owned(),
+        account: Some(account),
+        first_peer: Some(pb::FirstPeer { peer: Some(peer), ..Default::default() }),
+        ..Default::default()
+    };
+    let made = server.operator().accounts().create_account(request).await.expect("the partner is made").into_inner();
+    let key = server.key_of(&made.first_peer).await;
+    (made.name, TestPeer { client: server.client(&key), name: made.first_peer, key })
 }

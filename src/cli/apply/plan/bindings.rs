@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::peers::{accounts_of, is_access};
+use super::roles::Use;
 use super::{Call, Planner, Stay, mask};
 use crate::cli::apply::world::{Binding, Principal};
 use crate::transport::grpc::pb;
@@ -111,6 +112,13 @@ impl Planner<'_> {
     }
 
     fn new_binding(&mut self, binding: &Binding) {
+        let peer_kind = match &binding.principal.value {
+            Principal::Peer(peer) => self.peer_kind(peer),
+            Principal::Group(_) => None,
+        };
+        let justification = binding.justification.as_deref().unwrap_or_default();
+        let (role, account, reach) = (&binding.role, &binding.account.value, binding.reach);
+        self.may_give(&Use { role, account, reach, peer_kind, justification });
         let (principal, group) = match &binding.principal.value {
             Principal::Peer(peer) => {
                 (Some(pb::role_binding::Principal::Peer(format!("peers/@{}", peer.as_str()))), None)

@@ -1,6 +1,8 @@
 //! Peers: those that are missing, and what differs about those that are there.
 
+use super::roles::Use;
 use super::{Call, Planner, mask};
+use crate::cli::apply::problems::At;
 use crate::cli::apply::world::{Access, Account, Peer, RoleRef};
 use crate::cli::words::Word as _;
 use crate::domain::ids::AccountId;
@@ -15,6 +17,13 @@ impl Planner<'_> {
             let text = format!("peer `{}` is neither in the file nor on the server", user_name.as_str());
             self.problems.add(line, text);
         }
+    }
+
+    /// The kind of a peer, in the file or on the server.
+    pub(super) fn peer_kind(&self, user_name: &UserName) -> Option<pb::PeerKind> {
+        let key = user_name.key();
+        let of_file = self.world.peers.iter().find(|peer| peer.user_name.key() == key).map(|peer| peer.kind);
+        of_file.or_else(|| self.state.peers.get(&key).map(pb::Peer::kind))
     }
 
     /// The first peer of a new account, as its creation makes it.
@@ -66,6 +75,9 @@ impl Planner<'_> {
             self.problems.add(peer.line, text);
             return;
         };
+        for account in accounts_of(peer) {
+            self.may_give(&given(peer, role, account));
+        }
         let (scope, where_to) = match &peer.access {
             Some(Access::Accounts(accounts)) => {
                 let names = accounts.iter().map(|account| format!("accounts/{}", account.value)).collect();
@@ -121,7 +133,7 @@ impl Planner<'_> {
             _ => {}
         }
         if let Some(role) = &peer.role {
-            self.accesses(peer, &role.value, there);
+            self.accesses(peer, role, there);
         }
         self.settle(before);
     }
@@ -132,7 +144,8 @@ impl Planner<'_> {
     }
 
     /// The role of a peer that is there, on each of its accounts.
-    fn accesses(&mut self, peer: &Peer, role: &RoleRef, there: &pb::Peer) {
+    fn accesses(&mut self, peer: &Peer, wanted: &At<RoleRef>, there: &pb::Peer) {
+        let role = &wanted.value;
         let role_name = self.role_name(role);
         for account in accounts_of(peer) {
             let holds = self.state.bindings.get(account).into_iter().flatten().any(|binding| {
@@ -143,6 +156,7 @@ impl Planner<'_> {
             if holds {
                 continue;
             }
+            self.may_give(&given(peer, wanted, account));
             let binding = pb::RoleBinding {
                 principal: Some(pb::role_binding::Principal::Peer(there.name.clone())),
                 account: format!("accounts/{account}"),
@@ -163,6 +177,12 @@ impl Planner<'_> {
             RoleRef::Titled(titled) => self.state.roles.get(&titled.folded()).map(|role| role.name.clone()),
         }
     }
+}
+
+/// The role of a peer on one of its accounts.
+fn given<'a>(peer: &'a Peer, role: &'a At<RoleRef>, account: &'a AccountId) -> Use<'a> {
+    let (peer_kind, justification) = (Some(peer.kind), peer.justification.as_str());
+    Use { role, account, reach: pb::Reach::Subtree, peer_kind, justification }
 }
 
 /// The accounts on which a peer is to hold its role.
