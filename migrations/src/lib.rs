@@ -9,6 +9,7 @@
 
 mod column;
 mod foundation;
+mod list_orders;
 mod passwords_and_photos;
 mod peer_lists;
 mod policy_digest;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(secrets::Secrets),
             Box::new(peer_lists::PeerLists),
             Box::new(passwords_and_photos::PasswordsAndPhotos),
+            Box::new(list_orders::ListOrders),
         ]
     }
 }

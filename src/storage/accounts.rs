@@ -6,18 +6,16 @@
 //! INVARIANT: a row is never removed; a deleted account keeps its id, so that no other can take it.
 //! Lists and look-ups show live accounts only.
 
-use std::cmp::Ordering;
-
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+    PaginatorTrait as _, QueryFilter as _, QuerySelect as _, Select,
 };
-use serde::{Deserialize, Serialize};
 
 use super::code::{Coded as _, from_json, to_json};
 use super::entity::account::{ActiveModel, Column, Entity, Model};
 use super::error::StoreError;
+use super::keyset::{self, Key, Order, Place};
 use super::write;
 use crate::domain::account::{Account, AccountKind};
 use crate::domain::ids::{AccountId, PeerId};
@@ -178,58 +176,34 @@ pub enum SortKey {
     UpdateTime,
 }
 
-/// In which order, and of what kind.
+/// Which accounts, and in which order.
 #[derive(Debug, Clone)]
 pub struct Listing {
     pub scope: Scope,
     pub kind: Option<AccountKind>,
-    pub key: SortKey,
-    pub descending: bool,
+    pub order: Order<SortKey>,
 }
 
-/// The place of an account in a list: what it was sorted by when it was read, and its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    pub id: AccountId,
-    pub sorted_by: SortValue,
-}
-
-/// What an account is sorted by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SortValue {
-    /// Nothing but its id.
-    Id,
-    /// The folded title.
-    Title(String),
-    Time(Timestamp),
-}
-
-impl SortValue {
-    fn of(account: &Account, key: SortKey) -> Self {
-        match key {
-            SortKey::Id => Self::Id,
-            SortKey::Title => Self::Title(text::fold(&account.title)),
-            SortKey::CreateTime => Self::Time(account.create_time),
-            SortKey::UpdateTime => Self::Time(account.update_time),
+impl SortKey {
+    fn column(self) -> Option<Expr> {
+        match self {
+            Self::Id => None,
+            Self::Title => Some(Expr::col(Column::TitleKey)),
+            Self::CreateTime => Some(Expr::col(Column::CreateTime)),
+            Self::UpdateTime => Some(Expr::col(Column::UpdateTime)),
         }
     }
-}
 
-impl Cursor {
-    /// The place of an account in lists with this key.
+    /// Where an account stands in a list with this key.
     #[must_use]
-    pub fn of(account: &Account, key: SortKey) -> Self {
-        Self { id: account.id.clone(), sorted_by: SortValue::of(account, key) }
-    }
-}
-
-impl Listing {
-    /// How two accounts stand to each other in the list.
-    #[must_use]
-    pub fn compare(&self, left: &Account, right: &Account) -> Ordering {
-        let place = |account: &Account| SortValue::of(account, self.key);
-        let order = place(left).cmp(&place(right)).then_with(|| left.id.cmp(&right.id));
-        if self.descending { order.reverse() } else { order }
+    pub fn place(self, account: &Account) -> Place<AccountId> {
+        let key = match self {
+            Self::Id => Key::Id,
+            Self::Title => Key::Text(text::fold(&account.title)),
+            Self::CreateTime => Key::Number(account.create_time.as_micros()),
+            Self::UpdateTime => Key::Number(account.update_time.as_micros()),
+        };
+        Place { key, id: account.id.clone() }
     }
 }
 
@@ -240,24 +214,18 @@ impl Listing {
 pub async fn list(
     conn: &impl ConnectionTrait,
     listing: &Listing,
-    after: Option<&Cursor>,
+    after: Option<&Place<AccountId>>,
     limit: u64,
 ) -> Result<Vec<Account>, StoreError> {
-    let order = if listing.descending { sea_orm::Order::Desc } else { sea_orm::Order::Asc };
+    let Order { key, descending } = listing.order;
     let mut select = live().filter(scope(conn, &listing.scope).await?);
     if let Some(kind) = listing.kind {
         select = select.filter(Column::Kind.eq(kind.word()));
     }
     if let Some(after) = after {
-        select = select.filter(behind(listing, after));
+        select = select.filter(keyset::beyond(key.column(), (&after.key, after.id.as_str().into()), descending));
     }
-    select = match listing.key {
-        SortKey::Id => select,
-        SortKey::Title => select.order_by(Column::TitleKey, order.clone()),
-        SortKey::CreateTime => select.order_by(Column::CreateTime, order.clone()),
-        SortKey::UpdateTime => select.order_by(Column::UpdateTime, order.clone()),
-    };
-    let rows = select.order_by(Column::Id, order).limit(limit).all(conn).await?;
+    let rows = keyset::sorted(select, key.column(), descending).limit(limit).all(conn).await?;
     rows.into_iter().map(from_row).collect()
 }
 
@@ -276,26 +244,6 @@ async fn scope(conn: &impl ConnectionTrait, scope: &Scope) -> Result<Condition, 
         Scope::Below(top) => Condition::all().add(any).add(Column::Id.ne(top.as_str())),
         Scope::Children(_) | Scope::Within(_) => any,
     })
-}
-
-/// What comes after a place in the order of the list. No row is looked up for it, so that a place
-/// tells nothing of an account that is not listed.
-fn behind(listing: &Listing, after: &Cursor) -> Condition {
-    let beyond = |column: Column, value: sea_orm::Value| {
-        if listing.descending { column.lt(value) } else { column.gt(value) }
-    };
-    let id = beyond(Column::Id, after.id.as_str().into());
-    let time = |time: &Timestamp| sea_orm::Value::from(time.as_micros());
-    let (column, value): (Column, sea_orm::Value) = match (listing.key, &after.sorted_by) {
-        (SortKey::Title, SortValue::Title(title)) => (Column::TitleKey, title.as_str().into()),
-        (SortKey::CreateTime, SortValue::Time(at)) => (Column::CreateTime, time(at)),
-        (SortKey::UpdateTime, SortValue::Time(at)) => (Column::UpdateTime, time(at)),
-        (SortKey::Id | SortKey::Title | SortKey::CreateTime | SortKey::UpdateTime, _) => {
-            return Condition::all().add(id);
-        }
-    };
-    let tie = Condition::all().add(column.eq(value.clone())).add(id);
-    Condition::any().add(beyond(column, value)).add(tie)
 }
 
 fn live() -> Select<Entity> {

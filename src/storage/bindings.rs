@@ -1,6 +1,6 @@
 //! Role bindings of peers and of groups.
 
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -9,6 +9,7 @@ use sea_orm::{
 use super::code::Coded as _;
 use super::entity::role_binding::{ActiveModel, Column, Entity, Model};
 use super::error::StoreError;
+use super::keyset::{self, Key, Order, Place, UNSET};
 use super::write;
 use crate::domain::binding::{Binding, Mode, Principal, Reach};
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
@@ -95,23 +96,61 @@ pub async fn get(conn: &impl ConnectionTrait, id: BindingId) -> Result<Binding, 
     find(conn, id).await?.ok_or_else(|| missing(id))
 }
 
-/// Lists bindings by id.
+/// What lists can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    CreateTime,
+    /// Those without an end come first.
+    ExpireTime,
+}
+
+impl SortKey {
+    fn column(self) -> Option<Expr> {
+        match self {
+            Self::Id => None,
+            Self::CreateTime => Some(Expr::col(Column::CreateTime)),
+            // Word for word what the index is of; a bound value would not be found in it.
+            Self::ExpireTime => Some(Expr::cust(format!("COALESCE(expire_time, {UNSET})"))),
+        }
+    }
+
+    /// Where a binding stands in a list with this key.
+    #[must_use]
+    pub fn place(self, binding: &Binding) -> Place<BindingId> {
+        let key = match self {
+            Self::Id => Key::Id,
+            Self::CreateTime => Key::Number(binding.create_time.as_micros()),
+            Self::ExpireTime => Key::Number(keyset::time_key(binding.window.expire())),
+        };
+        Place { key, id: binding.id }
+    }
+}
+
+/// Lists bindings after a place.
 ///
 /// # Errors
 /// What the database reports.
 pub async fn list(
     conn: &impl ConnectionTrait,
     filter: &Filter,
-    after: Option<BindingId>,
+    Order { key, descending }: Order<SortKey>,
+    after: Option<&Place<BindingId>>,
     limit: u64,
 ) -> Result<Vec<Binding>, StoreError> {
-    let rows = Entity::find()
-        .filter(condition(filter))
-        .apply_if(after, |select, after| select.filter(Column::Id.gt(after.as_uuid())))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .all(conn)
-        .await?;
+    let select = Entity::find().filter(condition(filter)).apply_if(after, |select, after| {
+        select.filter(keyset::beyond(key.column(), (&after.key, after.id.as_uuid().into()), descending))
+    });
+    let rows = keyset::sorted(select, key.column(), descending).limit(limit).all(conn).await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+/// All bindings that a filter is of.
+///
+/// # Errors
+/// What the database reports.
+pub async fn all(conn: &impl ConnectionTrait, filter: &Filter) -> Result<Vec<Binding>, StoreError> {
+    let rows = Entity::find().filter(condition(filter)).order_by_asc(Column::Id).all(conn).await?;
     rows.into_iter().map(from_row).collect()
 }
 

@@ -22,6 +22,7 @@ pub mod entity;
 mod error;
 pub mod facts;
 pub mod groups;
+pub mod keyset;
 pub mod packs;
 pub mod passwords;
 pub mod peers;

@@ -5,7 +5,6 @@
 //! INVARIANT: nothing that is hidden of an account decides where it is listed. One that is seen from
 //! outside shows no times; in an order by time such accounts come last, by id.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -23,8 +22,10 @@ use crate::domain::ids::AccountId;
 use crate::domain::text;
 use crate::storage;
 use crate::storage::accounts::{Listing, Scope};
+use crate::storage::keyset;
 
-pub use crate::storage::accounts::{Cursor, SortKey};
+pub use crate::storage::accounts::SortKey;
+pub use crate::storage::keyset::Order;
 
 /// So many places are asked for in one query.
 const TOPS_MAX: usize = 64;
@@ -38,8 +39,7 @@ pub struct ListAccounts {
     pub parent: Option<AccountId>,
     pub descendants: bool,
     pub filter: AccountFilter,
-    pub key: SortKey,
-    pub descending: bool,
+    pub order: Order<SortKey>,
     pub after: Option<Place>,
     pub limit: usize,
 }
@@ -47,7 +47,7 @@ pub struct ListAccounts {
 /// Where a list goes on: within the order, or among the accounts that come behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
-    Sorted(Cursor),
+    Sorted(keyset::Place<AccountId>),
     Behind(AccountId),
 }
 
@@ -124,7 +124,7 @@ impl Lister<'_> {
 
     /// Whether the order is by what an account that is seen from outside does not show.
     const fn hides_order(&self) -> bool {
-        match self.request.key {
+        match self.request.order.key {
             SortKey::Id | SortKey::Title => false,
             SortKey::CreateTime | SortKey::UpdateTime => true,
         }
@@ -134,7 +134,7 @@ impl Lister<'_> {
         if seen.detail == Detail::Outside && self.hides_order() {
             Place::Behind(seen.account.id.clone())
         } else {
-            Place::Sorted(Cursor::of(&seen.account, self.request.key))
+            Place::Sorted(self.request.order.key.place(&seen.account))
         }
     }
 
@@ -147,21 +147,18 @@ impl Lister<'_> {
     }
 
     /// Up to a page of the accounts that have their place in the order.
-    async fn sorted(&self, after: Option<Cursor>) -> Result<Page<Seen, Place>> {
-        let ListAccounts { key, descending, limit, .. } = *self.request;
+    async fn sorted(&self, after: Option<keyset::Place<AccountId>>) -> Result<Page<Seen, Place>> {
+        let ListAccounts { order: order @ Order { key, descending }, limit, .. } = *self.request;
         let kind = self.request.filter.kind;
-        let listings: Vec<Listing> =
-            self.scopes.iter().cloned().map(|scope| Listing { scope, kind, key, descending }).collect();
-        let read = async |after: Option<Cursor>, limit| {
-            let compare = |left: &Account, right: &Account| {
-                listings.first().map_or(Ordering::Equal, |listing| listing.compare(left, right))
-            };
+        let listings: Vec<Listing> = self.scopes.iter().cloned().map(|scope| Listing { scope, kind, order }).collect();
+        let compare = |left: &Account, right: &Account| key.place(left).compare(&key.place(right), descending);
+        let read = async |after: Option<keyset::Place<AccountId>>, limit| {
             let (conn, after) = (self.ctx.store.reader(), after.as_ref());
             let rows = async |listing| Ok(storage::accounts::list(conn, listing, after, limit).await?);
             merged(listings.iter(), limit, compare, rows).await
         };
         let see = |account| self.see(account).filter(|seen| matches!(self.place(seen), Place::Sorted(_)));
-        let page = paged(Wanted { after, limit }, read, |row| Cursor::of(row, key), see).await?;
+        let page = paged(Wanted { after, limit }, read, |row| key.place(row), see).await?;
         Ok(Page { items: page.items, next: page.next.map(Place::Sorted) })
     }
 

@@ -48,7 +48,7 @@ impl Teardown {
         let accounts = ids.iter().filter_map(|id| rows.remove(id)).collect();
         let mut groups = Vec::new();
         for ids in ids.chunks(ACCOUNTS_STEP) {
-            groups.extend(storage::groups::list(write.connection(), ids, None, u64::MAX >> 1).await?);
+            groups.extend(storage::groups::all(write.connection(), ids).await?);
         }
         let homed: Vec<PeerIndex> = subtree.iter().flat_map(|one| before.homed_at(*one)).collect();
         let uids: Vec<PeerId> = homed.iter().filter_map(|peer| before.peer_id(*peer)).collect();

@@ -97,7 +97,7 @@ async fn check_distinct(write: &Write<'_>, binding: &Binding) -> Result<()> {
         role: Some(binding.role.clone()),
         accounts: Some(vec![binding.account.clone()]),
     };
-    let others = storage::bindings::list(write.connection(), &filter, None, u64::MAX >> 1).await?;
+    let others = storage::bindings::all(write.connection(), &filter).await?;
     let same = |other: &&Binding| {
         other.id != binding.id
             && other.reach == binding.reach

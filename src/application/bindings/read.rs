@@ -12,6 +12,9 @@ use crate::domain::peer::PeerRef;
 use crate::storage;
 use crate::storage::bindings::Filter;
 
+pub use crate::storage::bindings::SortKey;
+pub use crate::storage::keyset::{Order, Place};
+
 /// The permission to see bindings.
 pub(in crate::application) const VIEW: &str = "role_bindings.view";
 
@@ -40,16 +43,17 @@ pub struct ListBindings {
     pub role: Option<RoleId>,
     pub mode: Option<Mode>,
     pub reach: Option<Reach>,
-    pub after: Option<BindingId>,
+    pub order: Order<SortKey>,
+    pub after: Option<Place<BindingId>>,
     pub limit: usize,
 }
 
-/// Lists bindings by id.
+/// Lists bindings.
 ///
 /// # Errors
 /// [`Error::NotFound`](crate::application::Error::NotFound) and
 /// [`Error::Denied`](crate::application::Error::Denied).
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListBindings) -> Result<Page<Binding, BindingId>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListBindings) -> Result<Page<Binding, Place<BindingId>>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
@@ -64,16 +68,19 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListBindings) -> Result<Page
         .into_iter()
         .map(|accounts| Filter { principal, role: request.role.clone(), accounts })
         .collect();
-    let read = async |after, limit| {
-        let rows = async |filter| Ok(storage::bindings::list(ctx.store.reader(), filter, after, limit).await?);
-        merged(filters.iter(), limit, |left: &Binding, right| left.id.cmp(&right.id), rows).await
+    let (order, conn) = (request.order, ctx.store.reader());
+    let place = |binding: &Binding| order.key.place(binding);
+    let compare = |left: &Binding, right: &Binding| place(left).compare(&place(right), order.descending);
+    let read = async |after: Option<Place<BindingId>>, limit| {
+        let rows = async |filter| Ok(storage::bindings::list(conn, filter, order, after.as_ref(), limit).await?);
+        merged(filters.iter(), limit, compare, rows).await
     };
     let see = |binding: Binding| {
         let is_wanted = request.mode.is_none_or(|mode| mode == binding.mode)
             && request.reach.is_none_or(|reach| reach == binding.reach);
         is_wanted.then_some(binding)
     };
-    paged(Wanted { after: request.after, limit: request.limit }, read, |binding| binding.id, see).await
+    paged(Wanted { after: request.after.clone(), limit: request.limit }, read, place, see).await
 }
 
 /// The accounts whose bindings are read, as many as fit in a query together. `None` is all there are,

@@ -16,6 +16,9 @@ use crate::domain::invalid::Invalid;
 use crate::domain::text;
 use crate::storage::{self, Constraint, StoreError, facts};
 
+pub use crate::storage::groups::SortKey;
+pub use crate::storage::keyset::{Order, Place};
+
 /// The permission to see groups.
 pub(super) const VIEW: &str = "groups.view";
 /// How many accounts are named in one query.
@@ -95,15 +98,16 @@ pub struct ListGroups {
     pub only_account: Option<AccountId>,
     /// Only those of this title, compared folded.
     pub title: Option<String>,
-    pub after: Option<GroupId>,
+    pub order: Order<SortKey>,
+    pub after: Option<Place<GroupId>>,
     pub limit: usize,
 }
 
-/// Lists groups by id.
+/// Lists groups.
 ///
 /// # Errors
 /// [`Error::NotFound`] and [`Error::Denied`].
-pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<Page<ListedGroup, GroupId>> {
+pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<Page<ListedGroup, Place<GroupId>>> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     let account = view.admit_at(VIEW, &request.account)?.account();
@@ -115,15 +119,18 @@ pub async fn list(ctx: &Ctx, call: &Call, request: &ListGroups) -> Result<Page<L
         .filter(|id| request.only_account.as_ref().is_none_or(|only| only == id))
         .collect();
     let title = request.title.as_deref().map(text::fold);
-    let read = async |after, limit| {
-        let rows = async |accounts| Ok(storage::groups::list(ctx.store.reader(), accounts, after, limit).await?);
-        merged(accounts.chunks(ACCOUNTS_MAX), limit, |left: &Group, right| left.id.cmp(&right.id), rows).await
+    let (order, conn) = (request.order, ctx.store.reader());
+    let place = |group: &Group| order.key.place(group);
+    let compare = |left: &Group, right: &Group| place(left).compare(&place(right), order.descending);
+    let read = async |after: Option<Place<GroupId>>, limit| {
+        let rows = async |accounts| Ok(storage::groups::list(conn, accounts, order, after.as_ref(), limit).await?);
+        merged(accounts.chunks(ACCOUNTS_MAX), limit, compare, rows).await
     };
     let see = |group: Group| {
         let is_wanted = title.as_ref().is_none_or(|title| *title == text::fold(&group.title));
         is_wanted.then(|| ListedGroup::of(&snapshot, group))
     };
-    paged(Wanted { after: request.after, limit: request.limit }, read, |group| group.id, see).await
+    paged(Wanted { after: request.after.clone(), limit: request.limit }, read, place, see).await
 }
 
 /// A wish to change a group; `None` stays as it is.

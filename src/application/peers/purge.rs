@@ -49,7 +49,7 @@ async fn purge(write: &mut Write<'_>, id: PeerId) -> Result<()> {
     let peer = storage::peers::get(write.connection(), id).await?;
     let home = write.before().find_peer(id).and_then(|index| write.before().peer(index)).map(|known| known.home());
     let filter = bindings::Filter { principal: Some(Principal::Peer(id)), ..bindings::Filter::default() };
-    let held = bindings::list(write.connection(), &filter, None, ALL).await?;
+    let held = bindings::all(write.connection(), &filter).await?;
     let groups = storage::groups::members::list_of_peer(write.connection(), id, None, ALL).await?;
     if let Some(home) = home {
         write.act(home, "peers.purge", target(&peer))?;

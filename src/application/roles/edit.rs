@@ -240,7 +240,7 @@ async fn check_source(write: &Write<'_>, before: &Role, after: &Role) -> Result<
 async fn check_justified(write: &Write<'_>, before: &Role, after: &Role) -> Result<()> {
     if !before.rules.requires_justification && after.rules.requires_justification {
         let filter = storage::bindings::Filter { role: Some(after.id.clone()), ..Default::default() };
-        let bindings = storage::bindings::list(write.connection(), &filter, None, u64::MAX >> 1).await?;
+        let bindings = storage::bindings::all(write.connection(), &filter).await?;
         if bindings.iter().any(|binding| binding.justification.is_empty()) {
             return Err(Error::precondition(Precondition::RoleRulesViolated, name(&after.id)));
         }

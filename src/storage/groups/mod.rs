@@ -2,7 +2,7 @@
 
 pub mod members;
 
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::entity::group::{ActiveModel, Column, Entity, Model};
 use super::error::StoreError;
+use super::keyset::{self, Key, Order, Place};
 use super::write;
 use crate::domain::group::Group;
 use crate::domain::ids::{AccountId, GroupId};
@@ -64,24 +65,65 @@ pub async fn get(conn: &impl ConnectionTrait, id: GroupId) -> Result<Group, Stor
     find(conn, id).await?.ok_or_else(|| missing(id))
 }
 
-/// Lists the groups of any of these accounts by id.
+/// What lists can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    Title,
+    CreateTime,
+    UpdateTime,
+}
+
+impl SortKey {
+    fn column(self) -> Option<Expr> {
+        match self {
+            Self::Id => None,
+            Self::Title => Some(Expr::col(Column::TitleKey)),
+            Self::CreateTime => Some(Expr::col(Column::CreateTime)),
+            Self::UpdateTime => Some(Expr::col(Column::UpdateTime)),
+        }
+    }
+
+    /// Where a group stands in a list with this key.
+    #[must_use]
+    pub fn place(self, group: &Group) -> Place<GroupId> {
+        let key = match self {
+            Self::Id => Key::Id,
+            Self::Title => Key::Text(text::fold(&group.title)),
+            Self::CreateTime => Key::Number(group.create_time.as_micros()),
+            Self::UpdateTime => Key::Number(group.update_time.as_micros()),
+        };
+        Place { key, id: group.id }
+    }
+}
+
+/// Lists the groups of any of these accounts after a place.
 ///
 /// # Errors
 /// What the database reports.
 pub async fn list(
     conn: &impl ConnectionTrait,
     accounts: &[AccountId],
-    after: Option<GroupId>,
+    Order { key, descending }: Order<SortKey>,
+    after: Option<&Place<GroupId>>,
     limit: u64,
 ) -> Result<Vec<Group>, StoreError> {
-    let rows = Entity::find()
-        .filter(Column::AccountId.is_in(accounts.iter().map(AccountId::as_str)))
-        .apply_if(after, |select, after| select.filter(Column::Id.gt(after.as_uuid())))
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .all(conn)
-        .await?;
+    let select = Entity::find().filter(Column::AccountId.is_in(accounts.iter().map(AccountId::as_str)));
+    let select = select.apply_if(after, |select, after| {
+        select.filter(keyset::beyond(key.column(), (&after.key, after.id.as_uuid().into()), descending))
+    });
+    let rows = keyset::sorted(select, key.column(), descending).limit(limit).all(conn).await?;
     rows.into_iter().map(from_row).collect()
+}
+
+/// All groups of any of these accounts.
+///
+/// # Errors
+/// What the database reports.
+pub async fn all(conn: &impl ConnectionTrait, accounts: &[AccountId]) -> Result<Vec<Group>, StoreError> {
+    let accounts = accounts.iter().map(AccountId::as_str);
+    let select = Entity::find().filter(Column::AccountId.is_in(accounts)).order_by_asc(Column::Id);
+    select.all(conn).await?.into_iter().map(from_row).collect()
 }
 
 /// Whether an account has a group of that title, compared folded.

@@ -8,6 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::storage::code::{Coded as _, from_json, to_json};
 use crate::storage::entity::peer::Model;
 use crate::storage::error::StoreError;
+use crate::storage::keyset::time_key;
 
 /// The longest key, in bytes: an entry of PostgreSQL's indexes holds less than 2,704.
 const KEY_MAX: usize = 1024;
@@ -17,14 +18,6 @@ pub(super) fn key(text: &str) -> String {
     let mut key = text::fold(text);
     key.truncate(key.floor_char_boundary(KEY_MAX));
     key
-}
-
-/// The key of an unset time, before all others. SQLite cannot write the smallest number of 64 bits.
-pub(super) const UNSET: i64 = -9_000_000_000_000_000_000;
-
-/// What lists sort and compare a time by.
-fn time_key(time: Option<Timestamp>) -> i64 {
-    time.map_or(UNSET, Timestamp::as_micros)
 }
 
 pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {

@@ -82,6 +82,38 @@ async fn bindings_are_listed_by_account_principal_and_role() {
 }
 
 #[tokio::test]
+async fn bindings_are_sorted_by_when_they_were_made_and_when_they_end() {
+    let scene = Scene::new().await;
+    let admin = &scene.admin.client;
+    let role = scene.role(&[allow("ftp.view")]).await;
+    let mut made = Vec::new();
+    for expire in [Some(900), None, Some(300), None, Some(300), Some(600)] {
+        let peer = scene.nobody().await;
+        let expire_time = expire.map(|seconds| scene.server.time(seconds));
+        let wish = pb::RoleBinding { expire_time, ..binding(&peer.name, &role, &scene.tenant) };
+        made.push((bind(admin, wish).await.unwrap().name, expire));
+        scene.server.advance(std::time::Duration::from_millis(1));
+    }
+    let in_time: Vec<String> = made.iter().map(|(name, _)| name.clone()).collect();
+    // Without an end comes first, and ties go by id.
+    let mut by_end = made;
+    by_end.sort_by(|left, right| (left.1, &left.0).cmp(&(right.1, &right.0)));
+    let by_end: Vec<String> = by_end.into_iter().map(|(name, _)| name).collect();
+    let filter = format!("role = {role}");
+    for (order_by, names) in [("create_time", &in_time), ("expire_time", &by_end)] {
+        for page_size in [0, 1, 4] {
+            let ascending =
+                pb::ListRoleBindingsRequest { order_by: order_by.to_owned(), page_size, ..at(&scene.msp, &filter) };
+            let descending = pb::ListRoleBindingsRequest { order_by: format!("{order_by} desc"), ..ascending.clone() };
+            assert_eq!(&all(admin, ascending).await, names, "{order_by} {page_size}");
+            assert!(all(admin, descending).await.iter().eq(names.iter().rev()), "{order_by} {page_size}");
+        }
+    }
+    let wrong = pb::ListRoleBindingsRequest { order_by: "role".to_owned(), ..at(&scene.msp, "") };
+    refused(list(admin, wrong).await, Code::InvalidArgument, "ORDER_BY_INVALID");
+}
+
+#[tokio::test]
 async fn only_what_the_caller_may_view_is_listed() {
     let (scene, other) = (Scene::new().await, Scene::new().await);
     let name = scene.role(&[allow("role_bindings.view"), allow("accounts.view"), allow("peers.view")]).await;

@@ -151,8 +151,27 @@ async fn groups_are_listed_whole_page_by_page() {
     assert_eq!(all(&local.client, at(&scene.tenant)).await, names(&[&made[1], &made[3]]));
     let wrong = pb::ListGroupsRequest { filter: "members = 1".to_owned(), ..at(&scene.msp) };
     refused(list(admin, wrong).await, Code::InvalidArgument, "FILTER_INVALID");
-    let wrong = pb::ListGroupsRequest { order_by: "title".to_owned(), ..at(&scene.msp) };
-    refused(list(admin, wrong).await, Code::InvalidArgument, "FIELD_NOT_SUPPORTED");
+    let wrong = pb::ListGroupsRequest { order_by: "description".to_owned(), ..at(&scene.msp) };
+    refused(list(admin, wrong).await, Code::InvalidArgument, "ORDER_BY_INVALID");
+
+    // By title whatever its case, by times with ties by id, from either end, in pages of any size.
+    let sorted = |key: &dyn Fn(&pb::Group) -> (String, String)| {
+        let mut groups: Vec<&pb::Group> = made.iter().collect();
+        groups.sort_by_key(|group| key(group));
+        groups.into_iter().map(|group| group.name.clone()).collect::<Vec<_>>()
+    };
+    let time = |time: Option<prost_types::Timestamp>| time.map(|time| time.to_string()).unwrap();
+    let by_title = sorted(&|group| (group.title.to_lowercase(), group.name.clone()));
+    let by_create_time = sorted(&|group| (time(group.create_time), group.name.clone()));
+    let by_update_time = sorted(&|group| (time(group.update_time), group.name.clone()));
+    for (order_by, names) in [("title", by_title), ("create_time", by_create_time), ("update_time", by_update_time)] {
+        for page_size in [0, 1, 2] {
+            let ascending = pb::ListGroupsRequest { order_by: order_by.to_owned(), page_size, ..at(&scene.msp) };
+            let descending = pb::ListGroupsRequest { order_by: format!("{order_by} desc"), ..ascending.clone() };
+            assert_eq!(all(admin, ascending).await, names, "{order_by} {page_size}");
+            assert!(all(admin, descending).await.iter().eq(names.iter().rev()), "{order_by} {page_size}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use peerage::domain::ids::PeerId;
 use peerage::domain::permission::{PermissionFlags, PermissionName, PermissionOwner};
 use peerage::domain::role::RoleRules;
 use peerage::domain::time::Window;
+use peerage::storage::keyset::Order;
 use peerage::storage::packs::LoadedPack;
 use peerage::storage::requests::{RequestKey, StoredRequest};
 use peerage::storage::roles::Filter as Roles;
@@ -122,6 +123,8 @@ async fn bindings_come_back_as_they_were(database: &Database) {
     transaction.commit().await.unwrap();
 }
 
+const BY_ID: Order<bindings::SortKey> = Order { key: bindings::SortKey::Id, descending: false };
+
 async fn bindings_are_listed_by_each_of_their_ends(database: &Database) {
     let store = &database.store;
     let role = tree(store).await;
@@ -149,15 +152,16 @@ async fn bindings_are_listed_by_each_of_their_ends(database: &Database) {
         (bindings::Filter { accounts: Some(vec![id("sales"), id("msp")]), ..filter() }, vec![1, 2, 3]),
         (bindings::Filter { principal: Some(peer), role: Some(role.id.clone()), accounts: Some(vec![]) }, vec![]),
     ] {
-        let listed = bindings::list(store.reader(), &filter, None, 10).await.unwrap();
+        let listed = bindings::list(store.reader(), &filter, BY_ID, None, 10).await.unwrap();
         assert!(listed.iter().eq(expected.iter().map(|index| &all[*index])), "{filter:?}");
     }
-    let page = bindings::list(store.reader(), &filter(), Some(all[1].id), 1).await.unwrap();
+    let after = bindings::SortKey::Id.place(&all[1]);
+    let page = bindings::list(store.reader(), &filter(), BY_ID, Some(&after), 1).await.unwrap();
     assert_eq!(page, all[2..3]);
     let transaction = store.begin().await.unwrap();
     bindings::delete_many(transaction.connection(), &[all[0].id, all[3].id]).await.unwrap();
     transaction.commit().await.unwrap();
-    assert_eq!(bindings::list(store.reader(), &filter(), None, 10).await.unwrap(), all[1..3]);
+    assert_eq!(bindings::all(store.reader(), &filter()).await.unwrap(), all[1..3]);
 }
 
 async fn a_binding_needs_what_it_names(database: &Database) {
@@ -187,11 +191,10 @@ async fn groups_and_members_come_back_as_they_were(database: &Database) {
     transaction.commit().await.unwrap();
     let reader = store.reader();
     assert_eq!(groups::get(reader, team.id).await.unwrap(), team);
-    assert_eq!(
-        groups::list(reader, &[id("contoso"), id("sales")], None, 9).await.unwrap(),
-        [team.clone(), other.clone()]
-    );
-    assert_eq!(groups::list(reader, &[id("contoso"), id("sales")], Some(team.id), 9).await.unwrap(), [other]);
+    let accounts = [id("contoso"), id("sales")];
+    assert_eq!(groups::all(reader, &accounts).await.unwrap(), [team.clone(), other.clone()]);
+    let order = Order { key: groups::SortKey::Id, descending: false };
+    assert_eq!(groups::list(reader, &accounts, order, Some(&order.key.place(&team)), 9).await.unwrap(), [other]);
     assert_eq!(groups::members::list(reader, team.id, None, 9).await.unwrap(), members);
     assert_eq!(groups::members::list(reader, team.id, Some(sarah.id), 9).await.unwrap(), members[1..]);
     assert_eq!(groups::members::list_of_peer(reader, john.id, None, 9).await.unwrap(), members[1..]);

@@ -2,6 +2,7 @@
 
 use peerage::domain::account::{AccountKind, Settings};
 use peerage::domain::peer::{Peer, PeerStatus, UserName};
+use peerage::storage::keyset::{Key, Order, Place};
 use peerage::storage::peers::{Activity, StatusChange};
 use peerage::storage::{Constraint, StoreError, accounts, api_keys, peers};
 
@@ -53,8 +54,9 @@ async fn list(
     after: Option<&str>,
     limit: u64,
 ) -> Result<Vec<peerage::domain::account::Account>, StoreError> {
-    let listing = accounts::Listing { scope, kind: None, key: accounts::SortKey::Id, descending: false };
-    let after = after.map(|after| accounts::Cursor { id: id(after), sorted_by: accounts::SortValue::Id });
+    let listing =
+        accounts::Listing { scope, kind: None, order: Order { key: accounts::SortKey::Id, descending: false } };
+    let after = after.map(|after| Place { key: Key::Id, id: id(after) });
     accounts::list(store.reader(), &listing, after.as_ref(), limit).await
 }
 

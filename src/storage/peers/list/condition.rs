@@ -6,12 +6,13 @@ use sea_orm::DbBackend;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 
 use super::super::facets;
-use super::super::row::{self, UNSET};
+use super::super::row;
 use super::{Matching, search};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use crate::domain::time::Timestamp;
 use crate::storage::code::Coded as _;
+use crate::storage::keyset::UNSET;
 
 /// One thing that a peer is or is not.
 #[derive(Debug, Clone, PartialEq, Eq)]

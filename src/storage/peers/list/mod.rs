@@ -24,7 +24,9 @@ use uuid::Uuid;
 
 pub use access::WithAccess;
 pub use condition::{Comparison, Condition, Test, TimeColumn};
-pub use order::{Key, Order, Place, SortKey};
+pub use order::{Order, Place, SortKey};
+
+pub use crate::storage::keyset::Key;
 pub use search::{QUERY_MAX, Search};
 
 use super::TABLE;
@@ -84,7 +86,7 @@ pub async fn places(
         }
     }
     if sources.len() > 1 {
-        places.sort_unstable_by(|left, right| order.compare(left, right));
+        places.sort_unstable_by(|left, right| left.compare(right, order.descending));
         places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
     Ok(places)

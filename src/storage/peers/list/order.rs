@@ -1,14 +1,12 @@
 //! Orders of lists, and places in them.
 
-use std::cmp::Ordering;
-
-use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{QueryResult, Value};
-use serde::{Deserialize, Serialize};
+use sea_orm::QueryResult;
+use sea_orm::sea_query::Expr;
 use uuid::Uuid;
 
 use crate::domain::ids::PeerId;
 use crate::storage::error::StoreError;
+use crate::storage::keyset::{self, Key};
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,36 +76,11 @@ impl SortKey {
     }
 }
 
-/// The order of a list; ties go by id, in the same direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Order {
-    pub key: SortKey,
-    pub descending: bool,
-}
-
-impl Order {
-    /// How two places stand to each other, as the databases have it: text in order of its bytes.
-    pub(super) fn compare(self, left: &Place, right: &Place) -> Ordering {
-        let ascending = left.key.cmp(&right.key).then_with(|| left.id.cmp(&right.id));
-        if self.descending { ascending.reverse() } else { ascending }
-    }
-}
-
-/// The value of an order's key in a row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Key {
-    /// The order is by id alone.
-    Id,
-    Text(String),
-    Number(i64),
-}
+/// The order of a list of peers.
+pub type Order = keyset::Order<SortKey>;
 
 /// Where a peer stands in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    pub key: Key,
-    pub id: PeerId,
-}
+pub type Place = keyset::Place<PeerId>;
 
 pub(super) fn place(key: SortKey, row: &QueryResult) -> Result<Place, StoreError> {
     let id: Uuid = row.try_get("", "id")?;
@@ -119,19 +92,7 @@ pub(super) fn place(key: SortKey, row: &QueryResult) -> Result<Place, StoreError
     Ok(Place { key, id: PeerId::from(id) })
 }
 
-/// What comes after a place: one comparison of rows, which both databases look up in the index.
+/// What comes after a place.
 pub(super) fn beyond(order: Order, after: &Place) -> Expr {
-    let value: Option<Value> = match &after.key {
-        Key::Id => None,
-        Key::Text(text) => Some(text.as_str().into()),
-        Key::Number(number) => Some((*number).into()),
-    };
-    let (left, right) = match (order.key.column(), value) {
-        (Some(column), Some(value)) => (
-            Expr::tuple([Expr::col(column), Expr::col("id")]),
-            Expr::tuple([Expr::val(value), Expr::val(after.id.as_uuid())]),
-        ),
-        (None, _) | (_, None) => (Expr::col("id"), Expr::val(after.id.as_uuid())),
-    };
-    if order.descending { left.lt(right) } else { left.gt(right) }
+    keyset::beyond(order.key.column().map(Expr::col), (&after.key, after.id.as_uuid().into()), order.descending)
 }

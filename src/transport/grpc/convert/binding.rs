@@ -1,8 +1,8 @@
 //! Role bindings on the wire.
 
 use super::role::words;
-use super::{Fields, account_name, binding_name, filter, group_name, mask, peer_name, role_name, time};
-use crate::application::bindings::read::ListBindings;
+use super::{Fields, account_name, binding_name, filter, group_name, mask, order, peer_name, role_name, time};
+use crate::application::bindings::read::{ListBindings, Order, SortKey};
 use crate::application::bindings::{BindingChange, CreateBinding, PrincipalRef, UpdateBinding};
 use crate::domain::binding::{Binding, JUSTIFICATION_MAX, Mode, Principal, Reach};
 use crate::domain::invalid::Invalid;
@@ -13,6 +13,9 @@ use crate::transport::grpc::pb::role_binding::Principal as PbPrincipal;
 
 /// What can be changed about a binding.
 const PATHS: &[&str] = &["reach", "mode", "start_time", "expire_time", "justification"];
+
+/// What bindings are sorted by.
+const ORDERS: &[(&str, SortKey)] = &[("create_time", SortKey::CreateTime), ("expire_time", SortKey::ExpireTime)];
 
 /// Reads a wish for a binding. Output-only fields are ignored.
 pub fn create(fields: &mut Fields, request: &pb::CreateRoleBindingRequest, now: Timestamp) -> Option<CreateBinding> {
@@ -121,7 +124,7 @@ fn justification(text: &str) -> Result<String, Invalid> {
 /// Reads which bindings are to be listed, but for where a page starts.
 pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u64) -> Option<ListBindings> {
     let account = fields.required("account", &request.account, account_name);
-    fields.unsupported("order_by", !request.order_by.is_empty());
+    let order = fields.take("order_by", order::read(&request.order_by, ORDERS));
     let filter = filter::filter(fields, &request.filter, &["peer", "group", "role", "mode", "reach"])?;
     if filter.get("peer").is_some() && filter.get("group").is_some() {
         fields.refuse("filter", Invalid::NotAllowed { why: "a binding has one principal" });
@@ -136,6 +139,7 @@ pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u
         (None, Some(group)) => Some(PrincipalRef::Group(group)),
         (None, None) => None,
     };
+    let (key, descending) = order?.unwrap_or((SortKey::Id, false));
     Some(ListBindings {
         account: account?,
         include_descendants: request.include_descendants,
@@ -143,6 +147,7 @@ pub fn list(fields: &mut Fields, request: &pb::ListRoleBindingsRequest, limit: u
         role: role?,
         mode: mode?,
         reach: reach?,
+        order: Order { key, descending },
         after: None,
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
     })

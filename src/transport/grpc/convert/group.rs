@@ -1,9 +1,9 @@
 //! Groups and their members on the wire.
 
 use super::role::words;
-use super::{Fields, account_name, binding, filter, group_name, mask, peer_name, time};
+use super::{Fields, account_name, binding, filter, group_name, mask, order, peer_name, time};
 use crate::application::groups::members::{AddMember, RemoveMember};
-use crate::application::groups::{CreateGroup, ListGroups, ListedGroup, UpdateGroup};
+use crate::application::groups::{CreateGroup, ListGroups, ListedGroup, Order, SortKey, UpdateGroup};
 use crate::domain::group::{DESCRIPTION_MAX, Member, TITLE_MAX};
 use crate::domain::invalid::Invalid;
 use crate::domain::text;
@@ -12,6 +12,10 @@ use crate::transport::grpc::pb;
 
 /// What can be changed about a group.
 const PATHS: &[&str] = &["title", "description"];
+
+/// What groups are sorted by.
+const ORDERS: &[(&str, SortKey)] =
+    &[("title", SortKey::Title), ("create_time", SortKey::CreateTime), ("update_time", SortKey::UpdateTime)];
 
 /// Reads a wish for a group. Output-only fields are ignored.
 pub fn create(fields: &mut Fields, request: &pb::CreateGroupRequest) -> Option<CreateGroup> {
@@ -62,15 +66,17 @@ fn description(description: &str) -> Result<String, Invalid> {
 /// Reads which groups are to be listed, but for where a page starts.
 pub fn list(fields: &mut Fields, request: &pb::ListGroupsRequest, limit: u64) -> Option<ListGroups> {
     let account = fields.required("account", &request.account, account_name);
-    fields.unsupported("order_by", !request.order_by.is_empty());
+    let order = fields.take("order_by", order::read(&request.order_by, ORDERS));
     let filter = filter::filter(fields, &request.filter, &["account", "title"])?;
     let only_account = filter.read(fields, "account", account_name);
     let title = filter.read(fields, "title", title);
+    let (key, descending) = order?.unwrap_or((SortKey::Id, false));
     Some(ListGroups {
         account: account?,
         include_descendants: request.include_descendants,
         only_account: only_account?,
         title: title?,
+        order: Order { key, descending },
         after: None,
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
     })

@@ -1,6 +1,6 @@
 //! Lists of accounts on the wire: filters, orders and places.
 
-use crate::application::accounts::list::{AccountFilter, ListAccounts, SortKey};
+use crate::application::accounts::list::{AccountFilter, ListAccounts, Order, SortKey};
 use crate::domain::account::{AccountKind, label_key};
 use crate::domain::invalid::Invalid;
 use crate::domain::page;
@@ -26,8 +26,7 @@ pub fn list(fields: &mut Fields, request: &pb::ListAccountsRequest) -> Option<Li
         parent: parent?,
         descendants: request.include_descendants,
         filter: filter?,
-        key,
-        descending,
+        order: Order { key, descending },
         after: None,
         limit: usize::try_from(limit?).unwrap_or(usize::MAX),
     })
