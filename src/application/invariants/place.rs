@@ -21,10 +21,10 @@ pub(super) fn check(
     let Some(top) = after.find_account(new.id.as_str()).filter(|_| is_moved || has_other_packs) else { return Ok(()) };
     packs_below(after, top)?;
     if let Some(role) = unusable(before, after, top, now) {
-        let reason = match role.origin {
-            _ if !is_moved => Precondition::RolePackInUse,
-            RoleOrigin::BuiltIn => Precondition::RolePackNotEnabled,
-            RoleOrigin::Custom { .. } => Precondition::RoleNotUsable,
+        let reason = match (is_moved, &role.origin) {
+            (false, _) => Precondition::RolePackInUse,
+            (true, RoleOrigin::BuiltIn) => Precondition::RolePackNotEnabled,
+            (true, RoleOrigin::Custom { .. }) => Precondition::RoleNotUsable,
         };
         return Err(Error::precondition(reason, format!("roles/{}", role.id)));
     }

@@ -58,10 +58,14 @@ async fn outsiders(connection: &Connection, moved: &pb::Account) -> Result<Vec<S
         let name = match holder {
             Principal::Peer(name) | Principal::Group(name) => name,
         };
-        if !homes.contains_key(name) {
-            homes.insert(name.clone(), home(connection, holder).await);
-        }
-        let home = homes.get(name).cloned().flatten();
+        let home = match homes.get(name) {
+            Some(known) => known.clone(),
+            None => {
+                let found = home(connection, holder).await;
+                homes.insert(name.clone(), found.clone());
+                found
+            }
+        };
         if home.as_ref().is_some_and(|home| inside.contains(home)) {
             continue;
         }
