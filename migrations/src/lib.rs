@@ -7,6 +7,7 @@
 //! Not here: rows of the domain. The only rows a migration writes are the single rows of
 //! `policy_revision` and `schema_floor`.
 
+mod audit_reading;
 mod column;
 mod foundation;
 mod peer_lists;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(policy_digest::PolicyDigest),
             Box::new(secrets::Secrets),
             Box::new(peer_lists::PeerLists),
+            Box::new(audit_reading::AuditReading),
         ]
     }
 }

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::audit::news::News;
 use super::error::{Error, Result};
 use super::page;
 use super::published::Published;
@@ -76,6 +77,7 @@ pub struct Ctx {
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Arc<Refusals>,
     pub uses: Uses,
+    pub news: Arc<News>,
     pub policy: Arc<Published>,
     page_key: OnceCell<PageKey>,
 }
@@ -97,6 +99,7 @@ impl Ctx {
             packs,
             refusals: Arc::default(),
             uses: Uses::default(),
+            news: Arc::default(),
             policy,
             page_key: OnceCell::new(),
         }

@@ -21,4 +21,5 @@ pub mod permission;
 pub mod role;
 pub mod text;
 pub mod time;
+pub mod user_agent;
 mod words;

@@ -64,7 +64,8 @@ pub struct Parts {
 pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: CancellationToken) -> anyhow::Result<()> {
     let Parts { ctx, metrics, health } = parts;
     let limits = &config.limits;
-    let routes = routes(&ctx, &metrics, limits.message_bytes, health)?;
+    let services = Services::new(Arc::clone(&ctx), Arc::clone(&metrics), stop.clone());
+    let routes = routes(services, limits.message_bytes, health)?;
     // The order of the layers, outermost first.
     Server::builder()
         .accept_http1(!config.web.allowed_origins.is_empty())
@@ -106,12 +107,10 @@ fn room(config: &Config) -> Room {
 
 /// Every service.
 fn routes(
-    ctx: &Arc<Ctx>,
-    metrics: &Arc<Metrics>,
+    services: Services,
     most: MessageBytes,
     health: HealthService,
 ) -> Result<Routes, tonic_reflection::server::Error> {
-    let services = Services::new(Arc::clone(ctx), Arc::clone(metrics));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)

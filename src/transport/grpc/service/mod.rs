@@ -9,6 +9,8 @@ mod role;
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::application::Ctx;
 use crate::telemetry::metrics::Metrics;
 
@@ -17,11 +19,13 @@ use crate::telemetry::metrics::Metrics;
 pub struct Services {
     ctx: Arc<Ctx>,
     metrics: Arc<Metrics>,
+    /// Says that the server stops: calls that have no end of their own end then.
+    stop: CancellationToken,
 }
 
 impl Services {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>) -> Self {
-        Self { ctx, metrics }
+    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, stop: CancellationToken) -> Self {
+        Self { ctx, metrics, stop }
     }
 }

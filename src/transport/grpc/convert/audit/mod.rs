@@ -1,15 +1,23 @@
 //! Audit events on the wire: the readable event, and beside it the exact bytes that were hashed.
 
+mod list;
+mod report;
+
+pub use list::list;
+pub use report::reports;
+
 use super::time;
-use crate::application::audit::ListedEvent;
+use crate::application::audit::{ListedEvent, Reported};
 use crate::domain::audit::{ActingPeer, Actor, Change, Outcome, Personal, Target, Text};
 use crate::domain::peer::PeerKind;
+use crate::domain::user_agent;
 use crate::transport::grpc::pb;
 
 /// Writes an event.
 #[must_use]
 pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
     let (sealed, position, body) = (&listed.sealed, &listed.event.position, &listed.event.body);
+    let agent = body.user_agent.as_ref().and_then(Personal::value).unwrap_or_default();
     pb::AuditEvent {
         name: format!("accounts/{}/auditEvents/{}", sealed.account, sealed.seq),
         uid: sealed.event_id.to_string(),
@@ -31,8 +39,8 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
         justification: body.justification.as_ref().map(personal),
         source_address: body.source_address.as_ref().map(personal),
         user_agent: body.user_agent.as_ref().map(personal),
-        browser: String::new(),
-        operating_system: String::new(),
+        browser: user_agent::browser(agent),
+        operating_system: user_agent::operating_system(agent),
         trace_id: body.trace_id.clone().unwrap_or_default(),
         changes: body.changes.iter().map(change).collect(),
         linked_events: position
@@ -57,6 +65,17 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
                 salt: value.salt.to_vec().into(),
             })
             .collect(),
+        summary: listed.summary.clone(),
+    }
+}
+
+/// Says where a reported event stands.
+#[must_use]
+pub fn reported(reported: &Reported) -> pb::AuditLink {
+    pb::AuditLink {
+        account: format!("accounts/{}", reported.account),
+        seq: reported.seq,
+        event_uid: reported.event_id.to_string(),
     }
 }
 
