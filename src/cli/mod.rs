@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 mod accounts;
 mod apply;
+mod audit;
 mod authorize;
 mod bootstrap;
 mod config;
@@ -84,6 +85,8 @@ enum Command {
     Roles(roles::Arguments),
     /// Creates, lists and revokes API keys
     Keys(keys::Arguments),
+    /// Shows what was done, and follows what is being done
+    Audit(audit::Arguments),
 }
 
 impl Command {
@@ -136,6 +139,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Peers(arguments) => peers::run(arguments, &server, output).await,
         Command::Roles(arguments) => roles::run(arguments, &server, output).await,
         Command::Keys(arguments) => keys::run(arguments, &server, output).await,
+        Command::Audit(arguments) => audit::run(arguments, &server, output).await,
     }
 }
 

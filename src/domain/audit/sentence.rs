@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn other_acts_are_told_in_the_same_way() {
-        let public = Text::public::<&str>;
+        let public = |text: &str| Text::public(text);
         let emily = || person("Emily Chen");
         let cases = [
             (
