@@ -15,7 +15,7 @@ use crate::application::error::{Error, Result, Violation};
 use crate::application::guard::View;
 use crate::application::requests;
 use crate::decision::AccountIndex;
-use crate::domain::audit::{ActingPeer, Actor, AuditDraft, Change, Outcome, Personal, Target};
+use crate::domain::audit::{ActingPeer, Actor, AuditDraft, Change, Outcome, Personal, SealedEvent, Target};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::PeerRef;
@@ -62,11 +62,11 @@ pub struct Reported {
 /// that the caller may not name and every time that has not come; [`Error::RequestIdReused`];
 /// [`Error::Store`] where the database could not keep them, and then nothing of them is there.
 pub async fn record(ctx: &Ctx, call: &Call, reports: Vec<Report>) -> Result<Vec<Reported>> {
-    let entries = entries(ctx, call, reports)?;
     let key = requests::key(call);
     if let Some(done) = repeated(ctx, call, key.as_ref()).await? {
         return Ok(done);
     }
+    let entries = entries(ctx, call, reports)?;
     if call.validate_only {
         return Ok(Vec::new());
     }
@@ -75,25 +75,20 @@ pub async fn record(ctx: &Ctx, call: &Call, reports: Vec<Report>) -> Result<Vec<
     let request = key.clone().map(|key| (key, call.body_hash));
     let (store, entropy, now) = (ctx.store.clone(), ctx.entropy, ctx.clock.now());
     let (policy, news) = (Arc::clone(&ctx.policy), Arc::clone(&ctx.news));
+    let caller = call.caller;
     let work = async move {
         let transaction = store.begin().await?;
         let revision = policy.snapshot().revision();
         let widths: Vec<usize> = acts.iter().map(|act| act.logs.len()).collect();
         let events = append(entropy, transaction.connection(), acts, Some(revision), now).await?;
-        let mut rest = events.as_slice();
-        let mut reported = Vec::with_capacity(places.len());
-        for (place, width) in places.iter().zip(widths) {
-            let (own, behind) = rest.split_at(width.min(rest.len()));
-            rest = behind;
-            let event = own.iter().find(|event| event.account == *place);
-            let event = event.ok_or_else(|| Error::Internal(anyhow::anyhow!("a report has no event")))?;
-            reported.push(Reported { account: event.account.clone(), seq: event.seq, event_id: event.event_id });
-        }
+        let reported = reported(&events, places.iter().zip(widths))?;
         if let Some((key, body_hash)) = request {
             let response = serde_json::to_vec(&reported).map_err(|error| Error::Internal(error.into()))?;
             let request = StoredRequest { key, body_hash, response, create_time: now };
             storage::requests::save(transaction.connection(), &request, requests::oldest(now)).await?;
         }
+        // The logs may have been locked for a while, and the key revoked meanwhile.
+        View::of_caller(&policy.snapshot(), &caller, now)?;
         transaction.commit().await?;
         news.tell(&events);
         Ok(reported)
@@ -105,6 +100,20 @@ pub async fn record(ctx: &Ctx, call: &Call, reports: Vec<Report>) -> Result<Vec<
         }
         done => done,
     }
+}
+
+/// The event of each report in the log of its own, by that log and in how many the report stands.
+fn reported<'p>(events: &[SealedEvent], places: impl Iterator<Item = (&'p AccountId, usize)>) -> Result<Vec<Reported>> {
+    let mut rest = events;
+    let mut found = Vec::new();
+    for (place, width) in places {
+        let (own, behind) = rest.split_at(width.min(rest.len()));
+        rest = behind;
+        let event = own.iter().find(|event| event.account == *place);
+        let event = event.ok_or_else(|| Error::Internal(anyhow::anyhow!("a report has no event")))?;
+        found.push(Reported { account: event.account.clone(), seq: event.seq, event_id: event.event_id });
+    }
+    Ok(found)
 }
 
 /// What an earlier call with the same request id returned.
