@@ -40,7 +40,8 @@ async fn told(server: &Server, folder: &Path, arguments: &[&str]) -> String {
 async fn world(server: &Server) -> String {
     let msp = server.partner("msp", &["opspilot365"]).await;
     let customer = server.customer("contoso-corp", &msp).await;
-    server.person(&msp, "emily@contosomsp.com", "roles/opspilot365.technician").await;
+    let other = server.customer("fabrikam", &msp).await;
+    server.person_on(&msp, "emily@contosomsp.com", "roles/opspilot365.technician", &[&other]).await;
     let emily =
         pb::ReportedEvent { actor: "peers/@emily@contosomsp.com".to_owned(), ..report(&customer, "jane@contoso.com") };
     let denied = pb::ReportedEvent {

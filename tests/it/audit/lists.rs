@@ -6,7 +6,7 @@ use std::time::Duration;
 use peerage::transport::grpc::pb;
 use tonic::Code;
 
-use super::{AUDITOR, all, below, names, of, on_both, page, personal, record, report};
+use super::{AUDITOR, all, below, names, of, on_both, page, personal, record, report, service};
 use crate::support::{Client, Server, bad_fields, reason};
 
 /// Two customers of one provider, with some users reported at each; returns the provider.
@@ -34,8 +34,7 @@ async fn op_44_a_log_is_filtered_by_time_actor_action_target_outcome_and_reason(
     on_both(|server| async move {
         let msp = server.partner("msp", &["opspilot365"]).await;
         let (operator, customer) = (server.operator(), server.customer("contoso", &msp).await);
-        let service = server.person(&msp, "service", "roles/opspilot365.technician").await;
-        server.bind(&service.name, "roles/core.backend_service", &msp).await;
+        let service = service(&server, "service", &[]).await;
         server.advance(Duration::from_secs(100));
         let denied = pb::ReportedEvent {
             outcome: pb::AuditOutcome::Denied.into(),

@@ -9,10 +9,16 @@ mod watching;
 use peerage::transport::grpc::pb;
 use tonic::Status;
 
-use crate::support::{Client, PostgresDatabase, Server};
+use crate::support::{Client, PostgresDatabase, Server, TestPeer};
 
-/// A role that reads logs, one that reports to them, and both.
+/// A role that reads logs, and one that reports to them.
 const AUDITOR: &str = "roles/core.auditor";
+const SERVICE: &str = "roles/core.backend_service";
+
+/// A service of the provider `msp` that reports for all of it, or for some accounts.
+async fn service(server: &Server, name: &str, accounts: &[&str]) -> TestPeer {
+    server.peer("accounts/msp", name, SERVICE, pb::PeerKind::Integration, accounts).await
+}
 
 /// A server on each database, one after the other.
 async fn on_both<F: Future<Output = ()>>(case: impl Fn(Server) -> F) {

@@ -64,7 +64,8 @@ async fn add(
 async fn op_46_a_modification_names_action_tenant_and_target_also_when_another_service_did_it() {
     let server = Server::start().await;
     let (john, emily) = world(&server).await;
-    let portal = server.person("accounts/contoso-msp", "portal", "roles/core.backend_service").await;
+    let home = "accounts/contoso-msp";
+    let portal = server.peer(home, "portal", super::SERVICE, pb::PeerKind::Integration, &[]).await;
     let event = pb::ReportedEvent { actor: emily.clone(), ..report("accounts/contoso-corp", "jane@contoso.com") };
     record(&portal.client, vec![event]).await.unwrap();
     let sentence = "Emily Chen modified user in Contoso Corp (Reset password for jane@contoso.com)";

@@ -8,7 +8,8 @@ pub use report::reports;
 
 use super::time;
 use crate::application::audit::{ListedEvent, Reported};
-use crate::domain::audit::{ActingPeer, Actor, Change, Outcome, Personal, Target, Text};
+use crate::domain::audit::{ActingPeer, Actor, Change, Outcome, Personal, Target, Text, sentence};
+use crate::domain::ids::AccountId;
 use crate::domain::peer::PeerKind;
 use crate::domain::user_agent;
 use crate::transport::grpc::pb;
@@ -30,7 +31,7 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
         reporter: body.reporter.as_ref().map(acting_peer),
         session: body.session.clone().unwrap_or_default(),
         action: body.action.clone(),
-        target: Some(target(&body.target)),
+        target: Some(target(&body.target, sentence::account(&listed.event))),
         outcome: outcome(&body.outcome).into(),
         reason: body.outcome.reason().unwrap_or_default().to_owned(),
         revision: position.revision.unwrap_or_default(),
@@ -106,11 +107,11 @@ fn acting_peer(peer: &ActingPeer) -> pb::AuditActor {
     }
 }
 
-fn target(target: &Target) -> pb::AuditTarget {
+fn target(target: &Target, account: &AccountId) -> pb::AuditTarget {
     pb::AuditTarget {
         kind: target.kind.clone(),
         target_name: Some(text(&target.name)),
-        account: target.account.as_ref().map(|account| format!("accounts/{account}")).unwrap_or_default(),
+        account: format!("accounts/{account}"),
         display_name: target.display_name.as_ref().map(personal),
     }
 }
