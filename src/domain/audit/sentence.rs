@@ -102,9 +102,12 @@ impl Teller<'_> {
         }
     }
 
-    /// Where, unless it is the actor's home.
+    /// Where, unless it is the actor's home, or an account that is named anyway.
     fn place(&self) -> String {
         let account = account(self.event);
+        if self.event.body.target.kind == "account" {
+            return String::new();
+        }
         match &self.event.body.actor {
             Actor::Peer(peer) if peer.home_account == *account => String::new(),
             Actor::System { .. } if account.as_str() == AccountId::platform().as_str() => String::new(),
