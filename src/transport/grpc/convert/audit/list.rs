@@ -109,6 +109,9 @@ fn equal(one: &Restriction, test: Result<Test, Invalid>) -> Result<Condition, In
 }
 
 fn time(one: &Restriction, column: TimeColumn) -> Result<Condition, Invalid> {
+    if one.operator == Operator::Has {
+        return Err(at(one.operator_at, "every event has a time; compare it"));
+    }
     let time = Timestamp::parse_rfc3339(&one.value);
     let time = time.map_err(|_| at(one.value_at, "a time such as `\"2026-01-01T00:00:00Z\"` was expected"))?;
     let is = |comparison| Condition::Is(Test::Time(column, comparison, time));
@@ -118,8 +121,7 @@ fn time(one: &Restriction, column: TimeColumn) -> Result<Condition, Invalid> {
         Operator::Less => is(Comparison::Less),
         Operator::LessOrEqual => is(Comparison::LessOrEqual),
         Operator::Greater => is(Comparison::Greater),
-        Operator::GreaterOrEqual => is(Comparison::GreaterOrEqual),
-        Operator::Has => return Err(at(one.operator_at, "every event has a time; compare it")),
+        Operator::GreaterOrEqual | Operator::Has => is(Comparison::GreaterOrEqual),
     })
 }
 
