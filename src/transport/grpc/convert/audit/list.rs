@@ -109,20 +109,18 @@ fn equal(one: &Restriction, test: Result<Test, Invalid>) -> Result<Condition, In
 }
 
 fn time(one: &Restriction, column: TimeColumn) -> Result<Condition, Invalid> {
-    if one.operator == Operator::Has {
-        return Err(at(one.operator_at, "every event has a time; compare it"));
-    }
+    let comparison = match one.operator {
+        Operator::Equal | Operator::NotEqual => Comparison::Equal,
+        Operator::Less => Comparison::Less,
+        Operator::LessOrEqual => Comparison::LessOrEqual,
+        Operator::Greater => Comparison::Greater,
+        Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
+        Operator::Has => return Err(at(one.operator_at, "every event has a time; compare it")),
+    };
     let time = Timestamp::parse_rfc3339(&one.value);
     let time = time.map_err(|_| at(one.value_at, "a time such as `\"2026-01-01T00:00:00Z\"` was expected"))?;
-    let is = |comparison| Condition::Is(Test::Time(column, comparison, time));
-    Ok(match one.operator {
-        Operator::Equal => is(Comparison::Equal),
-        Operator::NotEqual => Condition::Not(Box::new(is(Comparison::Equal))),
-        Operator::Less => is(Comparison::Less),
-        Operator::LessOrEqual => is(Comparison::LessOrEqual),
-        Operator::Greater => is(Comparison::Greater),
-        Operator::GreaterOrEqual | Operator::Has => is(Comparison::GreaterOrEqual),
-    })
+    let test = Condition::Is(Test::Time(column, comparison, time));
+    Ok(if one.operator == Operator::NotEqual { Condition::Not(Box::new(test)) } else { test })
 }
 
 #[cfg(test)]
