@@ -58,7 +58,7 @@ fn columns(is_postgres: bool) -> Vec<String> {
 fn fill(is_postgres: bool) -> Vec<String> {
     let member = |path: &str| {
         if is_postgres {
-            format!("convert_from(bytes, 'UTF8')::json #>> '{{{}}}'", path.replace('.', ","))
+            format!("(convert_from(bytes, 'UTF8')::json #>> '{{{}}}')", path.replace('.', ","))
         } else {
             format!("json_extract(CAST(bytes AS TEXT), '$.{path}')")
         }
