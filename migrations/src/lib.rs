@@ -7,6 +7,7 @@
 //! Not here: rows of the domain. The only rows a migration writes are the single rows of
 //! `policy_revision` and `schema_floor`.
 
+mod audit_reading;
 mod column;
 mod foundation;
 mod list_orders;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(secrets::Secrets),
             Box::new(peer_lists::PeerLists),
             Box::new(passwords_and_photos::PasswordsAndPhotos),
+            Box::new(audit_reading::AuditReading),
             Box::new(list_orders::ListOrders),
         ]
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::audit::news::News;
 use super::context::{Ctx, Entropy};
 use super::error::{Error, Result};
 use super::published::Published;
@@ -36,23 +37,24 @@ impl Commit {
     /// # Errors
     /// [`Error::Store`] where the database could not keep it, and then nothing of it is there.
     pub(super) async fn run(self, ctx: &Ctx) -> Result<()> {
-        let (entropy, policy) = (ctx.entropy, Arc::clone(&ctx.policy));
-        ctx.policy.to_its_end(self.make(entropy, policy)).await
+        let (entropy, policy, news) = (ctx.entropy, Arc::clone(&ctx.policy), Arc::clone(&ctx.news));
+        ctx.policy.to_its_end(self.make(entropy, policy, news)).await
     }
 
-    async fn make(mut self, entropy: Entropy, policy: Arc<Published>) -> Result<()> {
+    async fn make(mut self, entropy: Entropy, policy: Arc<Published>, news: Arc<News>) -> Result<()> {
         let made = self.transaction.append_changes(self.now, &self.changes).await?;
         let is_next = self.after.as_ref().is_none_or(|after| after.revision() == made.revision);
         if !is_next && self.transaction.is_locked() {
             return Err(Error::Internal(anyhow::anyhow!("revision {} was judged as another", made.revision)));
         }
         let revision = self.after.is_some().then_some(made.revision);
-        audit::append(entropy, self.transaction.connection(), &self.acts, revision, self.now).await?;
+        let events = audit::append(entropy, self.transaction.connection(), self.acts, revision, self.now).await?;
         if let Some(request) = &self.request {
             let oldest = requests::oldest(self.now);
             storage::requests::save(self.transaction.connection(), request, oldest).await?;
         }
         self.transaction.commit().await?;
+        news.tell(&events);
         if let Some(after) = self.after.filter(|_| is_next) {
             policy.publish(Arc::new(after.marked(made)));
         }

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::audit::news::News;
 use super::error::{Error, Result};
 use super::page;
 use super::pool::Pool;
@@ -105,6 +106,7 @@ pub struct Ctx {
     pub packs: Arc<super::packs::Packs>,
     pub refusals: Arc<Refusals>,
     pub uses: Uses,
+    pub news: Arc<News>,
     pub policy: Arc<Published>,
     pub pools: Pools,
     page_key: OnceCell<PageKey>,
@@ -127,6 +129,7 @@ impl Ctx {
             packs,
             refusals: Arc::default(),
             uses: Uses::default(),
+            news: Arc::default(),
             policy,
             pools,
             page_key: OnceCell::new(),

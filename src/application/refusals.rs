@@ -164,12 +164,14 @@ async fn record(ctx: &Ctx, owed: Owed, now: Timestamp) -> Result<()> {
     if owed.is_empty() {
         return Ok(());
     }
-    let (store, entropy, policy) = (ctx.store.clone(), ctx.entropy, Arc::clone(&ctx.policy));
+    let (store, entropy) = (ctx.store.clone(), ctx.entropy);
+    let (policy, news) = (Arc::clone(&ctx.policy), Arc::clone(&ctx.news));
     let work = async move {
         let transaction = store.begin().await?;
         let revision = policy.snapshot().revision();
-        audit::append(entropy, transaction.connection(), &owed.entries(), Some(revision), now).await?;
+        let events = audit::append(entropy, transaction.connection(), owed.entries(), Some(revision), now).await?;
         transaction.commit().await?;
+        news.tell(&events);
         owed.settle();
         Ok(())
     };

@@ -22,6 +22,7 @@ use crate::config::DEFAULT_LISTEN;
 use crate::transport::grpc::pb;
 use pb::account_access_service_client::AccountAccessServiceClient;
 use pb::account_service_client::AccountServiceClient;
+use pb::audit_service_client::AuditServiceClient;
 use pb::authentication_service_client::AuthenticationServiceClient;
 use pb::peer_service_client::PeerServiceClient;
 use pb::role_service_client::RoleServiceClient;
@@ -142,6 +143,10 @@ impl Connection {
 
     pub(crate) fn accounts(&self) -> AccountServiceClient<Door> {
         AccountServiceClient::new(self.door()).max_decoding_message_size(RESPONSE_BYTES_MAX)
+    }
+
+    pub(crate) fn audit(&self) -> AuditServiceClient<Door> {
+        AuditServiceClient::new(self.door()).max_decoding_message_size(RESPONSE_BYTES_MAX)
     }
 
     pub(crate) fn authentication(&self) -> AuthenticationServiceClient<Door> {

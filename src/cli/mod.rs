@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod accounts;
 mod apply;
+mod audit;
 mod authorize;
 mod bootstrap;
 mod config;
@@ -91,6 +92,8 @@ enum Command {
     Roles(Client<roles::Arguments>),
     /// Creates, lists and revokes API keys
     Keys(Client<keys::Arguments>),
+    /// Shows what was done, and follows what is being done
+    Audit(Client<audit::Arguments>),
 }
 
 impl Command {
@@ -141,6 +144,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Peers(client) => peers::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Roles(client) => roles::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Keys(client) => keys::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Audit(client) => audit::run(client.arguments, &client.server.settled(), client.output).await,
     }
 }
 

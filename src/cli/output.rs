@@ -40,7 +40,7 @@ macro_rules! named {
     )*};
 }
 
-named! { Account ApiKey AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
+named! { Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 
@@ -96,6 +96,11 @@ pub(crate) fn one<M: Named>(format: Format, message: &M) -> anyhow::Result<()> {
 /// A message as a JSON object.
 pub(crate) fn json_text<M: Named>(message: &M) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&json(message)?)?)
+}
+
+/// A message as a JSON object on one line, for streams of them.
+pub(crate) fn json_line<M: Named>(message: &M) -> anyhow::Result<String> {
+    Ok(format!("{}\n", json(message)?))
 }
 
 /// Writes that something is done; a script that asked for JSON gets an empty object.

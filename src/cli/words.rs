@@ -63,6 +63,7 @@ words! {
     AccountState = "ACCOUNT_STATE_";
     ApiKeyState = "API_KEY_STATE_";
     AssuranceLevel = "ASSURANCE_LEVEL_";
+    AuditOutcome = "AUDIT_OUTCOME_";
     BindingMode = "BINDING_MODE_";
     Decision = "DECISION_";
     DecisionReason = "DECISION_REASON_";
@@ -122,6 +123,8 @@ choices! {
     MailFormat { Html, #[value(alias = "PLAIN-TEXT")] PlainText }
     /// How far a binding reaches.
     Reach { Subtree, #[value(alias = "ACCOUNT-ONLY")] AccountOnly }
+    /// How an act came out.
+    AuditOutcome { Success, Denied, Failed }
     /// Whether a binding counts by itself.
     BindingMode { Active, Eligible }
 }

@@ -23,4 +23,5 @@ pub mod photo;
 pub mod role;
 pub mod text;
 pub mod time;
+pub mod user_agent;
 mod words;

@@ -135,6 +135,31 @@ pub async fn ancestors_of_deleted(
     Ok(deleted.map(|row| row.path.rsplit('/').skip(1).filter_map(|id| AccountId::parse(id).ok()).collect()))
 }
 
+/// The deleted accounts that stood below an account when they were deleted, each with those that it stood
+/// below, the nearest first; in no order, and no more than a limit.
+///
+/// # Errors
+/// What the database reports.
+pub async fn deleted_below(
+    conn: &impl ConnectionTrait,
+    top: &AccountId,
+    limit: u64,
+) -> Result<Vec<(AccountId, Vec<AccountId>)>, StoreError> {
+    let Some(top) = Entity::find().filter(is(top)).one(conn).await? else { return Ok(Vec::new()) };
+    let rows = Entity::find()
+        .filter(Column::DeleteTime.is_not_null())
+        .filter(Column::Path.gt(format!("{}/", top.path)))
+        .filter(Column::Path.lt(format!("{}0", top.path)))
+        .limit(limit)
+        .all(conn)
+        .await?;
+    let read = |row: Model| {
+        let id = AccountId::parse(&row.id).map_err(|_| StoreError::corrupt(TABLE, &row.id))?;
+        Ok((id, row.path.rsplit('/').skip(1).filter_map(|id| AccountId::parse(id).ok()).collect()))
+    };
+    rows.into_iter().map(read).collect()
+}
+
 /// Gets a live account.
 ///
 /// # Errors

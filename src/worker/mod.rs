@@ -1,5 +1,5 @@
 //! What goes on beside the calls, each duty in a task of its own, so that none waits for another:
-//! following other processes' changes, writing what was gathered, purging what is over. Nothing that a
+//! following other processes' changes and logs, writing what was gathered, purging what is over. Nothing that a
 //! decision needs waits for any of it.
 //!
 //! Every duty goes on until it is told to stop. One that ends before is a fault, which [`duties`]
@@ -14,7 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::application::refusals::Due;
-use crate::application::{Ctx, Error, peers, refresh, refusals, requests, uses};
+use crate::application::{Ctx, Error, audit, peers, refresh, refusals, requests, uses};
 
 /// How often the change feed is read, and how often what was gathered is written.
 const POLL: Duration = Duration::from_secs(1);
@@ -75,6 +75,18 @@ async fn reload(ctx: &Ctx) -> bool {
             false
         }
     }
+}
+
+/// Tells watchers of audit logs what other processes recorded.
+pub async fn follow_logs(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut ticks = ticks(POLL);
+        loop {
+            ticks.tick().await;
+            report(audit::news::refresh(&ctx).await, "the ends of the watched audit logs could not be read");
+        }
+    };
+    until_told(&stop, work).await;
 }
 
 /// Writes the repeats of refused calls, and in the end whatever is left.

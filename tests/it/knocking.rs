@@ -116,7 +116,7 @@ async fn what_was_refused_in_the_last_minute_is_recorded_when_the_server_stops()
     server.stop().await;
     let ctx = app::context(app::connect(&crate::support::config(&url)).await.unwrap(), Clock::System).unwrap();
     let platform = peerage::domain::ids::AccountId::platform();
-    let events = peerage::storage::audit::list(ctx.store.reader(), &platform, 0, 1000).await.unwrap();
+    let events = peerage::storage::audit::events_after(ctx.store.reader(), &platform, 0, 1000).await.unwrap();
     let counts: Vec<u64> = events
         .iter()
         .map(|event| peerage::domain::audit::open(&event.bytes, &event.personal).unwrap().body)

@@ -15,6 +15,7 @@ mod accounts;
 mod api_contract;
 mod api_keys;
 mod architecture;
+mod audit;
 mod bindings;
 mod bounds;
 mod command_line;

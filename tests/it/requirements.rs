@@ -8,7 +8,6 @@ const IDS: &[(&str, u32)] = &[("MC", 61), ("MP", 26), ("OP", 51), ("KP", 19)];
 
 /// What an id may wait for, until later work builds it.
 const WAITS: &[&str] = &[
-    "audit text",
     "lists of rights",
     "signing in",
     "mail",

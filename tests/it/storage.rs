@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod audit_lists;
 mod credentials;
 mod feed;
 mod identity;

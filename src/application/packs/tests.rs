@@ -203,7 +203,7 @@ async fn open(folder: &tempfile::TempDir, packs: Packs) -> Ctx {
 }
 
 async fn events(ctx: &Ctx) -> Vec<AuditEvent> {
-    let sealed = storage::audit::list(ctx.store.reader(), &AccountId::platform(), 0, 100).await.unwrap();
+    let sealed = storage::audit::events_after(ctx.store.reader(), &AccountId::platform(), 0, 100).await.unwrap();
     sealed.iter().map(|event| crate::domain::audit::open(&event.bytes, &event.personal).unwrap()).collect()
 }
 

@@ -30,6 +30,7 @@ const COMMANDS: &str = r#"  $ peerage authorize emily@contosomsp.com users.reset
   $ peerage accounts create pinecrest --kind CUSTOMER --parent contoso-msp --title 'Pinecrest Tours' --label env=test
   $ peerage roles bind emily@contosomsp.com opspilot365.technician pinecrest
   $ peerage authorize emily@contosomsp.com devices.view pinecrest -o json
+  $ peerage audit list --account contoso-msp --descendants --limit 5
 
 With grpcurl (reflection needs the key too):
 

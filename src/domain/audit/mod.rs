@@ -15,6 +15,7 @@
 mod hash;
 mod open;
 mod seal;
+pub mod sentence;
 #[cfg(test)]
 mod vectors;
 mod wire;

@@ -9,6 +9,7 @@ pub struct Model {
     pub account_id: String,
     pub next_seq: i64,
     pub head_hash: Vec<u8>,
+    pub last_time: i64,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]

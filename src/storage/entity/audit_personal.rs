@@ -12,6 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub path: String,
     pub value: String,
+    pub value_key: String,
     pub salt: Vec<u8>,
     pub commitment: Vec<u8>,
 }

@@ -234,6 +234,12 @@ pub const RULES: &[Rule] = &[
     read("/peerage.v1.AuthenticationService/ListApiKeys", &["api_keys.view"]),
     harmless("/peerage.v1.AuthenticationService/RevokeApiKey", &["api_keys.revoke"], "it takes a credential away"),
     read("/peerage.v1.AuditService/ListAuditEvents", &["audit.view"]),
+    read("/peerage.v1.AuditService/WatchAuditEvents", &["audit.view"]),
+    harmless(
+        "/peerage.v1.AuditService/RecordEvents",
+        &["audit.record"],
+        "it records what was done elsewhere and changes no right",
+    ),
 ];
 
 /// How large a request may be.

@@ -64,7 +64,8 @@ pub struct Parts {
 pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: CancellationToken) -> anyhow::Result<()> {
     let Parts { ctx, metrics, health } = parts;
     let limits = &config.limits;
-    let routes = routes(&ctx, &metrics, limits, health)?;
+    let services = Services::new(Arc::clone(&ctx), Arc::clone(&metrics), limits.call_timeout(), stop.clone());
+    let routes = routes(services, limits.message_bytes, health)?;
     // The order of the layers, outermost first.
     Server::builder()
         .accept_http1(!config.web.allowed_origins.is_empty())
@@ -106,19 +107,17 @@ fn room(config: &Config) -> Room {
 
 /// Every service.
 fn routes(
-    ctx: &Arc<Ctx>,
-    metrics: &Arc<Metrics>,
-    limits: &Limits,
+    services: Services,
+    most: MessageBytes,
     health: HealthService,
 ) -> Result<Routes, tonic_reflection::server::Error> {
-    let services = Services::new(Arc::clone(ctx), Arc::clone(metrics), limits.call_timeout());
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTOR)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     // Admission bounds single methods further.
-    let MessageBytes { decisions, bulk, .. } = limits.message_bytes;
+    let MessageBytes { decisions, bulk, .. } = most;
     Ok(Routes::new(AccountAccessServiceServer::new(services.clone()).max_decoding_message_size(decisions))
         .add_service(AccountServiceServer::new(services.clone()).max_decoding_message_size(bulk))
         .add_service(AuditServiceServer::new(services.clone()).max_decoding_message_size(bulk))

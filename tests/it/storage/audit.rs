@@ -2,7 +2,7 @@
 
 use peerage::domain::audit::{Actor, AuditDraft, Change, GENESIS, Personal, Target, Text, leaf_hash, open};
 use peerage::domain::ids::AccountId;
-use peerage::storage::audit::{Entry, Recording, append, head, list};
+use peerage::storage::audit::{Entry, Recording, append, events_after, head};
 use peerage::storage::{Store, StoreError, StoreOptions};
 
 use super::world::{at, fresh, id};
@@ -45,7 +45,7 @@ async fn write(store: &Store, entries: &[Entry]) -> Result<(), StoreError> {
 async fn verify(store: &Store, account: &AccountId) -> i64 {
     let (mut after, mut prev) = (0, GENESIS);
     loop {
-        let events = list(store.reader(), account, after, 7).await.unwrap();
+        let events = events_after(store.reader(), account, after, 7).await.unwrap();
         if events.is_empty() {
             let head = head(store.reader(), account).await.unwrap();
             assert_eq!(head.map(|head| (head.next_seq, head.hash)), (after > 0).then_some((after + 1, prev)));
@@ -71,7 +71,7 @@ async fn events_come_back_as_they_were_sealed(database: &Database) {
     let entries = [entry(&["contoso"], "peers.create"), entry(&["contoso"], "peers.update")];
     let sealed = append(transaction.connection(), &entries, recording).await.unwrap();
     transaction.commit().await.unwrap();
-    let stored = list(store.reader(), &id("contoso"), 0, 10).await.unwrap();
+    let stored = events_after(store.reader(), &id("contoso"), 0, 10).await.unwrap();
     assert_eq!(stored.len(), 2);
     for (mut stored, mut sealed) in stored.into_iter().zip(sealed) {
         let opened = open(&stored.bytes, &stored.personal).unwrap();
@@ -89,8 +89,8 @@ async fn an_act_across_accounts_is_linked(database: &Database) {
     let store = &database.store;
     write(store, &[entry(&["contoso"], "accounts.update")]).await.unwrap();
     write(store, &[entry(&["msp", "contoso", "msp"], "accounts.move")]).await.unwrap();
-    let contoso = list(store.reader(), &id("contoso"), 1, 9).await.unwrap();
-    let msp = list(store.reader(), &id("msp"), 0, 9).await.unwrap();
+    let contoso = events_after(store.reader(), &id("contoso"), 1, 9).await.unwrap();
+    let msp = events_after(store.reader(), &id("msp"), 0, 9).await.unwrap();
     assert_eq!((contoso.len(), msp.len()), (1, 1), "a log named twice gets one event");
     for (event, other) in [(&contoso[0], &msp[0]), (&msp[0], &contoso[0])] {
         let linked = open(&event.bytes, &event.personal).unwrap().position.linked;
@@ -142,7 +142,7 @@ async fn erased_values_leave_the_proof(database: &Database) {
     let store = &database.store;
     write(store, &[entry(&["aa"], "peers.view")]).await.unwrap();
     database.sql("DELETE FROM audit_personal WHERE path = '/justification'").await;
-    let events = list(store.reader(), &id("aa"), 0, 9).await.unwrap();
+    let events = events_after(store.reader(), &id("aa"), 0, 9).await.unwrap();
     let opened = open(&events[0].bytes, &events[0].personal).unwrap();
     assert!(matches!(opened.body.justification, Some(Personal::Erased(_))));
     assert_eq!(opened.body.changes[0].after.as_ref().and_then(Text::value), Some("new"));

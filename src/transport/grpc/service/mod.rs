@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::application::Ctx;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::grpc::call;
@@ -23,12 +25,14 @@ pub struct Services {
     metrics: Arc<Metrics>,
     /// The longest that a call may take, whatever its caller says.
     call_timeout: Duration,
+    /// Says that the server stops: calls that have no end of their own end then.
+    stop: CancellationToken,
 }
 
 impl Services {
     #[must_use]
-    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, call_timeout: Duration) -> Self {
-        Self { ctx, metrics, call_timeout }
+    pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, call_timeout: Duration, stop: CancellationToken) -> Self {
+        Self { ctx, metrics, call_timeout, stop }
     }
 
     /// How long a call with this metadata may take.

@@ -1,15 +1,24 @@
 //! Audit events on the wire: the readable event, and beside it the exact bytes that were hashed.
 
+mod list;
+mod report;
+
+pub use list::list;
+pub use report::reports;
+
 use super::time;
-use crate::application::audit::ListedEvent;
-use crate::domain::audit::{ActingPeer, Actor, Change, Outcome, Personal, Target, Text};
+use crate::application::audit::{ListedEvent, Reported};
+use crate::domain::audit::{ActingPeer, Actor, Change, Outcome, Personal, Target, Text, sentence};
+use crate::domain::ids::AccountId;
 use crate::domain::peer::PeerKind;
+use crate::domain::user_agent;
 use crate::transport::grpc::pb;
 
 /// Writes an event.
 #[must_use]
 pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
     let (sealed, position, body) = (&listed.sealed, &listed.event.position, &listed.event.body);
+    let agent = body.user_agent.as_ref().and_then(Personal::value).unwrap_or_default();
     pb::AuditEvent {
         name: format!("accounts/{}/auditEvents/{}", sealed.account, sealed.seq),
         uid: sealed.event_id.to_string(),
@@ -22,7 +31,7 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
         reporter: body.reporter.as_ref().map(acting_peer),
         session: body.session.clone().unwrap_or_default(),
         action: body.action.clone(),
-        target: Some(target(&body.target)),
+        target: Some(target(&body.target, sentence::account(&listed.event))),
         outcome: outcome(&body.outcome).into(),
         reason: body.outcome.reason().unwrap_or_default().to_owned(),
         revision: position.revision.unwrap_or_default(),
@@ -31,8 +40,8 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
         justification: body.justification.as_ref().map(personal),
         source_address: body.source_address.as_ref().map(personal),
         user_agent: body.user_agent.as_ref().map(personal),
-        browser: String::new(),
-        operating_system: String::new(),
+        browser: user_agent::browser(agent),
+        operating_system: user_agent::operating_system(agent),
         trace_id: body.trace_id.clone().unwrap_or_default(),
         changes: body.changes.iter().map(change).collect(),
         linked_events: position
@@ -57,6 +66,17 @@ pub fn to_pb(listed: &ListedEvent) -> pb::AuditEvent {
                 salt: value.salt.to_vec().into(),
             })
             .collect(),
+        summary: listed.summary.clone(),
+    }
+}
+
+/// Says where a reported event stands.
+#[must_use]
+pub fn reported(reported: &Reported) -> pb::AuditLink {
+    pb::AuditLink {
+        account: format!("accounts/{}", reported.account),
+        seq: reported.seq,
+        event_uid: reported.event_id.to_string(),
     }
 }
 
@@ -87,11 +107,11 @@ fn acting_peer(peer: &ActingPeer) -> pb::AuditActor {
     }
 }
 
-fn target(target: &Target) -> pb::AuditTarget {
+fn target(target: &Target, account: &AccountId) -> pb::AuditTarget {
     pb::AuditTarget {
         kind: target.kind.clone(),
         target_name: Some(text(&target.name)),
-        account: target.account.as_ref().map(|account| format!("accounts/{account}")).unwrap_or_default(),
+        account: format!("accounts/{account}"),
         display_name: target.display_name.as_ref().map(personal),
     }
 }
