@@ -239,6 +239,36 @@ impl Error {
         Self::NotFound { kind, name: name.into() }
     }
 
+    /// Whether it says something about what was asked for, so that what else is asked for may go on.
+    #[must_use]
+    pub const fn is_about_the_request(&self) -> bool {
+        match self {
+            Self::Invalid(_)
+            | Self::NotFound { .. }
+            | Self::Denied { .. }
+            | Self::Escalation { .. }
+            | Self::Forbidden { .. }
+            | Self::AlreadyExists { .. }
+            | Self::PermissionUnknown { .. }
+            | Self::LimitReached { .. }
+            | Self::Precondition { .. }
+            | Self::GainsUnconfirmed { .. }
+            | Self::EtagMismatch { .. } => true,
+            Self::Unauthenticated(_)
+            | Self::RequestIdReused
+            | Self::PageToken
+            | Self::Bootstrapped
+            | Self::Overloaded
+            | Self::NotReady
+            | Self::Diverged { .. }
+            | Self::RevisionNotReached
+            | Self::Unimplemented
+            | Self::Store(_)
+            | Self::Snapshot(_)
+            | Self::Internal(_) => false,
+        }
+    }
+
     #[must_use]
     pub fn precondition(reason: Precondition, subject: impl Into<String>) -> Self {
         Self::Precondition { reason, subject: subject.into() }

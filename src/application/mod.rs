@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod audit;
 pub mod authorize;
+pub mod batch;
 pub mod bindings;
 pub mod bootstrap;
 pub mod ceiling;
@@ -31,6 +32,7 @@ pub mod refresh;
 pub mod refusals;
 pub mod requests;
 pub mod roles;
+mod rows;
 pub mod uses;
 pub mod write;
 

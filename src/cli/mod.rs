@@ -26,6 +26,7 @@ mod page;
 mod peers;
 mod roles;
 mod serve;
+pub mod sheet;
 mod time;
 mod words;
 

@@ -166,6 +166,12 @@ impl UserName {
     pub fn key(&self) -> String {
         text::fold(&self.0)
     }
+
+    /// By what the facts know it.
+    #[must_use]
+    pub fn hash(&self) -> u128 {
+        user_name_hash(&self.key())
+    }
 }
 
 /// The first 16 bytes of the SHA-256 of a folded user name, the first byte the most significant.

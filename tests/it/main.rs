@@ -34,3 +34,4 @@ mod server;
 mod sidesteps;
 mod storage;
 mod support;
+mod tables;

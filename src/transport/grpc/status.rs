@@ -140,6 +140,17 @@ pub fn deadline_passed() -> Status {
     status(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, "the call's deadline has passed", [])
 }
 
+/// A status as a message, for answers that stand side by side: the details are a whole
+/// `google.rpc.Status` already.
+#[must_use]
+pub fn to_message(status: &Status) -> tonic_types::Status {
+    prost::Message::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: i32::from(status.code()),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
 /// The status of a good call that there is no room for now.
 #[must_use]
 pub fn shed(why: ShedReason, class: &str, retry_after: Duration) -> Status {
