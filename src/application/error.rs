@@ -142,6 +142,8 @@ pub enum Error {
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]
     Bootstrapped,
+    #[error("the database is not empty: a world is made where there is none")]
+    NotEmpty,
     #[error("the server has too much to do")]
     Overloaded,
     #[error("the server is not ready")]
@@ -258,6 +260,7 @@ impl Error {
             | Self::RequestIdReused
             | Self::PageToken
             | Self::Bootstrapped
+            | Self::NotEmpty
             | Self::Overloaded
             | Self::NotReady
             | Self::Diverged { .. }

@@ -17,6 +17,7 @@ mod commit;
 pub mod context;
 pub mod discretion;
 pub mod error;
+pub mod generate;
 pub mod groups;
 pub mod guard;
 pub mod invariants;

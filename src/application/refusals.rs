@@ -104,6 +104,7 @@ impl Refusal {
             | Error::GainsUnconfirmed { .. }
             | Error::EtagMismatch { .. }
             | Error::Bootstrapped
+            | Error::NotEmpty
             | Error::NotReady
             | Error::Diverged { .. }
             | Error::RevisionNotReached

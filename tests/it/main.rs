@@ -35,3 +35,4 @@ mod sidesteps;
 mod storage;
 mod support;
 mod tables;
+mod worlds;

@@ -107,8 +107,8 @@ pub fn from_error(error: &Error) -> Status {
         Error::Store(error) => store(StoreFault::of(error), error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
-        // Only the command line bootstraps, so that no client sees this.
-        Error::Bootstrapped => internal(error),
+        // Only the command line bootstraps and generates, so that no client sees these.
+        Error::Bootstrapped | Error::NotEmpty => internal(error),
     }
 }
 
