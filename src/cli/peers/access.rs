@@ -9,8 +9,8 @@ use crate::transport::grpc::pb;
 /// How many bindings are asked for at once.
 const PAGE_SIZE: i32 = 1000;
 
-/// The accounts among these where a peer holds its first role with everything below, for good; `all`
-/// where it reaches everything at home. Nothing where it holds it nowhere.
+/// The accounts where a peer holds its first role with everything below, for good, among these and
+/// those at home or below. Nothing where it holds it nowhere.
 ///
 /// # Errors
 /// Where bindings cannot be listed.
@@ -19,51 +19,28 @@ pub(super) async fn at(
     peer: &pb::Peer,
     accounts: &[String],
 ) -> Result<Option<pb::PeerAccess>, Status> {
-    if let Some(all) = all(peer) {
-        return Ok(Some(all));
-    }
-    let mut held = Vec::new();
-    for account in accounts {
-        if !list(connection, peer, account, false).await?.is_empty() {
-            held.push(account.clone());
-        }
-    }
-    // One more than was asked about is a difference too.
-    let count = peer.tenant_access.as_ref().map_or(0, |access| access.account_count);
-    if usize::try_from(count).is_ok_and(|count| count > held.len()) {
-        held.push("accounts/others".to_owned());
+    let mut held = list(connection, peer, &peer.home_account, true).await?;
+    for account in accounts.iter().filter(|account| !held.contains(account)).cloned().collect::<Vec<_>>() {
+        held.extend(list(connection, peer, &account, false).await?);
     }
     Ok(accounts_of(held))
 }
 
-/// The accounts in the subtrees of these where a peer holds its first role, as [`at`] has it.
+/// The accounts where a peer holds its first role, as [`at`] has it, in an account or below.
 ///
 /// # Errors
 /// Where bindings cannot be listed.
 pub(super) async fn below(
     connection: &Connection,
     peer: &pb::Peer,
-    tops: &[&str],
+    top: &str,
 ) -> Result<Option<pb::PeerAccess>, Status> {
-    if let Some(all) = all(peer) {
-        return Ok(Some(all));
-    }
-    let mut held = Vec::new();
-    for top in tops {
-        held.extend(list(connection, peer, top, true).await?);
-    }
-    held.sort();
-    held.dedup();
-    Ok(accounts_of(held))
-}
-
-fn all(peer: &pb::Peer) -> Option<pb::PeerAccess> {
-    let is_all = peer.tenant_access.as_ref().is_some_and(|access| access.all);
-    is_all.then_some(pb::PeerAccess { scope: Some(pb::peer_access::Scope::All(true)) })
+    list(connection, peer, top, true).await.map(accounts_of)
 }
 
 fn accounts_of(mut accounts: Vec<String>) -> Option<pb::PeerAccess> {
     accounts.sort();
+    accounts.dedup();
     let list = pb::AccountList { accounts };
     (!list.accounts.is_empty()).then_some(pb::PeerAccess { scope: Some(pb::peer_access::Scope::Accounts(list)) })
 }

@@ -296,8 +296,11 @@ fn read_accounts(cell: &str, wish: &mut Wish) -> Result<(), String> {
 }
 
 fn show_accounts(wish: &Wish) -> String {
+    let home: Vec<&String> = wish.peer.iter().map(|peer| &peer.home_account).collect();
     match wish.access.as_ref().and_then(|access| access.scope.as_ref()) {
         Some(pb::peer_access::Scope::All(_)) => ALL.to_owned(),
+        // To hold a role at home alone is the same.
+        Some(pb::peer_access::Scope::Accounts(list)) if list.accounts.iter().eq(home) => ALL.to_owned(),
         Some(pb::peer_access::Scope::Accounts(list)) => {
             list.accounts.iter().map(|account| names::short(account)).collect::<Vec<_>>().join(" ")
         }

@@ -150,7 +150,7 @@ async fn pages<W: Write>(
 
 /// A peer as the wish that would make it, and whether that says all of its accounts.
 async fn wish(connection: &Connection, mut peer: pb::Peer, account: &str) -> Result<(Wish, bool), Status> {
-    let access = match access::below(connection, &peer, &[account]).await {
+    let access = match access::below(connection, &peer, account).await {
         Ok(access) => access,
         Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => None,
         Err(status) => return Err(status),

@@ -38,7 +38,7 @@ const BYTES_MAX: usize = 4 << 20;
     email, secondary_email, mail_format, two_factor_provider, require_external_login, password_never_expires,\n  \
     org_user, person, street_address, city, country, region, postal_code, phone_number, mobile_phone, fax,\n  \
     language, time_zone, expire_time, justification, password\n\n\
-    `person`, another peer of the same human, stands in an earlier line or is there already. \
+    `person`, another peer of the same human, stands in an earlier line or is there already.\n\
     `accounts` is `all` for the home account with everything below, or accounts with blanks between them.\n\
     Cells are UTF-8, in quotes where they hold commas, quotes or line ends. An apostrophe before `=`, `+`,\n\
     `-` or `@` at the beginning of a cell keeps spreadsheets from taking it as a formula, and is taken away.\n\n\

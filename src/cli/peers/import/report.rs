@@ -9,10 +9,10 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::{Fault, Import};
-use crate::cli::failure;
 use crate::cli::output::{self, Format, clean};
 use crate::cli::peers::columns::{ERROR, LINE};
 use crate::cli::sheet::{Line, SheetWriter};
+use crate::cli::{FAILED, failure};
 
 /// The exit code of an import that is not whole.
 const PARTLY: u8 = 1;
@@ -109,6 +109,10 @@ impl Report {
     /// The import could not go on.
     pub(super) fn stopped(mut self, why: &anyhow::Error) -> anyhow::Result<ExitCode> {
         self.progress.suspend(|| failure::report(why));
+        if self.made + self.there + self.refused == 0 {
+            self.progress.finish_and_clear();
+            return Ok(ExitCode::from(FAILED));
+        }
         self.summary(false)?;
         failure::hint("the same command goes on from here: peers that are there already are passed over");
         Ok(ExitCode::from(PARTLY))
