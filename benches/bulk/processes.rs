@@ -35,7 +35,7 @@ impl Program {
             command.env_remove(name);
         }
         let key = self.folder.join("operator.key");
-        if key.exists() && !arguments.iter().any(|argument| *argument == "serve") {
+        if key.exists() && !arguments.contains(&"serve") {
             command.env("PEERAGE_ADDRESS", &self.address).env("PEERAGE_API_KEY_FILE", key);
         }
         command.current_dir(&self.folder).args(arguments);
@@ -91,6 +91,7 @@ impl Watched {
         let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let mark = mark.and_then(|mark| mark.trim().trim_end_matches(" kB").parse().ok());
         self.peak = self.peak.max(mark.unwrap_or(0));
+        #[expect(clippy::disallowed_methods, reason = "a process tells nobody when it takes more memory")]
         std::thread::sleep(Duration::from_millis(5));
     }
 

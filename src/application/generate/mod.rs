@@ -23,7 +23,7 @@ use super::error::{Error, Result};
 use super::{audit, refresh};
 use crate::domain::account::Account;
 use crate::domain::audit::{Change, Target, Text};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::time::Timestamp;
 use crate::storage;
 use crate::storage::audit::{Entry, Recording};
@@ -110,13 +110,12 @@ const fn at_least(number: usize, least: usize) -> usize {
 pub async fn generate(ctx: &Ctx, scale: Scale, mut report: impl FnMut(usize)) -> Result<Made> {
     check_empty(ctx).await?;
     let mut random = Random::new(scale.seed);
-    let mut made = Made::default();
-    made.permissions = roles::permissions(ctx).await?;
+    let permissions = roles::permissions(ctx).await?;
     let accounts = accounts::write(ctx, scale).await?;
     let roles = roles::write(ctx, scale, &mut random).await?;
     let mut logs = Counts::new(&accounts);
-    peers::write(ctx, scale, &mut random, (&accounts, &roles), &mut logs, &mut made, &mut report).await?;
-    (made.accounts, made.roles) = (accounts.len(), roles.len());
+    let world = World { ctx, scale, accounts: &accounts, roles: &roles };
+    let made = peers::write(&world, &mut random, &mut logs, &mut report).await?;
     events(ctx, &mut random, &logs).await?;
     // Whoever followed the feed so far finds another history, and loads what no change tells of.
     let transaction = ctx.store.begin_policy().await?;
@@ -124,7 +123,15 @@ pub async fn generate(ctx: &Ctx, scale: Scale, mut report: impl FnMut(usize)) ->
     let digest = Sha256::new_with_prefix(head.digest).chain_update(scale.seed.to_be_bytes()).finalize();
     transaction.begin_history(digest.into()).await?;
     refresh::reload(ctx).await?;
-    Ok(made)
+    Ok(Made { accounts: accounts.len(), roles: roles.len(), permissions, ..made })
+}
+
+/// What peers live in.
+struct World<'a> {
+    ctx: &'a Ctx,
+    scale: Scale,
+    accounts: &'a [Account],
+    roles: &'a [RoleId],
 }
 
 /// A world is made where there is none: nothing of it can be taken back.

@@ -2,8 +2,7 @@
 
 use uuid::Builder;
 
-use super::{BEGIN, CHUNK, Counts, DAY, END, Made, Random, Scale};
-use crate::application::context::Ctx;
+use super::{BEGIN, CHUNK, Counts, DAY, END, Made, Random, World};
 use crate::application::error::{Error, Result};
 use crate::domain::account::Account;
 use crate::domain::binding::{Binding, Mode, Principal, Reach};
@@ -39,14 +38,13 @@ const STARS: usize = 4;
 const MEMBERS: usize = 20;
 
 pub(super) async fn write(
-    ctx: &Ctx,
-    scale: Scale,
+    world: &World<'_>,
     random: &mut Random,
-    (accounts, roles): (&[Account], &[RoleId]),
     logs: &mut Counts,
-    made: &mut Made,
     report: &mut impl FnMut(usize),
-) -> Result<()> {
+) -> Result<Made> {
+    let World { ctx, scale, accounts, roles } = *world;
+    let mut made = Made::default();
     let large = (accounts.len() / 10).max(1);
     // The large partner's peers come in the middle, all at once.
     let middle = scale.peers / 2..scale.peers / 2 + scale.peers / 10;
@@ -71,7 +69,7 @@ pub(super) async fn write(
                 bound.extend(near.zip(role).map(|(near, role)| binding(random, &peer, role, near.id.clone())));
             }
             if number < STARS {
-                bound.extend(many(random, scale, &peer, (accounts, roles)));
+                bound.extend(many(random, world, &peer));
             }
             // Of the others a few become members; more need not be remembered.
             if number.is_multiple_of((scale.peers / 10_000).max(1)) && peer.status == PeerStatus::Enabled {
@@ -87,28 +85,22 @@ pub(super) async fn write(
         made.bindings += bound.len();
         report(made.peers);
     }
-    members(ctx, scale, random, (accounts, roles, &known), made).await
+    members(world, random, &known, &mut made).await?;
+    Ok(made)
 }
 
 /// The bindings of a peer that holds very many, each at another account.
-fn many(random: &mut Random, scale: Scale, peer: &Peer, (accounts, roles): (&[Account], &[RoleId])) -> Vec<Binding> {
-    let accounts = accounts.iter().cycle().skip(random.below(accounts.len())).take(accounts.len());
-    let wanted = accounts.take(scale.many_bindings());
-    wanted.filter_map(|account| Some(binding(random, peer, random_role(roles, account)?, account.id.clone()))).collect()
-}
-
-fn random_role(roles: &[RoleId], account: &Account) -> Option<RoleId> {
-    roles.get(account.id.as_str().len() % roles.len().max(1)).cloned()
+fn many(random: &mut Random, world: &World<'_>, peer: &Peer) -> Vec<Binding> {
+    let count = world.accounts.len();
+    let accounts = world.accounts.iter().cycle().skip(random.below(count)).take(count);
+    let role = |account: &Account| world.roles.get(account.id.as_str().len() % world.roles.len().max(1)).cloned();
+    let wanted = accounts.take(world.scale.many_bindings());
+    wanted.filter_map(|account| Some(binding(random, peer, role(account)?, account.id.clone()))).collect()
 }
 
 /// Groups of customers and partners, each with two roles.
-async fn members(
-    ctx: &Ctx,
-    scale: Scale,
-    random: &mut Random,
-    (accounts, roles, known): (&[Account], &[RoleId], &[PeerId]),
-    made: &mut Made,
-) -> Result<()> {
+async fn members(world: &World<'_>, random: &mut Random, known: &[PeerId], made: &mut Made) -> Result<()> {
+    let World { ctx, scale, accounts, roles } = *world;
     let transaction = ctx.store.begin().await?;
     let conn = transaction.connection();
     for number in 0..scale.groups() {
