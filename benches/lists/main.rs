@@ -12,7 +12,6 @@
 
 #[path = "../../tests/it/oracle/random.rs"]
 mod random;
-mod world;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use peerage::app;
 use peerage::application::bootstrap::{OperatorKey, bootstrap};
+use peerage::application::generate::{LARGE, Scale, generate};
 use peerage::application::peers::list::{Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list};
 use peerage::application::{Call, Caller, Clock, Ctx};
 use peerage::config::Config;
@@ -54,17 +54,14 @@ async fn main() -> Result<()> {
     config.database.url = url.context("`--url` names the database")?;
     app::migrate(&config, Clock::System).await?;
     let start = Instant::now();
-    let mut ctx = open(&config).await?;
+    let ctx = open(&config).await?;
     let operator = match peerage::storage::bootstrap::operator(ctx.store.reader()).await? {
         Some(operator) => operator,
         None => {
             let operator = bootstrap(&ctx, UserName::parse("operator")?, OperatorKey::New).await?.peer;
-            world::fill(&ctx.store, peers).await?;
+            generate(&ctx, Scale::of(peers), |_| ()).await?;
             optimize(&ctx).await?;
             say(&format!("filled in {:.0} s", start.elapsed().as_secs_f64()))?;
-            // No policy change tells of the rows, so that what has facts already would keep them.
-            ctx.store.close().await?;
-            ctx = open(&config).await?;
             operator
         }
     };
@@ -122,7 +119,8 @@ impl Bench {
             ("device", Condition::Is(Test::Kind(PeerKind::Device)), None),
             ("administrator", Condition::default(), Some(true)),
         ];
-        let scopes = ["platform", world::LARGE, world::PARTNER, world::CUSTOMER];
+        let (partner, customer) = Scale::of(self.ctx.snapshot().peer_count()).in_the_middle();
+        let scopes = ["platform", LARGE, &partner, &customer];
         say(&format!(
             "{:<16} {:<18} {:<14} {:>9} {:>9} {:>9} {:>9}   (ms)",
             "account", "order", "filter", "first p50", "first p99", "deep p50", "deep p99"
@@ -168,7 +166,8 @@ impl Bench {
     }
 
     async fn searches(&mut self) -> Result<()> {
-        for scope in ["platform", world::LARGE, world::PARTNER] {
+        let (partner, _) = Scale::of(self.ctx.snapshot().peer_count()).in_the_middle();
+        for scope in ["platform", LARGE, &partner] {
             let scope = AccountId::parse(scope)?;
             for text in [
                 "emily.chen.7",

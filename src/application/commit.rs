@@ -1,4 +1,4 @@
-//! The end of a change that was judged: feed, audit events, stored result and revision in one
+//! The end of a change that was judged: rows, feed, audit events, stored result and revision in one
 //! transaction, then the new snapshot.
 //!
 //! INVARIANT: from the first statement here on, nobody can stop half-way: not the caller who hangs up,
@@ -10,6 +10,7 @@ use super::audit::news::News;
 use super::context::{Ctx, Entropy};
 use super::error::{Error, Result};
 use super::published::Published;
+use super::rows::Rows;
 use super::{audit, requests};
 use crate::decision::Snapshot;
 use crate::domain::fact::Change;
@@ -25,6 +26,7 @@ pub(super) struct Commit {
     pub(super) now: Timestamp,
     pub(super) changes: Vec<Change>,
     pub(super) acts: Vec<Entry>,
+    pub(super) rows: Rows,
     /// The facts after the changes, if there are any.
     pub(super) after: Option<Snapshot>,
     /// The result to be remembered, where the caller named its request.
@@ -42,6 +44,7 @@ impl Commit {
     }
 
     async fn make(mut self, entropy: Entropy, policy: Arc<Published>, news: Arc<News>) -> Result<()> {
+        self.rows.insert(self.transaction.connection()).await?;
         let made = self.transaction.append_changes(self.now, &self.changes).await?;
         let is_next = self.after.as_ref().is_none_or(|after| after.revision() == made.revision);
         if !is_next && self.transaction.is_locked() {

@@ -37,6 +37,7 @@ pub fn may_name(ctx: &Ctx, caller: Caller, error: &Error) -> bool {
         | Error::LimitReached { .. }
         | Error::Overloaded
         | Error::Bootstrapped
+        | Error::NotEmpty
         | Error::NotReady
         | Error::Diverged { .. }
         | Error::GainsUnconfirmed { .. }

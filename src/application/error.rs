@@ -142,6 +142,8 @@ pub enum Error {
     EtagMismatch { name: String },
     #[error("an operator was made before; bootstrap works once")]
     Bootstrapped,
+    #[error("the database is not empty: a world is made where there is none")]
+    NotEmpty,
     #[error("the server has too much to do")]
     Overloaded,
     #[error("the server is not ready")]
@@ -237,6 +239,37 @@ impl Error {
     #[must_use]
     pub fn not_found(kind: &'static str, name: impl Into<String>) -> Self {
         Self::NotFound { kind, name: name.into() }
+    }
+
+    /// Whether it says something about what was asked for, so that what else is asked for may go on.
+    #[must_use]
+    pub const fn is_about_the_request(&self) -> bool {
+        match self {
+            Self::Invalid(_)
+            | Self::NotFound { .. }
+            | Self::Denied { .. }
+            | Self::Escalation { .. }
+            | Self::Forbidden { .. }
+            | Self::AlreadyExists { .. }
+            | Self::PermissionUnknown { .. }
+            | Self::LimitReached { .. }
+            | Self::Precondition { .. }
+            | Self::GainsUnconfirmed { .. }
+            | Self::EtagMismatch { .. } => true,
+            Self::Unauthenticated(_)
+            | Self::RequestIdReused
+            | Self::PageToken
+            | Self::Bootstrapped
+            | Self::NotEmpty
+            | Self::Overloaded
+            | Self::NotReady
+            | Self::Diverged { .. }
+            | Self::RevisionNotReached
+            | Self::Unimplemented
+            | Self::Store(_)
+            | Self::Snapshot(_)
+            | Self::Internal(_) => false,
+        }
     }
 
     #[must_use]

@@ -16,7 +16,7 @@ use super::ceiling::escalation;
 use super::context::{Call, Ctx, RequestId};
 use super::error::{Error, Forbidden, Precondition, Result};
 use super::guard::{Permit, View, peer_name};
-use super::peers::{self, SeenPeer};
+use super::peers::{self, CreatePeer, SeenPeer};
 use super::write::Write;
 use crate::crypto::password::{self as crypto, Measure, SALT_LENGTH};
 use crate::decision::PeerIndex;
@@ -95,16 +95,53 @@ impl Prepared {
 /// # Errors
 /// [`Error::Overloaded`] where too many passwords wait to be hashed.
 pub async fn bind(ctx: &Ctx, call: &Call, password: &Arc<Password>) -> Result<Call> {
+    let secret = Zeroizing::new(password.expose().as_bytes().to_vec());
+    bind_as(ctx, call, secret, Patience::None).await
+}
+
+/// As [`bind`], for many passwords at once: who knows all but one of them must still guess that one as
+/// slowly.
+///
+/// # Errors
+/// [`Error::Internal`] where the work broke off.
+pub async fn bind_all(ctx: &Ctx, call: &Call, passwords: &[&Arc<Password>]) -> Result<Call> {
+    let mut all = Sha256::new();
+    for password in passwords {
+        all.update(password.expose().len().to_be_bytes());
+        all.update(password.expose());
+    }
+    bind_as(ctx, call, Zeroizing::new(all.finalize().to_vec()), Patience::Turns).await
+}
+
+async fn bind_as(ctx: &Ctx, call: &Call, secret: Zeroizing<Vec<u8>>, patience: Patience) -> Result<Call> {
     let mut call = call.clone();
     if let Some(RequestId::Uuid(id)) = call.request_id {
         let own = Sha256::new().chain_update(call.caller.peer.as_uuid()).chain_update(call.method).chain_update(id);
         let salt = salt_of(&own.finalize());
-        let password = Arc::clone(password);
-        let print = ctx.pools.hashing.run(move || crypto::fingerprint(&password, &salt)).await?;
+        let print = patience.run(ctx, move || crypto::fingerprint(&secret, &salt)).await?;
         let print = Zeroizing::new(print.map_err(|error| Error::Internal(error.into()))?);
         call.body_hash = Sha256::new().chain_update(call.body_hash).chain_update(*print).finalize().into();
     }
     Ok(call)
+}
+
+/// What becomes of work that finds the queue of the hashing threads full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It is refused: whoever waits at a screen had better try again.
+    None,
+    /// It waits for its turn: a batch has one password there at a time, so that it neither fills the
+    /// queue nor fails because others did.
+    Turns,
+}
+
+impl Patience {
+    async fn run<T: Send + 'static>(self, ctx: &Ctx, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        Ok(match self {
+            Self::None => ctx.pools.hashing.run(work).await?,
+            Self::Turns => ctx.pools.hashing.run_in_turn(work).await?,
+        })
+    }
 }
 
 fn salt_of(bytes: &[u8]) -> [u8; SALT_LENGTH] {
@@ -129,16 +166,48 @@ pub async fn repeated<T: serde::de::DeserializeOwned>(ctx: &Ctx, call: &Call) ->
 /// Judges and hashes the password of a peer that is to be made at `home`.
 ///
 /// # Errors
-/// As [`View::admit_at`]; [`Error::Invalid`] where the password is not good enough;
+/// As [`View::admit_at`]; [`Error::AlreadyExists`] where there is such a peer already, before its
+/// password takes anybody's time; [`Error::Invalid`] where the password is not good enough;
 /// [`Error::Overloaded`].
-pub async fn prepare_first(ctx: &Ctx, call: &Call, password: &Arc<Password>, owner: Owner<'_>) -> Result<Prepared> {
+pub async fn prepare_first(
+    ctx: &Ctx,
+    call: &Call,
+    password: &Arc<Password>,
+    owner: Owner<'_>,
+    patience: Patience,
+) -> Result<Prepared> {
     let policy = {
         let snapshot = ctx.snapshot();
         let permit = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?.admit_at("peers.create", owner.home)?;
+        if snapshot.find_user_name(owner.user_name.hash()).is_some() {
+            return Err(peers::already_exists(owner.user_name));
+        }
         password_policy(&snapshot, permit.account())
     };
     owner.check_login(|| format!("peers/@{}", owner.user_name.as_str()))?;
-    prepare(ctx, password, owner, policy, Vec::new()).await
+    prepare(ctx, (password, patience), owner, policy, Vec::new()).await
+}
+
+/// Judges and hashes the passwords of peers that are to be made, one after the other.
+pub async fn prepare_all(
+    ctx: &Ctx,
+    call: &Call,
+    requests: Vec<Result<CreatePeer>>,
+) -> Vec<Result<(CreatePeer, Option<Prepared>)>> {
+    let mut prepared = Vec::with_capacity(requests.len());
+    for request in requests {
+        prepared.push(match request {
+            Ok(request) => prepare_one(ctx, call, request).await,
+            Err(error) => Err(error),
+        });
+    }
+    prepared
+}
+
+async fn prepare_one(ctx: &Ctx, call: &Call, mut request: CreatePeer) -> Result<(CreatePeer, Option<Prepared>)> {
+    let Some(password) = request.password.take() else { return Ok((request, None)) };
+    let prepared = prepare_first(ctx, call, &password, request.owner(), Patience::Turns).await?;
+    Ok((request, Some(prepared)))
 }
 
 /// Gives the password to a peer that this write makes. Whoever knows it can become the peer, so that
@@ -146,14 +215,16 @@ pub async fn prepare_first(ctx: &Ctx, call: &Call, password: &Arc<Password>, own
 ///
 /// # Errors
 /// [`Error::Escalation`].
-pub async fn give_first(write: &mut Write<'_>, permit: &Permit, peer: &Peer, prepared: Prepared) -> Result<()> {
+pub fn give_first(write: &mut Write<'_>, permit: &Permit, peer: &Peer, prepared: Prepared) -> Result<()> {
     prepared.check(password_policy(write.before(), permit.account()))?;
     let after = write.after()?;
     if let Some(index) = after.find_peer(peer.id) {
         let excess = write.view()?.holdings(&after).may_become(index);
         excess.map_err(|excess| escalation(&after, excess))?;
     }
-    store(write, peer.id, prepared).await
+    let create_time = write.now();
+    write.rows().passwords.push(StoredPassword { peer: peer.id, hash: prepared.hash, create_time });
+    Ok(())
 }
 
 async fn store(write: &Write<'_>, peer: PeerId, prepared: Prepared) -> Result<()> {
@@ -167,7 +238,7 @@ async fn store(write: &Write<'_>, peer: PeerId, prepared: Prepared) -> Result<()
 /// Judges a password and hashes it, on a thread for that.
 async fn prepare(
     ctx: &Ctx,
-    password: &Arc<Password>,
+    (password, patience): (&Arc<Password>, Patience),
     owner: Owner<'_>,
     policy: PasswordPolicy,
     former: Vec<PasswordHash>,
@@ -185,7 +256,7 @@ async fn prepare(
         Ok(crypto::hash(&password, &salt))
     };
     let refused = |fault| Error::invalid("password", Invalid::Password(fault));
-    let hash = ctx.pools.hashing.run(work).await?.map_err(refused)?;
+    let hash = patience.run(ctx, work).await?.map_err(refused)?;
     Ok(Prepared { hash: hash.map_err(|error| Error::Internal(error.into()))?, policy })
 }
 
@@ -292,7 +363,7 @@ async fn prepare_next(ctx: &Ctx, call: &Call, request: &SetPassword) -> Result<(
             present.into_iter().chain(former).collect()
         }
     };
-    let prepared = prepare(ctx, &request.password, Owner::of(&peer), policy, former).await?;
+    let prepared = prepare(ctx, (&request.password, Patience::None), Owner::of(&peer), policy, former).await?;
     Ok((prepared, peer.version))
 }
 

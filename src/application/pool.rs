@@ -79,6 +79,27 @@ impl Pool {
     /// panicked.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| PoolError::Full)?;
+        self.queue(permit, work).await
+    }
+
+    /// As [`Pool::run`], waiting until there is room: for work of which much comes at once and nobody
+    /// waits for one piece alone. Its callers have one piece there at a time.
+    ///
+    /// # Errors
+    /// [`PoolError::Broken`] where the work panicked.
+    pub async fn run_in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| PoolError::Broken)?;
+        self.queue(permit, work).await
+    }
+
+    async fn queue<T: Send + 'static>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move || run(permit, answer, work));
         self.queue.as_ref().and_then(|queue| queue.send(job).ok()).ok_or(PoolError::Broken)?;

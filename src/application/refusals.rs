@@ -39,12 +39,21 @@ struct Refusal {
 /// What the work fails with; that a refusal could not be recorded is a fault of its own.
 pub async fn watch<T>(ctx: &Ctx, call: &Call, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
     let result = work.await;
-    if let Err(error) = &result
-        && let Some(refusal) = Refusal::of(error, call.permission.unwrap_or(OWN))
-    {
-        note(ctx, call, refusal).await?;
+    if let Err(error) = &result {
+        note_refused(ctx, call, error).await?;
     }
     result
+}
+
+/// Records an error where it is a refusal: of a call, or of an item of one that holds many.
+///
+/// # Errors
+/// [`Error::Store`] where it could not be recorded.
+pub(super) async fn note_refused(ctx: &Ctx, call: &Call, error: &Error) -> Result<()> {
+    match Refusal::of(error, call.permission.unwrap_or(OWN)) {
+        Some(refusal) => note(ctx, call, refusal).await,
+        None => Ok(()),
+    }
 }
 
 /// Records that a caller asked for a method whose permission it holds nowhere. What the request names
@@ -95,6 +104,7 @@ impl Refusal {
             | Error::GainsUnconfirmed { .. }
             | Error::EtagMismatch { .. }
             | Error::Bootstrapped
+            | Error::NotEmpty
             | Error::NotReady
             | Error::Diverged { .. }
             | Error::RevisionNotReached

@@ -3,6 +3,9 @@
 //!
 //! INVARIANT: nothing is published that is not committed, and nothing is answered before it is
 //! published, so that the next decision here knows of it.
+//!
+//! A change may be made in steps, each of which is judged on top of those before it and leaves nothing
+//! behind where it fails: that is how many calls become one ([`super::batch`]).
 
 use std::sync::Arc;
 
@@ -14,10 +17,11 @@ use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::{Permit, View};
 use super::invariants::{self, Ownership, Standing};
+use super::rows::{Rows, Sizes};
 use super::{audit, ceiling, refresh, requests, scope};
 use crate::decision::{AccountIndex, PeerIndex, Snapshot};
 use crate::domain::audit::{AuditDraft, Target};
-use crate::domain::fact::{Change, Fact, FactKey};
+use crate::domain::fact::{Change, Fact, FactKey, Mark};
 use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::storage::audit::Entry;
@@ -47,13 +51,25 @@ pub struct Write<'a> {
 struct Plan<'a> {
     ctx: &'a Ctx,
     author: Author<'a>,
+    /// The facts before the changes that are not judged yet.
     before: Arc<Snapshot>,
     now: Timestamp,
     changes: Vec<Change>,
+    /// How many of the changes are judged, and stand in `before`.
+    settled: usize,
     acts: Vec<Entry>,
+    rows: Rows,
     ownership: Ownership,
     /// A fact that was to be changed by a permit for another account.
     strayed: Option<FactKey>,
+}
+
+/// How much of a change there was when a step of it began.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    changes: usize,
+    acts: usize,
+    rows: Sizes,
 }
 
 impl<'a> Write<'a> {
@@ -88,8 +104,18 @@ impl<'a> Write<'a> {
         before: Arc<Snapshot>,
         now: Timestamp,
     ) -> Self {
-        let ownership = Ownership::Fixed;
-        let plan = Plan { ctx, author, before, now, changes: Vec::new(), acts: Vec::new(), ownership, strayed: None };
+        let plan = Plan {
+            ctx,
+            author,
+            before,
+            now,
+            changes: Vec::new(),
+            settled: 0,
+            acts: Vec::new(),
+            rows: Rows::default(),
+            ownership: Ownership::Fixed,
+            strayed: None,
+        };
         Self { plan, transaction }
     }
 
@@ -127,7 +153,8 @@ impl<'a> Write<'a> {
         self.plan.view()
     }
 
-    /// The facts before the change, up to the last commit of any process.
+    /// The facts before the change, up to the last commit of any process and with the steps that are
+    /// settled.
     #[must_use]
     pub fn before(&self) -> &Arc<Snapshot> {
         &self.plan.before
@@ -152,7 +179,18 @@ impl<'a> Write<'a> {
         }
     }
 
-    /// What queries of this change run on.
+    /// What was changed and does not stand in [`Write::before`] yet.
+    #[must_use]
+    pub fn pending(&self) -> &[Change] {
+        self.plan.pending()
+    }
+
+    /// The rows that are made when the change is committed.
+    pub(super) fn rows(&mut self) -> &mut Rows {
+        &mut self.plan.rows
+    }
+
+    /// What queries of this change run on. Rows of [`Write::rows`] are not there yet.
     #[must_use]
     pub fn connection(&self) -> &TransactionConnection {
         self.transaction.connection()
@@ -228,8 +266,7 @@ impl<'a> Write<'a> {
         // Only a change of the tree makes another log of an account, and to apply all changes for each
         // of a thousand acts would be slow.
         let is_tree = |change: &Change| matches!(change.key(), Some(FactKey::Account(_)));
-        let after =
-            if self.plan.changes.iter().any(is_tree) { Arc::new(self.after()?) } else { Arc::clone(&self.plan.before) };
+        let after = if self.pending().iter().any(is_tree) { self.after()? } else { Arc::clone(&self.plan.before) };
         let mut draft = match self.plan.author {
             Author::Caller { call, peer } => audit::draft(&self.plan.before, call, peer, self.plan.now, action, target),
             Author::System(name) => audit::system_draft(name, self.plan.now, action, target),
@@ -252,9 +289,29 @@ impl<'a> Write<'a> {
     ///
     /// # Errors
     /// [`Error::Precondition`] where a rule of the tree is broken.
-    pub fn after(&self) -> Result<Snapshot> {
-        let applied = self.plan.ctx.compile(|compiler| Ok(self.plan.before.with(&self.plan.changes, compiler)));
-        applied?.map_err(invariants::explain)
+    pub fn after(&self) -> Result<Arc<Snapshot>> {
+        self.plan.after()
+    }
+
+    /// Where the change is now, so that a step from here can be settled.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        Step { changes: self.plan.changes.len(), acts: self.plan.acts.len(), rows: self.plan.rows.sizes() }
+    }
+
+    /// Judges a step that was done, so that the next one stands on it. Where it failed, or a rule forbids
+    /// it, nothing of it is left.
+    ///
+    /// # Errors
+    /// What the step failed with, or what [`Write::commit`] would.
+    pub fn settle<T>(&mut self, step: Step, done: Result<T>) -> Result<T> {
+        let settled = done.and_then(|done| self.plan.settle().map(|()| done));
+        if settled.is_err() {
+            self.plan.changes.truncate(step.changes);
+            self.plan.acts.truncate(step.acts);
+            self.plan.rows.truncate(step.rows);
+        }
+        settled
     }
 
     /// Judges the changes, then makes them last and publishes them. With `validate_only` everything
@@ -264,19 +321,21 @@ impl<'a> Write<'a> {
     /// [`Error::Escalation`] and [`Error::Precondition`] where a rule forbids the change;
     /// [`Error::Store`] where the database could not keep it, and then nothing of it is there.
     pub async fn commit<T: Serialize>(self, result: T) -> Result<T> {
-        let Self { plan, transaction } = self;
+        let Self { mut plan, transaction } = self;
         if let Author::Caller { call, .. } = plan.author
             && call.validate_only
         {
             // Others need not wait while this is judged.
             transaction.rollback().await?;
-            plan.judged()?;
+            plan.settle()?;
             return Ok(result);
         }
-        let after = plan.judged()?;
+        plan.settle()?;
         let request = plan.remembered(&result)?;
-        let Plan { ctx, now, changes, acts, .. } = plan;
-        Commit { transaction, now, changes, acts, after, request }.run(ctx).await?;
+        let Plan { ctx, now, before, changes, acts, rows, .. } = plan;
+        let next = Mark { revision: before.revision() + 1, ..Mark::default() };
+        let after = (!changes.is_empty()).then(|| Arc::unwrap_or_clone(before).marked(next));
+        Commit { transaction, now, changes, acts, rows, after, request }.run(ctx).await?;
         Ok(result)
     }
 }
@@ -289,17 +348,27 @@ impl Plan<'_> {
         }
     }
 
-    /// The facts after the changes, if there are any, and if the rules allow them.
-    fn judged(&self) -> Result<Option<Snapshot>> {
+    fn pending(&self) -> &[Change] {
+        self.changes.get(self.settled..).unwrap_or_default()
+    }
+
+    fn after(&self) -> Result<Arc<Snapshot>> {
+        if self.pending().is_empty() {
+            return Ok(Arc::clone(&self.before));
+        }
+        let applied = self.ctx.compile(|compiler| Ok(self.before.with(self.pending(), compiler)));
+        applied?.map(Arc::new).map_err(invariants::explain)
+    }
+
+    /// Takes the changes that are not judged yet into the facts, if the rules allow them.
+    fn settle(&mut self) -> Result<()> {
         if let Some(key) = &self.strayed {
             return Err(Error::Internal(anyhow::anyhow!("{key:?} was changed by a permit for another account")));
         }
-        if self.changes.is_empty() {
-            return Ok(None);
+        if self.pending().is_empty() {
+            return Ok(());
         }
-        let revision = self.before.revision() + 1;
-        let applied = self.ctx.compile(|compiler| Ok(self.before.apply(revision, &self.changes, compiler)));
-        let after = applied?.map_err(invariants::explain)?;
+        let after = self.after()?;
         let standing = match self.author {
             Author::System(_) => Standing::Operator,
             Author::Caller { .. } => {
@@ -307,12 +376,14 @@ impl Plan<'_> {
                 if view.is_operator() { Standing::Operator } else { Standing::Other }
             }
         };
-        invariants::check(&self.before, &after, &self.changes, (self.ownership, standing), self.now)?;
+        invariants::check(&self.before, &after, self.pending(), (self.ownership, standing), self.now)?;
         match self.author {
-            Author::Caller { .. } => ceiling::check(&self.view()?, &after, &self.changes, self.ownership)?,
+            Author::Caller { .. } => ceiling::check(&self.view()?, &after, self.pending(), self.ownership)?,
             Author::System(_) => {}
         }
-        Ok(Some(after))
+        self.before = after;
+        self.settled = self.changes.len();
+        Ok(())
     }
 
     fn remembered<T: Serialize>(&self, result: &T) -> Result<Option<StoredRequest>> {

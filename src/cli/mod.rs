@@ -1,4 +1,4 @@
-//! The command line: `serve`, `bootstrap`, `migrate` and `config` run on the server's machine; every
+//! The command line: `serve`, `bootstrap`, `migrate`, `generate` and `config` run on the server's machine; every
 //! other command is a gRPC client and can do what its API key may do, nothing more.
 //!
 //! Exit codes: 0 is success, 2 a wrong command line or a failure; 1 is an answer that is not "yes"
@@ -19,6 +19,7 @@ mod connection;
 mod consent;
 pub(crate) mod demo;
 mod failure;
+mod generate;
 mod keys;
 mod migrate;
 mod names;
@@ -27,6 +28,7 @@ mod page;
 mod peers;
 mod roles;
 mod serve;
+pub mod sheet;
 mod time;
 mod words;
 
@@ -80,6 +82,9 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Checks the configuration
     Config(config::Arguments),
+    /// Fills an empty database with a large world, for measuring
+    #[command(hide = true)]
+    Generate(generate::Arguments),
     /// Asks whether a peer may do something on an account now
     Authorize(Client<authorize::Arguments>),
     /// Makes the server's accounts, peers, roles and bindings as a file says
@@ -138,6 +143,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bootstrap(arguments) => bootstrap::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Config(arguments) => config::run(&arguments),
+        Command::Generate(arguments) => generate::run(arguments).await,
         Command::Authorize(client) => authorize::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Apply(client) => apply::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Accounts(client) => accounts::run(client.arguments, &client.server.settled(), client.output).await,

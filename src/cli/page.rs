@@ -60,6 +60,17 @@ fn spinner() -> ProgressBar {
     progress
 }
 
+/// A bar over the bytes of a file, or a spinner where nobody knows how many there are. It shows itself
+/// on terminals only.
+pub(crate) fn bytes(length: Option<u64>) -> ProgressBar {
+    let Some(length) = length else { return spinner() };
+    let progress = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {percent}% {msg} {eta}") {
+        progress.set_style(style.progress_chars("=> "));
+    }
+    progress
+}
+
 /// A bar on stderr, which shows itself on terminals only.
 pub(crate) fn bar(length: usize, what: &'static str) -> ProgressBar {
     let progress = ProgressBar::new(length.try_into().unwrap_or(u64::MAX)).with_message(what);

@@ -1,6 +1,11 @@
 //! `peerage peers`: who can act.
 
+mod access;
+mod columns;
+mod export;
+mod import;
 mod list;
+mod select;
 
 use std::process::ExitCode;
 
@@ -24,7 +29,9 @@ use crate::transport::grpc::pb;
     peerage peers create ana@contosomsp.com --home contoso-msp --display-name 'Ana Lima' \\\n    \
     --role opspilot365.technician --access contoso-corp\n  \
     peerage peers update ana@contosomsp.com --display-name 'Ana Lima' --two-factor TOTP\n  \
-    peerage peers disable ana@contosomsp.com\n\n\
+    peerage peers disable ana@contosomsp.com\n  \
+    peerage peers export peers.csv --account contoso-msp\n  \
+    peerage peers import peers.csv --dry-run\n\n\
     A peer may be named by user name (`ana@contosomsp.com`), by uid, or as `me`.")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -54,6 +61,10 @@ enum Action {
     },
     /// Brings a deleted peer back, disabled
     Undelete { peer: String },
+    /// Creates the peers of a CSV table; started again, it goes on where it was stopped
+    Import(Box<import::Import>),
+    /// Writes peers as a CSV table
+    Export(export::Export),
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +181,8 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             list::run(&connection, arguments, format).await?;
             return Ok(ExitCode::SUCCESS);
         }
+        Action::Import(arguments) => return import::run(&connection, *arguments, format).await,
+        Action::Export(arguments) => return export::run(&connection, arguments, format).await,
         Action::Get { peer } => {
             client.get_peer(pb::GetPeerRequest { name: names::peer(&peer), read_mask: None }).await?
         }
@@ -194,6 +207,15 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     };
     output::one(format, peer.get_ref())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the sign between the cells of a table: `,` and the like, or `\\t` for a tab.
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [sign] if sign.is_ascii() && !matches!(sign, b'"' | b'\'' | b'\n' | b'\r') => Ok(*sign),
+        _ => Err("must be one sign, such as `,` or `;`, or `\\t` for a tab".to_owned()),
+    }
 }
 
 /// What a deletion would take, once the server has found nothing against it.

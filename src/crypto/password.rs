@@ -56,9 +56,9 @@ pub fn verify(password: &Password, hash: &PasswordHash) -> bool {
 ///
 /// # Errors
 /// As [`hash`].
-pub fn fingerprint(password: &Password, salt: &[u8; SALT_LENGTH]) -> Result<[u8; 32], HashError> {
+pub fn fingerprint(secret: &[u8], salt: &[u8; SALT_LENGTH]) -> Result<[u8; 32], HashError> {
     let mut print = [0; 32];
-    let made = argon2()?.hash_password_into(password.expose().as_bytes(), salt, &mut print);
+    let made = argon2()?.hash_password_into(secret, salt, &mut print);
     made.map(|()| print).map_err(|error| HashError(error.to_string()))
 }
 

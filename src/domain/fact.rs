@@ -127,6 +127,12 @@ pub enum FactKey {
 }
 
 impl Fact {
+    /// The peer, where it is one.
+    #[must_use]
+    pub fn as_peer(&self) -> Option<&PeerFact> {
+        if let Self::Peer(fact) = self { Some(fact) } else { None }
+    }
+
     /// The binding, where it is one.
     #[must_use]
     pub fn as_binding(&self) -> Option<&BindingFact> {

@@ -61,32 +61,50 @@ pub enum TwoFactor {
     Totp,
 }
 
-/// Everything about a peer that its administrators type in and no decision reads.
+/// Everything about a peer that its administrators type in and no decision reads. Text that is not there
+/// is not stored, since most of it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub first_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub last_name: String,
     /// The person's name as shown, or the service label of a system peer.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub display_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub company_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub email: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub secondary_email: String,
     pub mail_format: MailFormat,
     pub two_factor: TwoFactor,
     pub require_external_login: bool,
     pub password_never_expires: bool,
     /// The organizational user that the peer is bound to, in the tenant's directory.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub org_user: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub street_address: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub city: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub country: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub postal_code: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub phone_number: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub mobile_phone: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub fax: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub language: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub time_zone: String,
 }
 
@@ -165,6 +183,12 @@ impl UserName {
     #[must_use]
     pub fn key(&self) -> String {
         text::fold(&self.0)
+    }
+
+    /// By what the facts know it.
+    #[must_use]
+    pub fn hash(&self) -> u128 {
+        user_name_hash(&self.key())
     }
 }
 

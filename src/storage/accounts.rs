@@ -6,6 +6,8 @@
 //! INVARIANT: a row is never removed; a deleted account keeps its id, so that no other can take it.
 //! Lists and look-ups show live accounts only.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
@@ -38,6 +40,32 @@ pub async fn insert(conn: &impl ConnectionTrait, account: &Account) -> Result<()
     model.path = path;
     model.depth = depth;
     write::insert::<Entity>(conn, model).await
+}
+
+/// Inserts accounts, many in a statement, each behind its parent or below one that is there.
+///
+/// # Errors
+/// As [`insert`]; which id is taken is not known.
+pub async fn insert_many(conn: &impl ConnectionTrait, accounts: &[Account]) -> Result<(), StoreError> {
+    let mut known: HashMap<AccountId, (String, i64)> = HashMap::new();
+    let mut rows = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        let mut model = to_row(account)?;
+        (model.path, model.depth) = match &account.parent {
+            None => (account.id.to_string(), 1),
+            Some(parent) => {
+                if !known.contains_key(parent) {
+                    let above = row(conn, parent).await?;
+                    known.insert(parent.clone(), (above.path, above.depth));
+                }
+                let (path, depth) = known.get(parent).ok_or_else(|| missing(parent))?;
+                (format!("{path}/{}", account.id), depth.saturating_add(1))
+            }
+        };
+        known.insert(account.id.clone(), (model.path.clone(), model.depth));
+        rows.push(model);
+    }
+    write::insert_many::<Entity>(conn, rows).await
 }
 
 /// Writes everything about an account but its place in the tree.

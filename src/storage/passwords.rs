@@ -51,6 +51,14 @@ pub async fn former(conn: &impl ConnectionTrait, peer: PeerId, limit: u64) -> Re
     Ok(rows.into_iter().map(|row| PasswordHash::new(row.hash)).collect())
 }
 
+/// Gives new peers their first passwords, many in a statement.
+///
+/// # Errors
+/// What the database reports.
+pub async fn insert_many(conn: &impl ConnectionTrait, new: &[StoredPassword]) -> Result<(), StoreError> {
+    write::insert_many::<password::Entity>(conn, new.iter().map(row).collect()).await
+}
+
 /// Gives a peer a password. The one before goes among the former ones under `id`, of which `keep`
 /// stay.
 ///
@@ -67,10 +75,13 @@ pub async fn set(conn: &impl ConnectionTrait, new: &StoredPassword, id: Uuid, ke
                 .await?;
         }
     }
-    let hash = new.hash.expose().to_owned();
-    let row = password::Model { peer_id, hash, create_time: new.create_time.as_micros() };
-    write::insert::<password::Entity>(conn, row).await?;
+    write::insert::<password::Entity>(conn, row(new)).await?;
     forget(conn, new.peer, keep).await
+}
+
+fn row(new: &StoredPassword) -> password::Model {
+    let hash = new.hash.expose().to_owned();
+    password::Model { peer_id: new.peer.as_uuid(), hash, create_time: new.create_time.as_micros() }
 }
 
 /// Removes all former passwords of a peer but the latest.

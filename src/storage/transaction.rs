@@ -186,6 +186,16 @@ impl PolicyTransaction {
         Ok(revision)
     }
 
+    /// Begins the history of policy anew at the same revision, for rows that no change tells of: whoever
+    /// followed it so far finds another one, and loads everything.
+    ///
+    /// # Errors
+    /// What the database reports.
+    pub async fn begin_history(self, digest: [u8; 32]) -> Result<(), StoreError> {
+        self.move_head(Mark { revision: self.head.revision, digest }).await?;
+        self.transaction.commit().await.map_err(StoreError::from)
+    }
+
     /// Undoes everything now, instead of when the connection is used next.
     ///
     /// # Errors

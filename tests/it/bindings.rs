@@ -1,5 +1,6 @@
 //! Role bindings over the wire: rules of use, windows and modes, and what nobody may give or lift.
 
+mod bulk;
 mod ceiling;
 mod lists;
 mod rules;

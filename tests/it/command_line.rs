@@ -11,12 +11,12 @@ use peerage::transport::grpc::pb;
 use crate::support::{Server, policy};
 
 /// Runs the program as the operator's client of a server.
-async fn run(server: &Server, folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) async fn run(server: &Server, folder: &Path, arguments: &[&str]) -> Output {
     run_as(server, folder, server.operator_key(), arguments).await
 }
 
 /// Runs the program as a client of a server, with a key in a file.
-async fn run_as(server: &Server, folder: &Path, key_text: &str, arguments: &[&str]) -> Output {
+pub(crate) async fn run_as(server: &Server, folder: &Path, key_text: &str, arguments: &[&str]) -> Output {
     let key = folder.join("api.key");
     std::fs::write(&key, key_text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_peerage"));
@@ -32,11 +32,11 @@ async fn run_as(server: &Server, folder: &Path, key_text: &str, arguments: &[&st
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

@@ -36,3 +36,5 @@ mod server;
 mod sidesteps;
 mod storage;
 mod support;
+mod tables;
+mod worlds;

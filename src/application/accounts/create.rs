@@ -84,7 +84,7 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateAccount) -> Result<Ac
     account.update_revision = write.revision();
     storage::accounts::insert(write.connection(), &account).await.map_err(|error| id_taken(error, &account.id))?;
     let first = match request.first_peer {
-        Some(first) => Some(first_peer(&mut write, &permit, &account.id, first, plan.role).await?),
+        Some(first) => Some(first_peer(&mut write, &permit, &account.id, first, plan.role)?),
         None => None,
     };
     if let Some((peer, _)) = &first {
@@ -208,7 +208,7 @@ impl Choice<'_> {
 }
 
 /// Makes the first peer and binds its role on the account and everything below.
-async fn first_peer(
+fn first_peer(
     write: &mut Write<'_>,
     permit: &Permit,
     account: &AccountId,
@@ -222,7 +222,7 @@ async fn first_peer(
         None => None,
     };
     let new = NewPeer { home: account.clone(), person, default_role: Some(role.clone()), ..first.peer };
-    let peer = peers::make(write, permit, new).await?;
+    let peer = peers::make(write, permit, new)?;
     // Only the template's own role may be one that cannot be assigned otherwise.
     if source == RoleSource::Template {
         write.change_ownership();
@@ -237,7 +237,7 @@ async fn first_peer(
         window: Window::ALWAYS,
         justification,
     };
-    bindings::make(write, permit, binding).await?;
+    bindings::make(write, permit, binding)?;
     Ok((peer, role))
 }
 

@@ -90,10 +90,10 @@ pub async fn transfer(ctx: &Ctx, call: &Call, request: Transfer) -> Result<Accou
     write.change(&permit, Some(Fact::Binding(facts::binding(&held))), None);
     storage::bindings::delete(write.connection(), held.id).await?;
     let owned = given(&held, new_owner, held.role.clone(), held.reach, &request.reason);
-    bindings::make(&mut write, &permit, owned).await?;
+    bindings::make(&mut write, &permit, owned)?;
     if let Some(role) = &request.former_owner_role {
         let left = given(&held, former, role.clone(), reach, &request.reason);
-        give_unless_held(&mut write, &permit, left).await?;
+        give_unless_held(&mut write, &permit, left)?;
     }
     let mut after = before.clone();
     after.ownership_request = None;
@@ -179,8 +179,8 @@ fn given(held: &Binding, peer: PeerId, role: RoleId, reach: Reach, reason: &str)
 }
 
 /// Binds a role that the peer may hold already.
-async fn give_unless_held(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Result<()> {
-    match bindings::make(write, permit, new).await {
+fn give_unless_held(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Result<()> {
+    match bindings::make(write, permit, new) {
         Ok(_) | Err(Error::AlreadyExists { what: Taken::RoleBinding, .. }) => Ok(()),
         Err(error) => Err(error),
     }

@@ -6,6 +6,8 @@
 
 pub mod read;
 
+use super::batch::{Answer, Batch, Tell};
+use super::ceiling::holder;
 use super::context::{Call, Ctx};
 use super::error::{Error, Precondition, Result, Taken};
 use super::guard::{Permit, View, peer_name};
@@ -14,7 +16,7 @@ use super::write::Write;
 use crate::decision::{AccountIndex, PeerIndex};
 use crate::domain::audit::{Change, Personal, Target, Text};
 use crate::domain::binding::{Binding, Mode, Principal, Reach};
-use crate::domain::fact::Fact;
+use crate::domain::fact::{self, BindingFact, Fact};
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::{PeerRef, PeerStatus};
@@ -41,7 +43,7 @@ pub struct NewBinding {
 /// [`Error::NotFound`] where there is no such role, or none that the caller may know of;
 /// [`Error::Precondition`] where the role wants a justification or the peer is deleted;
 /// [`Error::AlreadyExists`] where the same binding is there for some of the same time.
-pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Result<Binding> {
+pub fn make(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Result<Binding> {
     let role_name = format!("roles/{}", new.role);
     let before = write.before();
     let role = before.find_role(&new.role).and_then(|index| before.role(index));
@@ -73,10 +75,10 @@ pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Re
         version: 1,
         update_revision: 0,
     };
-    check_distinct(write, &binding).await?;
+    check_distinct(write, &binding)?;
     write.change(permit, None, Some(Fact::Binding(facts::binding(&binding))));
     binding.update_revision = write.revision();
-    storage::bindings::insert(write.connection(), &binding).await?;
+    write.rows().bindings.push(binding.clone());
     Ok(binding)
 }
 
@@ -91,28 +93,44 @@ pub(super) fn check_not_deleted(write: &Write<'_>, principal: Principal) -> Resu
 }
 
 /// Two bindings that differ in nothing but their windows must not be open at the same time.
-async fn check_distinct(write: &Write<'_>, binding: &Binding) -> Result<()> {
-    let filter = storage::bindings::Filter {
-        principal: Some(binding.principal),
-        role: Some(binding.role.clone()),
-        accounts: Some(vec![binding.account.clone()]),
-    };
-    let others = storage::bindings::all(write.connection(), &filter).await?;
-    let same = |other: &&Binding| {
-        other.id != binding.id
-            && other.reach == binding.reach
-            && other.mode == binding.mode
-            && other.window.intersect(binding.window).is_some()
-    };
-    let Some(other) = others.iter().find(same) else { return Ok(()) };
+fn check_distinct(write: &Write<'_>, binding: &Binding) -> Result<()> {
+    let Some(other) = overlapping(write, binding) else { return Ok(()) };
     // Who may not look at bindings there is told of the role, which the request named.
     let account = write.before().find_account(binding.account.as_str());
     let is_visible = match (write.view(), account) {
         (Ok(view), Some(account)) => view.may(read::VIEW, account),
         _ => true,
     };
-    let name = if is_visible { format!("roleBindings/{}", other.id) } else { format!("roles/{}", binding.role) };
+    let name = if is_visible { format!("roleBindings/{other}") } else { format!("roles/{}", binding.role) };
     Err(Error::AlreadyExists { what: Taken::RoleBinding, name })
+}
+
+/// Another binding of the same holder, role, account, reach and mode that is open at the same time.
+fn overlapping(write: &Write<'_>, binding: &Binding) -> Option<BindingId> {
+    let before = write.before();
+    let own = |fact: &BindingFact| {
+        fact.principal == binding.principal && fact.role == binding.role && fact.account == binding.account
+    };
+    let same = |reach, mode, window: Window| {
+        reach == binding.reach && mode == binding.mode && window.intersect(binding.window).is_some()
+    };
+    // What this change did to bindings so far does not stand in the facts yet.
+    let touched = |side: fn(&fact::Change) -> Option<&Fact>| {
+        write.pending().iter().filter_map(side).filter_map(Fact::as_binding).filter(|fact| own(fact))
+    };
+    let made = touched(|change| change.after.as_ref());
+    let gone: Vec<BindingId> = touched(|change| change.before.as_ref()).map(|fact| fact.id).collect();
+    let mut made = made.filter(|fact| fact.id != binding.id && same(fact.reach, fact.mode, fact.window));
+    if let Some(fact) = made.next() {
+        return Some(fact.id);
+    }
+    let holder = holder(before, binding.principal)?;
+    let (account, role) = (before.find_account(binding.account.as_str())?, before.find_role(&binding.role)?);
+    let others = before.bound_to(holder).filter(|(other, window)| {
+        other.account == account && other.role == role && same(other.reach, other.mode, *window)
+    });
+    let mut others = others.map(|(other, _)| other.id);
+    others.find(|id| *id != binding.id && !gone.contains(id))
 }
 
 /// Who a request would give a role to.
@@ -144,6 +162,34 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateBinding) -> Result<Bi
     if let Some(done) = write.repeated().await? {
         return Ok(done);
     }
+    let binding = give(&mut write, request)?;
+    write.commit(binding).await
+}
+
+/// Gives many roles in one change. Each is judged on top of those before it, as if it came by a call of
+/// its own, and one that is refused leaves nothing behind; `tell` words the refusals.
+///
+/// # Errors
+/// What concerns all of them: [`Error::Unauthenticated`], [`Error::Store`], [`Error::RequestIdReused`].
+pub async fn create_many(
+    ctx: &Ctx,
+    call: &Call,
+    requests: Vec<Result<CreateBinding>>,
+    tell: Tell<'_>,
+) -> Result<Vec<Answer<Binding>>> {
+    let write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let mut batch = Batch::new(write, call, tell, requests.len());
+    for request in requests {
+        batch.add(|write| give(write, request?), |_, binding| Ok(binding)).await?;
+    }
+    batch.commit().await
+}
+
+/// The whole of a new binding within a change, with its event.
+fn give(write: &mut Write<'_>, request: CreateBinding) -> Result<Binding> {
     let view = write.view()?;
     let permit = view.admit_at("role_bindings.create", &request.account)?;
     let principal = match &request.principal {
@@ -152,9 +198,9 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateBinding) -> Result<Bi
     };
     let CreateBinding { role, account, reach, mode, window, justification, .. } = request;
     let new = NewBinding { principal, role, account, reach, mode, window, justification };
-    let binding = make(&mut write, &permit, new).await?;
-    act(&mut write, permit.account(), "role_bindings.create", None, Some(&binding))?;
-    write.commit(binding).await
+    let binding = make(write, &permit, new)?;
+    act(write, permit.account(), "role_bindings.create", None, Some(&binding))?;
+    Ok(binding)
 }
 
 /// What is to change about a binding; `None` stays as it is.
@@ -213,7 +259,7 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdateBinding) -> Result<Bi
     if binding.justification.is_empty() && requires_justification {
         return Err(Error::precondition(Precondition::JustificationRequired, roles::name(&binding.role)));
     }
-    check_distinct(&write, &binding).await?;
+    check_distinct(&write, &binding)?;
     let fact = |binding: &Binding| Some(Fact::Binding(facts::binding(binding)));
     write.change(&permit, fact(&before), fact(&binding));
     binding.update_revision = write.revision();

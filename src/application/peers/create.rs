@@ -1,16 +1,19 @@
 //! New peers: by themselves, with a role at the accounts they are for, or as the first of an account.
 //!
+//! A batch makes each as a single call does, in one change.
+//!
 //! [`make`] is the one way to a new peer. It gives no right; whoever makes a peer binds its role in
 //! the same change, and the commit judges both.
 
 use std::sync::Arc;
 
 use super::SeenPeer;
+use crate::application::batch::{Answer, Batch, Tell};
 use crate::application::bindings::{self, NewBinding};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result, Taken, Violation};
 use crate::application::guard::Permit;
-use crate::application::passwords::{self, Owner};
+use crate::application::passwords::{self, Owner, Patience};
 use crate::application::write::Write;
 use crate::decision::AccountIndex;
 use crate::domain::audit::{Change, Personal, Text};
@@ -21,7 +24,7 @@ use crate::domain::invalid::Invalid;
 use crate::domain::password::Password;
 use crate::domain::peer::{Peer, PeerKind, PeerRef, PeerStatus, Profile, UserName};
 use crate::domain::time::{Timestamp, Window};
-use crate::storage::{self, Constraint, StoreError, facts};
+use crate::storage::{Constraint, StoreError, facts};
 
 /// What a new peer is to be.
 #[derive(Debug, Clone)]
@@ -43,9 +46,9 @@ pub struct NewPeer {
 /// # Errors
 /// [`Error::AlreadyExists`] where the user name is taken, also by a deleted peer that may come back;
 /// [`Error::Precondition`] where a person's password would never expire.
-pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Result<Peer> {
+pub fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Result<Peer> {
     check_password_expiry(new.kind, &new.profile, &new.user_name)?;
-    check_user_name_free(write, &new.user_name).await?;
+    check_user_name_free(write, &new.user_name)?;
     let mut peer = Peer {
         id: PeerId::from(write.ctx().entropy.uuid(write.now())?),
         user_name: new.user_name,
@@ -67,7 +70,7 @@ pub async fn make(write: &mut Write<'_>, permit: &Permit, new: NewPeer) -> Resul
     };
     write.change(permit, None, Some(Fact::Peer(facts::peer(&peer))));
     peer.update_revision = write.revision();
-    storage::peers::insert(write.connection(), &peer).await.map_err(|error| taken(error, &peer.user_name))?;
+    write.rows().peers.push(peer.clone());
     Ok(peer)
 }
 
@@ -79,18 +82,16 @@ pub(super) fn check_password_expiry(kind: PeerKind, profile: &Profile, user_name
     Ok(())
 }
 
-/// Looks before the write does, since a failed statement would end a transaction of PostgreSQL.
-///
-/// A deleted peer keeps its name for as long as it may come back. One that went with its account has
-/// nowhere to come back to: what is left of it goes now, and not when a worker would purge it.
-pub(super) async fn check_user_name_free(write: &Write<'_>, user_name: &UserName) -> Result<()> {
-    match storage::peers::find_by_user_name_key(write.connection(), &user_name.key()).await? {
-        Some(left) if left.status == PeerStatus::Deleted && write.before().find_peer(left.id).is_none() => {
-            Ok(storage::peers::purge(write.connection(), left.id).await?)
-        }
-        Some(_) => Err(already_exists(user_name)),
-        None => Ok(()),
+/// Looks before the write does, since a failed statement would end a transaction of PostgreSQL. The
+/// facts hold the user name of every peer, also of a deleted one for as long as it may come back, and
+/// the hash of a name belongs to no other.
+pub(super) fn check_user_name_free(write: &Write<'_>, user_name: &UserName) -> Result<()> {
+    let is_taken = |fact: &Fact| fact.as_peer().is_some_and(|peer| peer.user_name_hash == user_name.hash());
+    let is_pending = write.pending().iter().filter_map(|change| change.after.as_ref()).any(is_taken);
+    if is_pending || write.before().find_user_name(user_name.hash()).is_some() {
+        return Err(already_exists(user_name));
     }
+    Ok(())
 }
 
 pub(super) fn taken(error: StoreError, user_name: &UserName) -> Error {
@@ -100,7 +101,7 @@ pub(super) fn taken(error: StoreError, user_name: &UserName) -> Error {
     }
 }
 
-fn already_exists(user_name: &UserName) -> Error {
+pub(in crate::application) fn already_exists(user_name: &UserName) -> Error {
     Error::AlreadyExists { what: Taken::UserName, name: by_user_name(user_name) }
 }
 
@@ -142,26 +143,71 @@ pub struct CreatePeer {
 /// [`Error::Invalid`] where its password is not good enough, [`Error::Overloaded`] where too many wait
 /// to be hashed.
 pub async fn create(ctx: &Ctx, call: &Call, mut request: CreatePeer) -> Result<SeenPeer> {
-    let Some(password) = request.password.take() else { return make_and_bind(ctx, call, request, None).await };
-    let call = &passwords::bind(ctx, call, &password).await?;
-    if let Some(done) = passwords::repeated(ctx, call).await? {
-        return Ok(done);
+    let mut bound = None;
+    let mut prepared = None;
+    if let Some(password) = request.password.take() {
+        let call = bound.insert(passwords::bind(ctx, call, &password).await?);
+        if let Some(done) = passwords::repeated(ctx, call).await? {
+            return Ok(done);
+        }
+        prepared = Some(passwords::prepare_first(ctx, call, &password, request.owner(), Patience::None).await?);
     }
-    let owner = Owner { user_name: &request.user_name, profile: &request.profile, home: &request.home };
-    let prepared = passwords::prepare_first(ctx, call, &password, owner).await?;
-    make_and_bind(ctx, call, request, Some(prepared)).await
-}
-
-async fn make_and_bind(
-    ctx: &Ctx,
-    call: &Call,
-    request: CreatePeer,
-    password: Option<passwords::Prepared>,
-) -> Result<SeenPeer> {
+    let call = bound.as_ref().unwrap_or(call);
     let mut write = Write::begin(ctx, call).await?;
     if let Some(done) = write.repeated().await? {
         return Ok(done);
     }
+    let peer = make_and_bind(&mut write, &request, prepared)?;
+    let seen = super::seen_after(&write, peer)?;
+    write.commit(seen).await
+}
+
+/// Makes many peers in one change. Each is judged on top of those before it, as if it came by a call of
+/// its own, and one that is refused leaves nothing behind; `tell` words the refusals.
+///
+/// # Errors
+/// What concerns all of them: [`Error::Unauthenticated`], [`Error::Store`], [`Error::RequestIdReused`].
+pub async fn create_many(
+    ctx: &Ctx,
+    call: &Call,
+    requests: Vec<Result<CreatePeer>>,
+    tell: Tell<'_>,
+) -> Result<Vec<Answer<SeenPeer>>> {
+    let given: Vec<&Arc<Password>> =
+        requests.iter().flatten().filter_map(|request| request.password.as_ref()).collect();
+    let mut bound = None;
+    if !given.is_empty() {
+        let call = bound.insert(passwords::bind_all(ctx, call, &given).await?);
+        if let Some(done) = passwords::repeated(ctx, call).await? {
+            return Ok(done);
+        }
+    }
+    let call = bound.as_ref().unwrap_or(call);
+    let prepared = passwords::prepare_all(ctx, call, requests).await;
+    let write = Write::begin(ctx, call).await?;
+    if let Some(done) = write.repeated().await? {
+        return Ok(done);
+    }
+    let mut batch = Batch::new(write, call, tell, prepared.len());
+    for item in prepared {
+        let done = |write: &mut Write<'_>| {
+            let (request, password) = item?;
+            make_and_bind(write, &request, password)
+        };
+        batch.add(done, super::seen_after).await?;
+    }
+    batch.commit().await
+}
+
+impl CreatePeer {
+    /// Whose password it would be.
+    pub(in crate::application) const fn owner(&self) -> Owner<'_> {
+        Owner { user_name: &self.user_name, profile: &self.profile, home: &self.home }
+    }
+}
+
+/// The whole of a new peer within a change: its row, its bindings, its password and their events.
+fn make_and_bind(write: &mut Write<'_>, request: &CreatePeer, password: Option<passwords::Prepared>) -> Result<Peer> {
     let permit = write.view()?.admit_at("peers.create", &request.home)?;
     let places = match &request.access {
         Access::All => std::slice::from_ref(&request.home),
@@ -190,8 +236,8 @@ async fn make_and_bind(
         status: request.status,
         default_role: Some(request.role.clone()),
     };
-    let peer = make(&mut write, &permit, new).await?;
-    note(&mut write, permit.account(), &peer, &request)?.extend(password.as_ref().map(|_| passwords::was_set()));
+    let peer = make(write, &permit, new)?;
+    note(write, permit.account(), &peer, request)?.extend(password.as_ref().map(|_| passwords::was_set()));
     for (permit, account) in permits.iter().zip(places) {
         let binding = NewBinding {
             principal: Principal::Peer(peer.id),
@@ -202,19 +248,18 @@ async fn make_and_bind(
             window: Window::ALWAYS,
             justification: request.justification.clone(),
         };
-        let binding = bindings::make(&mut write, permit, binding).await?;
+        let binding = bindings::make(write, permit, binding)?;
         // Each account's own log says who gained a role there, and names no other account.
         if matches!(request.access, Access::Accounts(_)) {
-            bindings::act(&mut write, permit.account(), "role_bindings.create", None, Some(&binding))?;
+            bindings::act(write, permit.account(), "role_bindings.create", None, Some(&binding))?;
         }
     }
     // Only now is it certain that the caller may know the role.
-    check_fields(&write, &request)?;
+    check_fields(write, request)?;
     if let Some(password) = password {
-        passwords::give_first(&mut write, &permit, &peer, password).await?;
+        passwords::give_first(write, &permit, &peer, password)?;
     }
-    let seen = super::seen_after(&write, peer)?;
-    write.commit(seen).await
+    Ok(peer)
 }
 
 /// Some roles ask for more of whom they are made for, such as a name to show.

@@ -12,7 +12,8 @@ mod sight;
 mod state;
 mod update;
 
-pub use create::{Access, CreatePeer, NewPeer, create, make};
+pub(super) use create::already_exists;
+pub use create::{Access, CreatePeer, NewPeer, create, create_many, make};
 pub use profile::{PROFILE_FIELDS, ProfileField};
 pub use purge::purge_expired;
 pub use read::get;

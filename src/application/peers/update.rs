@@ -73,7 +73,8 @@ pub async fn update(ctx: &Ctx, call: &Call, request: UpdatePeer) -> Result<SeenP
     }
     check_password_expiry(after.kind, &after.profile, &before.user_name)?;
     if after.user_name.key() != before.user_name.key() {
-        check_user_name_free(&write, &after.user_name).await?;
+        check_user_name_free(&write, &after.user_name)?;
+        storage::peers::free_user_names(write.connection(), &[&after.user_name]).await?;
     }
     // An end that comes sooner does what disabling does.
     if ends(&after) < ends(&before) {

@@ -5,34 +5,15 @@ use prost_types::FieldMask;
 
 use super::super::connection::Connection;
 use super::super::output::{self, Format};
-use super::super::words::{PeerKind, PeerState, Word as _};
+use super::super::words::Word as _;
 use super::super::{names, page, time};
+use super::select::Selection;
 use crate::transport::grpc::pb;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// The account whose peers are listed
-    #[arg(long, default_value = "platform")]
-    account: String,
-    /// Lists everybody with access to the account, not those homed in it or below
-    #[arg(long)]
-    with_access: bool,
-    #[arg(long, value_enum, ignore_case = true)]
-    kind: Option<PeerKind>,
-    #[arg(long, value_enum, ignore_case = true)]
-    state: Option<PeerState>,
-    /// Lists only peers that administer an account
-    #[arg(long)]
-    administrators: bool,
-    /// More to filter by, such as `NOT last_login_time:* OR last_login_time < "2026-01-01T00:00:00Z"`
-    #[arg(long)]
-    filter: Option<String>,
-    /// Lists only peers with this text in user name, full name or e-mail address
-    #[arg(long, default_value = "")]
-    query: String,
-    /// Such as `user_name` or `last_login_time desc`
-    #[arg(long, default_value = "")]
-    order_by: String,
+    #[command(flatten)]
+    selection: Selection,
     /// The columns to show, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', ignore_case = true, default_values_t = Column::USUAL)]
     columns: Vec<Column>,
@@ -165,20 +146,11 @@ impl Column {
 }
 
 pub(super) async fn run(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {
-    let view = if arguments.with_access { pb::PeerListView::WithAccess } else { pb::PeerListView::HomeSubtree };
     // JSON is for scripts, which get every field.
     let fields = arguments.columns.iter().map(|column| column.field()).chain(["name"]);
     let read_mask = (format == Format::Table).then(|| FieldMask { paths: fields.map(str::to_owned).collect() });
-    let request = pb::ListPeersRequest {
-        account: names::account(&arguments.account),
-        view: view.into(),
-        filter: filter(&arguments),
-        order_by: arguments.order_by,
-        query: arguments.query,
-        show_deleted: arguments.show_deleted,
-        read_mask,
-        ..Default::default()
-    };
+    let request =
+        pb::ListPeersRequest { show_deleted: arguments.show_deleted, read_mask, ..arguments.selection.request() };
     let mut client = connection.peers();
     let mut total = None;
     let peers = page::follow(arguments.limit.count, async |page_size, page_token: String| {
@@ -198,19 +170,6 @@ pub(super) async fn run(connection: &Connection, arguments: List, format: Format
         output::note(&format!("{total} peers in all"))?;
     }
     Ok(())
-}
-
-fn filter(arguments: &List) -> String {
-    let kind = arguments.kind.and_then(|kind| pb::PeerKind::try_from(kind.number()).ok());
-    let state = arguments.state.and_then(|state| pb::PeerState::try_from(state.number()).ok());
-    let parts = [
-        kind.map(|kind| format!("kind = \"{}\"", kind.word())),
-        state.map(|state| format!("state = \"{}\"", state.word())),
-        arguments.administrators.then(|| "administrator = true".to_owned()),
-        // `AND` binds loosest, so that no parentheses are needed around what was typed.
-        arguments.filter.clone(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" AND ")
 }
 
 /// `all`, or how many accounts.

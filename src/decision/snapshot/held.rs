@@ -1,7 +1,7 @@
 //! What a peer is bound to, of its own and by its groups: the one walk that guards, rules and lists
 //! share. `evaluate` has its own, which looks at the path first.
 
-use super::{BindingRecord, GroupIndex, PeerIndex, Snapshot};
+use super::{BindingRecord, GroupIndex, Holder, PeerIndex, Snapshot};
 use crate::domain::binding::Mode;
 use crate::domain::time::Window;
 
@@ -18,6 +18,21 @@ pub struct Held<'a> {
 }
 
 impl Snapshot {
+    /// The bindings that stand in a holder's own name, each with its window.
+    pub fn bound_to(&self, holder: Holder) -> impl Iterator<Item = (&BindingRecord, Window)> {
+        let (peer, group) = match holder {
+            Holder::Peer(peer) => (self.peer(peer), None),
+            Holder::Group(group) => (None, self.group(group)),
+        };
+        let of_peer = peer
+            .into_iter()
+            .flat_map(|view| view.bindings().iter().map(move |binding| (binding, view.binding_window(binding))));
+        let of_group = group
+            .into_iter()
+            .flat_map(|group| group.bindings.iter().map(move |binding| (binding, group.binding_window(binding))));
+        of_peer.chain(of_group)
+    }
+
     /// Every binding of a peer, whenever it counts, but those that the membership leaves no moment.
     pub fn held(&self, peer: PeerIndex) -> impl Iterator<Item = Held<'_>> {
         let view = self.peer(peer);

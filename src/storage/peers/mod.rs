@@ -10,7 +10,7 @@ mod facets;
 pub mod list;
 mod row;
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
     QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -18,12 +18,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::code::Coded as _;
-use super::entity::api_key;
 use super::entity::peer::{ActiveModel, Column, Entity};
+use super::entity::{account, api_key};
 use super::error::StoreError;
 use super::{passwords, photos, write};
 use crate::domain::ids::{AccountId, PeerId};
-use crate::domain::peer::{Peer, PeerStatus};
+use crate::domain::peer::{Peer, PeerStatus, UserName};
 use crate::domain::time::Timestamp;
 
 const TABLE: &str = "peers";
@@ -160,6 +160,33 @@ pub async fn purge(conn: &impl ConnectionTrait, id: PeerId) -> Result<(), StoreE
     photos::set(conn, id, None).await?;
     let deleted = Entity::delete_by_id(id.as_uuid()).exec(conn).await?;
     write::met_one(deleted.rows_affected, || missing(id))
+}
+
+/// Removes what is left of peers that went with their accounts, where it has one of these user names:
+/// nobody can bring such a peer back, and so its name is free before a worker purges it.
+///
+/// # Errors
+/// As [`purge`].
+pub async fn free_user_names(conn: &impl ConnectionTrait, names: &[&UserName]) -> Result<(), StoreError> {
+    let gone = Query::select()
+        .column(account::Column::Id)
+        .from(account::Entity)
+        .and_where(Expr::col(account::Column::DeleteTime).is_not_null())
+        .take();
+    for names in names.chunks(write::KEYS_MAX) {
+        let left: Vec<Uuid> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::UserNameKey.is_in(names.iter().map(|name| name.key())))
+            .filter(Column::HomeId.in_subquery(gone.clone()))
+            .into_tuple()
+            .all(conn)
+            .await?;
+        for id in left {
+            purge(conn, id.into()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Finds a peer.

@@ -13,6 +13,7 @@ use zeroize::Zeroize;
 
 use super::convert::Fields;
 use super::{rules, status};
+use crate::application::batch::Refusal;
 use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
 use crate::application::{Call, Caller, Ctx, Error, RequestId, Result, discretion, refusals, requests};
@@ -199,9 +200,23 @@ pub(super) async fn answer<T, R>(
 ) -> std::result::Result<Response<R>, Status> {
     match refusals::watch(ctx, call, work).await {
         Ok(result) => Ok(Response::new(respond(result))),
-        Err(error) if discretion::may_name(ctx, call.caller, &error) => Err(status::from_error(&error)),
-        Err(error) => Err(status::without_names(&error)),
+        Err(error) => Err(status_of(ctx, call, &error)),
     }
+}
+
+/// The status of an error, with as many names in it as the caller may know.
+fn status_of(ctx: &Ctx, call: &Call, error: &Error) -> Status {
+    if discretion::may_name(ctx, call.caller, error) { status::from_error(error) } else { status::without_names(error) }
+}
+
+/// How an item of a batch is refused: by the status that it would have as a call of its own.
+pub(super) fn refusal(ctx: &Ctx, call: &Call, error: &Error) -> Refusal {
+    Refusal(status::to_message(&status_of(ctx, call, error)).encode_to_vec())
+}
+
+/// The status in a refusal.
+pub(super) fn refused(refusal: &Refusal) -> tonic_types::Status {
+    tonic_types::Status::decode(refusal.0.as_slice()).unwrap_or_default()
 }
 
 /// The trace id of a W3C `traceparent`: the second of four fields, 32 hexadecimal digits.

@@ -115,7 +115,11 @@ pub const RULES: &[Rule] = &[
     read("/peerage.v1.AccountAccessService/ListAccountSessions", &["account_sessions.view"]),
     later("/peerage.v1.AccountAccessService/CloseAccountSession", &["account_sessions.close"]),
     mutation("/peerage.v1.PeerService/CreatePeer", &["peers.create"], "nobody_creates_a_peer_above_themselves"),
-    later("/peerage.v1.PeerService/BatchCreatePeers", &["peers.create"]),
+    mutation(
+        "/peerage.v1.PeerService/BatchCreatePeers",
+        &["peers.create"],
+        "nobody_creates_a_peer_above_themselves_in_bulk",
+    ),
     oneself("/peerage.v1.PeerService/GetPeer", "peers.view"),
     read("/peerage.v1.PeerService/ListPeers", &["peers.view"]),
     mutation("/peerage.v1.PeerService/UpdatePeer", &["peers.update"], "nobody_redirects_the_mail_of_a_stronger_peer"),
@@ -163,7 +167,11 @@ pub const RULES: &[Rule] = &[
         &["role_bindings.create"],
         "nobody_binds_a_role_above_themselves",
     ),
-    later("/peerage.v1.RoleService/BatchCreateRoleBindings", &["role_bindings.create"]),
+    mutation(
+        "/peerage.v1.RoleService/BatchCreateRoleBindings",
+        &["role_bindings.create"],
+        "nobody_binds_a_role_above_themselves_in_bulk",
+    ),
     read("/peerage.v1.RoleService/GetRoleBinding", &["role_bindings.view"]),
     read("/peerage.v1.RoleService/ListRoleBindings", &["role_bindings.view"]),
     mutation(

@@ -107,8 +107,8 @@ pub fn from_error(error: &Error) -> Status {
         Error::Store(error) => store(StoreFault::of(error), error),
         Error::Snapshot(error) => internal(error),
         Error::Internal(error) => internal(error.as_ref()),
-        // Only the command line bootstraps, so that no client sees this.
-        Error::Bootstrapped => internal(error),
+        // Only the command line bootstraps and generates, so that no client sees these.
+        Error::Bootstrapped | Error::NotEmpty => internal(error),
     }
 }
 
@@ -144,6 +144,17 @@ pub fn unknown_method() -> Status {
 #[must_use]
 pub fn deadline_passed() -> Status {
     status(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, "the call's deadline has passed", [])
+}
+
+/// A status as a message, for answers that stand side by side: the details are a whole
+/// `google.rpc.Status` already.
+#[must_use]
+pub fn to_message(status: &Status) -> tonic_types::Status {
+    prost::Message::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: i32::from(status.code()),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
 }
 
 /// The status of a good call that there is no room for now.

@@ -1,5 +1,6 @@
 //! PeerService over the wire.
 
+mod bulk;
 mod columns;
 mod create;
 mod ends;

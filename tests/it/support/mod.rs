@@ -430,6 +430,12 @@ pub fn bad_fields(status: &Status) -> Vec<String> {
     bad.into_iter().map(|violation| violation.field).collect()
 }
 
+/// The status of an item of a batch, as a call of its own would have ended.
+pub fn status_of(error: &tonic_types::Status) -> Status {
+    let details = prost::Message::encode_to_vec(error);
+    Status::with_details(tonic::Code::from(error.code), error.message.clone(), details.into())
+}
+
 /// A client without generated code: for tests that walk the descriptor.
 pub struct RawClient {
     channel: Channel,

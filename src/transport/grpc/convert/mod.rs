@@ -4,6 +4,7 @@ pub mod access;
 pub mod account;
 pub mod api_key;
 pub mod audit;
+pub mod batch;
 pub mod binding;
 pub mod filter;
 pub mod group;

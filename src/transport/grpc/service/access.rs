@@ -15,7 +15,7 @@ use crate::transport::grpc::convert::access::{self, OwnedCheck};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::account_access_service_server::AccountAccessService;
 use crate::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
-use crate::transport::grpc::status::{from_error, not_built};
+use crate::transport::grpc::status::{from_error, not_built, to_message};
 
 impl Services {
     /// How long a call may take, looked up only where it may have to wait: a decision otherwise does not.
@@ -65,7 +65,7 @@ impl Services {
         };
         let results = request.items.iter().map(|item| match decide(item) {
             Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),
-            Err(error) => ItemResult::Error(wire(&from_error(&error))),
+            Err(error) => ItemResult::Error(to_message(&from_error(&error))),
         });
         let results = results.map(|result| pb::BatchAuthorizeResult { result: Some(result) }).collect();
         Ok(pb::BatchAuthorizeResponse { results, revision: snapshot.revision() })
@@ -79,15 +79,6 @@ const fn counted(outcome: Outcome) -> DecisionOutcome {
         Outcome::RequiresStepUp => DecisionOutcome::RequiresStepUp,
         Outcome::RequiresApproval => DecisionOutcome::RequiresApproval,
     }
-}
-
-/// A status as a message: the details are a whole `google.rpc.Status` already.
-fn wire(status: &Status) -> tonic_types::Status {
-    prost::Message::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
-        code: i32::from(status.code()),
-        message: status.message().to_owned(),
-        details: Vec::new(),
-    })
 }
 
 #[tonic::async_trait]

@@ -5,12 +5,14 @@ use zeroize::Zeroizing;
 
 use super::Services;
 use crate::application::Call;
+use crate::application::batch::Answer;
 use crate::application::peers::list::ListPeers;
-use crate::application::peers::{self, ChangeState, StateChange};
+use crate::application::peers::{self, ChangeState, SeenPeer, StateChange};
 use crate::application::{passwords, photos};
-use crate::transport::grpc::call::{self, answer, checked, checked_of};
-use crate::transport::grpc::convert::{self, mask, page, peer};
+use crate::transport::grpc::call::{self, Mutation, answer, checked, checked_of};
+use crate::transport::grpc::convert::{self, batch, mask, page, peer};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::batch_create_peers_result::Result as CreatePeerResult;
 use crate::transport::grpc::pb::peer_service_server::PeerService;
 use crate::transport::grpc::status;
 
@@ -26,6 +28,20 @@ call::mutations!(
 );
 
 call::lists!(ListPeersRequest { read_mask, count_total });
+
+impl Mutation for pb::BatchCreatePeersRequest {
+    fn request_id(&mut self) -> &mut String {
+        &mut self.request_id
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+
+    fn secrets(&mut self) -> Vec<&mut String> {
+        self.requests.iter_mut().flat_map(Mutation::secrets).collect()
+    }
+}
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -125,9 +141,28 @@ impl PeerService for Services {
 
     async fn batch_create_peers(
         &self,
-        _request: Request<pb::BatchCreatePeersRequest>,
+        request: Request<pb::BatchCreatePeersRequest>,
     ) -> Reply<pb::BatchCreatePeersResponse> {
-        Err(status::not_built())
+        let (call, mut request) = call::mutation(request, "/peerage.v1.PeerService/BatchCreatePeers")?;
+        let now = self.ctx.clock.now();
+        let size = checked_of(&call, |fields| batch::requests(fields, &request.requests));
+        let item = |item: &pb::CreatePeerRequest| {
+            batch::item((&item.request_id, item.validate_only), |fields| peer::create(fields, item, now))
+        };
+        let items: Vec<_> = if size.is_ok() { request.requests.iter().map(item).collect() } else { Vec::new() };
+        call::wipe(&mut request);
+        let work = async {
+            size?;
+            peers::create_many(&self.ctx, &call, items, &|error| call::refusal(&self.ctx, &call, error)).await
+        };
+        let result = |answer: &Answer<SeenPeer>| match answer {
+            Answer::Made(seen) => CreatePeerResult::Peer(peer::to_pb(seen)),
+            Answer::Refused(refusal) => CreatePeerResult::Error(call::refused(refusal)),
+        };
+        let results = |answers: Vec<Answer<SeenPeer>>| pb::BatchCreatePeersResponse {
+            results: answers.iter().map(|one| pb::BatchCreatePeersResult { result: Some(result(one)) }).collect(),
+        };
+        answer(&self.ctx, &call, work, results).await
     }
 
     async fn generate_password(

@@ -6,13 +6,21 @@ use tonic::Request;
 
 use super::Answer;
 use crate::application::Ctx;
+use crate::application::batch::Answer as Outcome;
 use crate::application::bindings::{self, read};
+use crate::domain::binding::Binding;
 use crate::domain::page;
 use crate::transport::grpc::call::{self, answer, checked, checked_of};
-use crate::transport::grpc::convert::{self, binding, mask, page as token};
+use crate::transport::grpc::convert::{self, batch, binding, mask, page as token};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::batch_create_role_bindings_result::Result as CreateBindingResult;
 
-call::mutations!(CreateRoleBindingRequest, UpdateRoleBindingRequest, DeleteRoleBindingRequest);
+call::mutations!(
+    CreateRoleBindingRequest,
+    BatchCreateRoleBindingsRequest,
+    UpdateRoleBindingRequest,
+    DeleteRoleBindingRequest,
+);
 call::lists!(ListRoleBindingsRequest { read_mask });
 
 pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindingRequest>) -> Answer<pb::RoleBinding> {
@@ -23,6 +31,30 @@ pub(super) async fn create(ctx: &Arc<Ctx>, request: Request<pb::CreateRoleBindin
         bindings::create(ctx, &call, create).await
     };
     answer(ctx, &call, work, |binding| binding::to_pb(&binding)).await
+}
+
+pub(super) async fn create_many(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::BatchCreateRoleBindingsRequest>,
+) -> Answer<pb::BatchCreateRoleBindingsResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/BatchCreateRoleBindings")?;
+    let now = ctx.clock.now();
+    let work = async {
+        checked_of(&call, |fields| batch::requests(fields, &request.requests))?;
+        let item = |item: &pb::CreateRoleBindingRequest| {
+            batch::item((&item.request_id, item.validate_only), |fields| binding::create(fields, item, now))
+        };
+        let items = request.requests.iter().map(item).collect();
+        bindings::create_many(ctx, &call, items, &|error| call::refusal(ctx, &call, error)).await
+    };
+    let result = |answer: &Outcome<Binding>| match answer {
+        Outcome::Made(binding) => CreateBindingResult::RoleBinding(binding::to_pb(binding)),
+        Outcome::Refused(refusal) => CreateBindingResult::Error(call::refused(refusal)),
+    };
+    let results = |answers: Vec<Outcome<Binding>>| pb::BatchCreateRoleBindingsResponse {
+        results: answers.iter().map(|one| pb::BatchCreateRoleBindingsResult { result: Some(result(one)) }).collect(),
+    };
+    answer(ctx, &call, work, results).await
 }
 
 pub(super) async fn get(ctx: &Arc<Ctx>, request: Request<pb::GetRoleBindingRequest>) -> Answer<pb::RoleBinding> {

@@ -93,9 +93,9 @@ impl RoleService for Services {
 
     async fn batch_create_role_bindings(
         &self,
-        _: Request<pb::BatchCreateRoleBindingsRequest>,
+        request: Request<pb::BatchCreateRoleBindingsRequest>,
     ) -> Answer<pb::BatchCreateRoleBindingsResponse> {
-        Err(not_built())
+        bindings::create_many(&self.ctx, request).await
     }
 
     async fn preview_change(&self, _: Request<pb::PreviewChangeRequest>) -> Answer<pb::PreviewChangeResponse> {
