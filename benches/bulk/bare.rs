@@ -41,8 +41,9 @@ pub(crate) async fn run(from: &str, to: &str) -> Result<Bare> {
             insert::<role_binding::Entity>(&transaction, &batch.bindings).await?;
             if is_all {
                 insert::<policy_change::Entity>(&transaction, &batch.changes).await?;
-                insert::<audit_event::Entity>(&transaction, &batch.events).await?;
+                // In this order as the server does, since an event is indexed by all of its texts.
                 insert::<audit_personal::Entity>(&transaction, &batch.personal).await?;
+                insert::<audit_event::Entity>(&transaction, &batch.events).await?;
             }
             transaction.commit().await?;
         }
