@@ -123,10 +123,7 @@ async fn every_wrong_field_of_every_wrong_line_is_named_and_can_be_mended() {
     // What was refused is a table of its own, which can be imported once it is mended.
     let refused = std::fs::read_to_string(folder.path().join("refused.csv")).unwrap();
     assert_eq!(refused.lines().next(), Some("user_name,email,role,accounts,country,password,line,error"));
-    assert!(
-        refused.contains("weak,,mspcontrol.read_only,all,,password,8,password: must be at least 15"),
-        "{refused}"
-    );
+    assert!(refused.contains("weak,,mspcontrol.read_only,all,,password,8,password: must be at least 15"), "{refused}");
     let kept = refused.lines().filter(|line| line.starts_with("user_name,") || line.starts_with("nowhere"));
     let mended = kept.collect::<Vec<_>>().join("\n");
     let mended = mended.replace("nowhere-at-all", "contoso").replacen("nowhere", "somewhere", 1);
