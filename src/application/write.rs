@@ -190,7 +190,7 @@ impl<'a> Write<'a> {
         &mut self.plan.rows
     }
 
-    /// What queries of this change run on. Rows of [`Write::rows`] are not there yet.
+    /// What queries of this change run on. New rows that it gathers are not there yet.
     #[must_use]
     pub fn connection(&self) -> &TransactionConnection {
         self.transaction.connection()
