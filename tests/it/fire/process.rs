@@ -23,8 +23,7 @@ pub(super) const HOME: &str = "accounts/burning";
 pub(super) const PLACES: [&str; 3] = ["accounts/cellar", "accounts/attic", "accounts/garage"];
 
 impl Database {
-    /// Migrates an empty database, by the same program that serves, so that `prefix` may put both into
-    /// a place that this process does not see.
+    /// Migrates an empty database and makes its operator.
     pub(super) async fn new(url: String) -> Self {
         let config = support::config(&url);
         app::migrate(&config, Clock::System).await.unwrap();
@@ -55,7 +54,8 @@ impl Process {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PEERAGE_")) {
             command.env_remove(name);
         }
-        command.env("PEERAGE_LOG__FILTER", "off").env("PEERAGE_HTTP__LISTEN", &http).stdout(Stdio::null());
+        // Each kill makes it say what everyone knows.
+        command.env("PEERAGE_HTTP__LISTEN", &http).stdout(Stdio::null()).stderr(Stdio::null());
         let began = Instant::now();
         let child = command.spawn().unwrap();
         let channel = Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
