@@ -4,7 +4,7 @@
 //! failed over it.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use peerage::app;
@@ -291,6 +291,18 @@ impl Scenario {
     }
 }
 
+/// A process that a test which fails does not leave behind.
+struct Kept(Option<Child>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// A URL whose server is reached through a recorder, and its password.
 async fn recorded(url: &str, recorder: &Recorder) -> (String, String) {
     let (head, rest) = url.split_once('@').unwrap();
@@ -339,7 +351,7 @@ async fn no_capture_log_metric_event_or_error_holds_a_secret() {
         .unwrap();
     let mut command = super::peerage(folder.path(), &["serve", "--config", "peerage.toml", "--listen", &listen]);
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let mut child = Kept(Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap()));
     let trust = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem())).domain_name("localhost");
     let address = format!("https://{}", to_callers.before(listen).await);
     let channel = Endpoint::from_shared(address).unwrap().tls_config(trust).unwrap().connect_lazy();
@@ -359,7 +371,7 @@ async fn no_capture_log_metric_event_or_error_holds_a_secret() {
     scenario.faults(&postgres.url).await;
     let events = scenario.events().await;
     let (_, metrics) = get(&http, "/metrics").await;
-    telemetry::end(child).await;
+    telemetry::end(child.0.take().unwrap()).await;
 
     let log = std::fs::read(folder.path().join("log")).unwrap();
     assert!(log.len() > 100_000, "the log is at its highest level");
