@@ -47,6 +47,14 @@ snippets:
     cargo build --locked
     tests/snippets/run
 
+# Kills servers and databases while they write, and fills their disks.
+fire *arguments:
+    tests/fire/run {{ arguments }}
+
+# Fuzzes every target for so many seconds.
+fuzz *arguments:
+    tests/fuzz/run {{ arguments }}
+
 # Runs the long tests.
 nightly:
     .ci/nightly

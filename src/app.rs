@@ -97,6 +97,7 @@ pub async fn migrate(config: &Config, clock: Clock) -> anyhow::Result<()> {
     load(&ctx).await?;
     ctx.packs.verify(&mut Compiler::new()?)?;
     packs::install(&ctx).await.context("the role packs could not be installed")?;
+    ctx.page_key().await.context("the key of page tokens could not be made")?;
     Ok(ctx.store.close().await?)
 }
 
@@ -198,6 +199,10 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     }
     let pushing = otlp::push_metrics(config.telemetry.clone(), metrics, Arc::clone(&ctx), stop_workers.clone());
     duties.start("push_metrics", reported("metrics cannot be sent", pushing));
+    #[cfg(feature = "fault-injection")]
+    if let Some(after) = config.fault.lose_duty_after_ms {
+        duties.start("lost", tokio::time::sleep(Duration::from_millis(after)));
+    }
     let mut reporter = Duties::default();
     let ended = duties.ended().clone();
     reporter.start("report_health", report_health(watched, health, (stop_reporting.clone(), ended)));

@@ -44,6 +44,8 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
     pub without_revision_lock: bool,
+    /// Starts a duty that ends after so many milliseconds, as one that panicked does.
+    pub lose_duty_after_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -149,8 +149,12 @@ impl Ctx {
         self.policy.snapshot_guard()
     }
 
-    /// The key of page tokens, which is the same in every process and never changes.
-    pub(super) async fn page_key(&self) -> Result<&PageKey> {
+    /// The key of page tokens, which is the same in every process and never changes. `peerage migrate`
+    /// makes it, so that lists need no store that takes writes.
+    ///
+    /// # Errors
+    /// [`super::Error::Store`] where the database is not there.
+    pub async fn page_key(&self) -> Result<&PageKey> {
         self.page_key.get_or_try_init(|| page::key(self)).await
     }
 

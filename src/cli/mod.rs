@@ -136,6 +136,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads and checks a file of `peerage apply` as that does, without a server to compare it with.
+///
+/// # Errors
+/// Everything that is wrong with it, by its lines, as people are shown it.
+pub fn check_world(name: &str, source: &str) -> Result<(), String> {
+    apply::read(source).map(drop).map_err(|problems| problems.show(name))
+}
+
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await,

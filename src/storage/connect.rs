@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
@@ -44,7 +45,7 @@ async fn sqlite(url: &str, options: &StoreOptions) -> Result<(DatabaseConnection
         return Err(StoreError::Url { why: "it names no file" });
     }
     let busy_timeout = options.lock_timeout;
-    let mut writer = common(url.to_owned(), 1, options);
+    let mut writer = file(url.to_owned(), 1, options);
     writer.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .journal_mode(SqliteJournalMode::Wal)
@@ -54,10 +55,22 @@ async fn sqlite(url: &str, options: &StoreOptions) -> Result<(DatabaseConnection
     });
     // The writer comes first: it makes the file and turns the write-ahead log on.
     let writer = Database::connect(writer).await?;
-    let mut reader = common(url.to_owned(), options.max_connections.max(1), options);
+    let mut reader = file(url.to_owned(), options.max_connections.max(1), options);
     reader.map_sqlx_sqlite_opts(move |sqlite| sqlite.busy_timeout(busy_timeout).pragma("query_only", "ON"));
     let reader = Database::connect(reader).await?;
     Ok((writer, reader))
+}
+
+/// A connection to an SQLite file. SQLite ends a transaction by itself where the disk is full; the
+/// driver, which then cannot roll it back, counts it as open for good, and no transaction would begin
+/// on that connection again. Such a connection is replaced.
+fn file(url: String, max_connections: u32, options: &StoreOptions) -> ConnectOptions {
+    let mut connect = common(url, max_connections, options);
+    connect.map_sqlx_sqlite_before_acquire(|connection, _| {
+        let is_fit = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_fit) })
+    });
+    connect
 }
 
 async fn postgres(url: String, connections: u32, options: &StoreOptions) -> Result<DatabaseConnection, StoreError> {

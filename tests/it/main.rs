@@ -20,6 +20,7 @@ mod bindings;
 mod bounds;
 mod command_line;
 mod denials;
+mod fire;
 mod following;
 mod groups;
 mod knocking;

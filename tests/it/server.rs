@@ -12,11 +12,15 @@ use tonic::{Code, Request};
 use crate::support::{self, Client, Server};
 
 mod admission;
+mod capture;
 mod limits;
 mod metrics;
+mod probes;
 mod telemetry;
 mod tls;
 mod web;
+
+pub(crate) use metrics::get;
 
 /// The program, without anything of this environment that it would read.
 fn peerage(folder: &Path, arguments: &[&str]) -> Command {

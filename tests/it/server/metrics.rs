@@ -12,7 +12,7 @@ use tonic::Request;
 use crate::support::Server;
 
 /// Asks by HTTP/1.1; returns the status line's code and the body.
-pub(super) async fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -168,5 +168,40 @@ async fn labels_come_from_fixed_sets_whatever_is_sent() {
     assert!(value(&text, "peerage_rpc_requests_total", Some(("method", "unknown"))) >= 8.0);
     let internal = value(&text, "peerage_rpc_requests_total", Some(("code", "INTERNAL")));
     assert_eq!(internal, 0.0, "what a caller garbles is no fault of the server");
+    server.stop().await;
+}
+
+/// Sends every method what it cannot read, under names that are new each time.
+async fn knock(server: &Server, round: usize) {
+    for rule in RULES.iter().filter(|rule| !rule.method.ends_with("/Watch")) {
+        let _ = server.raw_operator().call(rule.method, format!("garbage {round}").into_bytes()).await;
+        let _ = server.raw_operator().call_empty(&format!("{}{round}", rule.method)).await;
+    }
+    let stranger = server.client(&format!("prg_{round}_unknown"));
+    let _ = stranger.ask(&format!("peers/@stranger-{round}"), "accounts.view", "accounts/platform").await;
+}
+
+#[tokio::test]
+async fn no_series_begins_because_of_who_calls_or_what_is_there() {
+    let server = Server::start_with(with_http).await;
+    let series = async || -> BTreeSet<(String, BTreeMap<String, String>)> {
+        let (_, text) = get(&server.http_address(), "/metrics").await;
+        // Which codes a method answered with is known by the end alone, and is bounded by itself.
+        let kept = samples(&text).into_iter().filter(|(name, _, _)| name != "peerage_rpc_requests_total");
+        kept.map(|(name, labels, _)| (name, labels)).collect()
+    };
+    knock(&server, 0).await;
+    let before = series().await;
+    for round in 1..4 {
+        let partner = server.partner(&format!("partner-{round}"), &["mspcontrol"]).await;
+        let customer = server.customer(&format!("customer-{round}"), &partner).await;
+        let person = server.person(&customer, &format!("p{round}@example.com"), "roles/mspcontrol.read_only").await;
+        person.client.ask("peers/me", "accounts.view", &customer).await.unwrap();
+        server.custom_role(&partner, &["devices.view"]).await;
+        knock(&server.reconnected(), round).await;
+    }
+    let grown: Vec<_> = series().await.difference(&before).cloned().collect();
+    assert!(grown.is_empty(), "{grown:?}");
+    assert!(before.len() > 100, "{before:?}");
     server.stop().await;
 }

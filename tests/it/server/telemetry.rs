@@ -25,11 +25,11 @@ use crate::support::{self, Client};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
-const TOKEN: &str = "collector-token";
+pub(super) const TOKEN: &str = "collector-token";
 
 /// What a collector was sent.
 #[derive(Clone, Default)]
-struct Collector {
+pub(super) struct Collector {
     traces: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
     logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
@@ -76,7 +76,7 @@ impl LogsService for Collector {
 }
 
 impl Collector {
-    async fn listen(&self) -> String {
+    pub(super) async fn listen(&self) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tonic::transport::Server::builder()
@@ -94,7 +94,7 @@ impl Collector {
     }
 
     /// Everything that was sent, as text to search in.
-    fn everything(&self) -> String {
+    pub(super) fn everything(&self) -> String {
         format!("{:?}{:?}{:?}", self.traces.lock().unwrap(), self.metrics.lock().unwrap(), self.logs.lock().unwrap())
     }
 }
@@ -125,7 +125,7 @@ async fn serve(folder: &Path, settings: &str) -> (Child, Client) {
     (child, Client::new(channel, &key))
 }
 
-async fn end(mut child: Child) -> Duration {
+pub(super) async fn end(mut child: Child) -> Duration {
     let began = Instant::now();
     let sent = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());

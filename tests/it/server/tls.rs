@@ -12,9 +12,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::Server;
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+pub(super) type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-fn authority(name: &str) -> Issuer {
+pub(super) fn authority(name: &str) -> Issuer {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -22,7 +22,7 @@ fn authority(name: &str) -> Issuer {
 }
 
 /// A certificate with its key, both PEM.
-fn issue(authority: &Issuer, name: &str) -> (String, String) {
+pub(super) fn issue(authority: &Issuer, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())

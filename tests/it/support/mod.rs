@@ -114,7 +114,7 @@ impl Server {
 
     /// A client that sends bytes to any method, as the operator.
     pub fn raw_operator(&self) -> RawClient {
-        RawClient { channel: self.channel.clone(), credential: self.operator().credential }
+        RawClient::new(self.channel.clone(), &self.operator())
     }
 
     pub fn channel(&self) -> Channel {
@@ -443,6 +443,11 @@ pub struct RawClient {
 }
 
 impl RawClient {
+    /// Presents what a client presents, on a channel.
+    pub fn new(channel: Channel, client: &Client) -> Self {
+        Self { channel, credential: client.credential.clone() }
+    }
+
     /// Calls a unary method with an empty message.
     pub async fn call_empty(&self, method: &str) -> Result<Vec<u8>, Status> {
         self.call(method, Vec::new()).await
