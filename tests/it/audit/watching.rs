@@ -48,62 +48,48 @@ async fn customer(server: &Server) -> String {
     server.customer("contoso", &msp).await
 }
 
-/// Two processes over one database of each kind.
-async fn on_both<F: Future<Output = ()>>(case: impl Fn(Server, Running) -> F) {
-    let start = async |url: &str, folder| {
-        let server = Server::start_on(url, folder).await;
-        let clock = Clock::Manual(Arc::new(BEGIN_MICROS.into()));
-        let other = app::start(&config(url), clock).await.unwrap();
-        case(server, other).await;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display());
-    start(&url, folder).await;
-    let database = PostgresDatabase::create().await;
-    start(&database.url, tempfile::tempdir().unwrap()).await;
-    database.drop().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn op_44_watchers_of_two_processes_see_each_event_once_while_both_write() {
     const EACH: usize = 30;
-    on_both(|server, other| async move {
-        let customer = customer(&server).await;
-        let elsewhere = server.operator_at(&other.address().to_string());
-        let clients = [server.operator(), elsewhere];
-        let mut watchers = Vec::new();
-        for client in &clients {
-            // The other process may not have heard of the account yet.
-            let mut events = loop {
-                match watch(client, &customer, 0).await {
-                    Ok(events) => break events,
-                    Err(status) => assert_eq!(status.code(), Code::NotFound),
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            };
-            watchers.push(tokio::spawn(async move { seqs(&mut events, 1 + 4 * EACH).await }));
-        }
-        let mut writers = Vec::new();
-        for writer in 0..4 {
-            let (client, customer) = (clients[writer % 2].clone(), customer.clone());
-            writers.push(tokio::spawn(async move {
-                for number in 0..EACH {
-                    record(&client, vec![report(&customer, &format!("{writer}-{number}"))]).await.unwrap();
-                }
-            }));
-        }
-        for writer in writers {
-            writer.await.unwrap();
-        }
-        let wanted: Vec<i64> = (1..=1 + 4 * i64::try_from(EACH).unwrap()).collect();
-        for watcher in watchers {
-            assert_eq!(watcher.await.unwrap(), wanted);
-        }
-        drop(clients);
-        other.stop().await.unwrap();
-        server.stop().await;
-    })
-    .await;
+    let database = PostgresDatabase::create().await;
+    let server = Server::start_on(&database.url, tempfile::tempdir().unwrap()).await;
+    let clock = Clock::Manual(Arc::new(BEGIN_MICROS.into()));
+    let other = app::start(&config(&database.url), clock).await.unwrap();
+    let customer = customer(&server).await;
+    let elsewhere = server.operator_at(&other.address().to_string());
+    let clients = [server.operator(), elsewhere];
+    let mut watchers = Vec::new();
+    for client in &clients {
+        // The other process may not have heard of the account yet.
+        let mut events = loop {
+            match watch(client, &customer, 0).await {
+                Ok(events) => break events,
+                Err(status) => assert_eq!(status.code(), Code::NotFound),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        watchers.push(tokio::spawn(async move { seqs(&mut events, 1 + 4 * EACH).await }));
+    }
+    let mut writers = Vec::new();
+    for writer in 0..4 {
+        let (client, customer) = (clients[writer % 2].clone(), customer.clone());
+        writers.push(tokio::spawn(async move {
+            for number in 0..EACH {
+                record(&client, vec![report(&customer, &format!("{writer}-{number}"))]).await.unwrap();
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let wanted: Vec<i64> = (1..=1 + 4 * i64::try_from(EACH).unwrap()).collect();
+    for watcher in watchers {
+        assert_eq!(watcher.await.unwrap(), wanted);
+    }
+    drop(clients);
+    other.stop().await.unwrap();
+    server.stop().await;
+    database.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
