@@ -87,7 +87,8 @@ pub fn judge(password: &Password, measure: &Measure) -> Result<(), PasswordFault
         return Err(PasswordFault::OwnNames);
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let strength = zxcvbn::zxcvbn(password.expose(), &names);
+    // A word said twice is no harder to guess, which the estimate sees only where nothing is between.
+    let strength = zxcvbn::zxcvbn(&said_once(password), &names);
     // 10^8 guesses alone; 10^6 beside a factor, since eight characters are never worth more than 10^8.
     let least = if measure.has_second_factor { Score::Two } else { Score::Three };
     if strength.score() >= least {
@@ -95,6 +96,23 @@ pub fn judge(password: &Password, measure: &Measure) -> Result<(), PasswordFault
     }
     let why = strength.feedback().map(ToString::to_string).unwrap_or_default();
     Err(PasswordFault::Weak { why: why.trim().trim_end_matches('.').to_owned() })
+}
+
+/// The password; of one that says a word again, each of its words once. Words are compared folded.
+fn said_once(password: &Password) -> Zeroizing<String> {
+    let words = password.expose().split(|one: char| !one.is_alphanumeric()).filter(|word| !word.is_empty());
+    let (mut known, mut once, mut repeats) = (Vec::new(), Zeroizing::new(String::new()), false);
+    for word in words {
+        let folded = Zeroizing::new(text::fold(word));
+        if known.contains(&folded) {
+            repeats = true;
+        } else {
+            once.push_str(word);
+            once.push(' ');
+            known.push(folded);
+        }
+    }
+    if repeats { once } else { Zeroizing::new(password.expose().to_owned()) }
 }
 
 /// Each name whole, and each word in it, folded and without anything but letters and digits; the
@@ -205,6 +223,9 @@ mod tests {
             ("short", "TOO_SHORT"),
             ("fourteen chars", "TOO_SHORT"),
             ("passwordpassword", "WEAK"),
+            ("password password", "WEAK"),
+            ("Password_password-PASSWORD", "WEAK"),
+            ("wicket wicket wicket", "WEAK"),
             ("aaaaaaaaaaaaaaaaaaaa", "WEAK"),
             ("qwertyuiopasdfghjkl", "WEAK"),
             ("1234567890123456789", "WEAK"),

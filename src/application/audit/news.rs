@@ -122,7 +122,7 @@ mod tests {
         let first = news.follow(&log);
         let second = news.follow(&log);
         drop(first);
-        assert_eq!(news.watched(), [log.clone()]);
+        assert_eq!(news.watched(), *std::slice::from_ref(&log));
         drop(second);
         assert!(news.watched().is_empty());
     }

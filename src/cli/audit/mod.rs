@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lists events, the newest first
-    List(List),
+    List(Box<List>),
     /// Shows the last events of one account's log, and with --follow those that come
     Tail(tail::Tail),
 }
@@ -82,7 +82,7 @@ struct List {
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
     let connection = Connection::open(server).await?;
     match arguments.action {
-        Action::List(list) => run_list(&connection, list, format).await?,
+        Action::List(list) => run_list(&connection, *list, format).await?,
         Action::Tail(tail) => tail::run(&connection, tail, format).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use peerage::app::{self, Running};
+use peerage::app;
 use peerage::application::Clock;
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status, Streaming};
