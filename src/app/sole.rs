@@ -6,6 +6,7 @@
 //! and `bootstrap` do their work beside a server and take none.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -28,7 +29,11 @@ impl Sole {
         let mut path = found.into_os_string();
         path.push(".lock");
         let path = Path::new(&path);
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let opened = match OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path) {
+            // A server answers also from a disk that takes no writes; a lock needs none.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => File::open(path),
+            opened => opened,
+        };
         let lock = opened.with_context(|| format!("cannot open `{}`", path.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),

@@ -21,12 +21,14 @@ use super::write::Write;
 use crate::crypto::password::{self as crypto, Measure, SALT_LENGTH};
 use crate::decision::PeerIndex;
 use crate::decision::administrators::holds_unassignable;
+use crate::domain::account::PartnerAccess;
 use crate::domain::audit::{Change, Personal, Text};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::invalid::Invalid;
 use crate::domain::password::{Password, PasswordFault, PasswordHash, PasswordPolicy};
 use crate::domain::peer::{Peer, PeerRef, PeerStatus, Profile, TwoFactor, UserName};
+use crate::domain::role::Requirements;
 use crate::storage::passwords::StoredPassword;
 use crate::storage::{self, StoreError, facts};
 
@@ -211,16 +213,23 @@ async fn prepare_one(ctx: &Ctx, call: &Call, mut request: CreatePeer) -> Result<
 }
 
 /// Gives the password to a peer that this write makes. Whoever knows it can become the peer, so that
-/// the caller must hold all that the peer does: roles that it may only hand on do not count.
+/// the caller must hold all that the peer does: roles that it may only hand on do not count. Nor does
+/// anyone know it whom partner access keeps out, since the peer is homed inside and kept out of nothing.
 ///
 /// # Errors
-/// [`Error::Escalation`].
+/// [`Error::Escalation`]; [`Error::Denied`] where partner access limits the caller.
 pub fn give_first(write: &mut Write<'_>, permit: &Permit, peer: &Peer, prepared: Prepared) -> Result<()> {
     prepared.check(password_policy(write.before(), permit.account()))?;
     let after = write.after()?;
     if let Some(index) = after.find_peer(peer.id) {
         let excess = write.view()?.holdings(&after).may_become(index);
         excess.map_err(|excess| escalation(&after, excess))?;
+    }
+    let view = write.view()?;
+    let path = view.snapshot.path(permit.account());
+    let own = view.snapshot.peer(view.actor).map(|own| own.home());
+    if own.is_some_and(|own| view.snapshot.partner_access(&path, own) != PartnerAccess::Allowed) {
+        return Err(Error::Denied { permission: RESET, account: peer.home.clone(), unmet: Requirements::default() });
     }
     let create_time = write.now();
     write.rows().passwords.push(StoredPassword { peer: peer.id, hash: prepared.hash, create_time });
@@ -355,8 +364,10 @@ async fn prepare_next(ctx: &Ctx, call: &Call, request: &SetPassword) -> Result<(
     };
     let conn = ctx.store.reader();
     let peer = row(conn, id, request, ctx.clock.now()).await?;
+    // A rehearsal leaves no trace, and so does not tell which passwords the peer had.
     let former = match policy.history_size.unwrap_or_default() {
         0 => Vec::new(),
+        _ if call.validate_only => Vec::new(),
         size => {
             let present = storage::passwords::find(conn, peer.id).await?.map(|known| known.hash);
             let former = storage::passwords::former(conn, peer.id, u64::from(size) - 1).await?;

@@ -148,11 +148,23 @@ impl<'a> Holdings<'a> {
     /// # Errors
     /// [`Excess`] names the first grant beyond the actor's own.
     pub fn may_become(&self, target: PeerIndex) -> Result<(), Excess> {
+        self.covers(target, Ceiling::OwnOnly)
+    }
+
+    /// Whether the actor may invite a peer: it could give the peer all that it holds.
+    ///
+    /// # Errors
+    /// [`Excess`] names the first grant beyond what the actor may give.
+    pub fn may_invite(&self, target: PeerIndex) -> Result<(), Excess> {
+        self.covers(target, Ceiling::OwnAndGrantable)
+    }
+
+    fn covers(&self, target: PeerIndex, ceiling: Ceiling) -> Result<(), Excess> {
         // The target's own end does not count: it may be prolonged when whoever became it waits for that.
         for Held { binding, window, .. } in self.after.held(target) {
             if !window.is_over(self.now) {
                 let place = Place { account: binding.account, reach: binding.reach, window };
-                self.may_give_role(binding.role, place, Ceiling::OwnOnly)?;
+                self.may_give_role(binding.role, place, ceiling)?;
             }
         }
         Ok(())

@@ -116,7 +116,7 @@ async fn every_wrong_field_of_every_wrong_line_is_named_and_can_be_mended() {
     ] {
         assert!(starts(start), "{start}\n{errors}");
     }
-    assert_eq!(lines.len(), 10 + 1, "{errors}");
+    assert_eq!(lines.len(), 10, "{errors}");
     assert!(!errors.contains("\u{1b}"));
     assert!(get(&operator, "last").await.is_some());
 

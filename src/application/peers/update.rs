@@ -2,15 +2,15 @@
 //! human.
 //!
 //! Who redirects a peer's mail or weakens its second factor can become that peer, so such a change
-//! needs all that the peer holds. Until a peer has had a key or signed in, whoever may invite it may
-//! correct its addresses.
+//! needs all that the peer holds, and so does the organizational user, which says whose peer it is.
+//! Until a peer has had a key or a password or signed in, whoever may invite it may correct its address.
 
 use super::create::{check_password_expiry, check_user_name_free, taken};
 use super::profile::ProfileField;
 use super::{SeenPeer, changes, check_etag, find_person, seen_after, target};
 use crate::application::ceiling::escalation;
 use crate::application::context::{Call, Ctx};
-use crate::application::error::{Error, Precondition, Result};
+use crate::application::error::{Error, Forbidden, Precondition, Result};
 use crate::application::guard::{View, peer_name};
 use crate::application::write::Write;
 use crate::decision::PeerIndex;
@@ -132,31 +132,46 @@ fn patched(view: &View<'_>, before: &Peer, patch: &Patch) -> Result<Peer> {
 /// Refuses what would let the caller become a peer that holds more.
 async fn check_takeover(write: &Write<'_>, index: PeerIndex, (before, after): (&Peer, &Peer)) -> Result<()> {
     let view = write.view()?;
+    let (old, new) = (&before.profile, &after.profile);
+    // Whose peers are one human's is said by this as well as by `person`.
+    let is_human = old.org_user != new.org_user;
+    if is_human && !old.org_user.is_empty() && own_org_user(write, view.actor).await? == old.org_user {
+        return Err(Error::Forbidden { rule: Forbidden::OwnPersonLink, subject: format!("peers/{}", before.id) });
+    }
     if index == view.actor {
         return Ok(());
     }
-    let (old, new) = (&before.profile, &after.profile);
     let is_mail = old.email != new.email || old.secondary_email != new.secondary_email;
     let is_factor = old.two_factor != new.two_factor || old.require_external_login != new.require_external_login;
     // Services ask about peers by user name: one that is freed, or given, carries its rights along.
     let is_name = before.user_name.key() != after.user_name.key();
-    if !is_mail && !is_factor && !is_name {
+    if !is_mail && !is_factor && !is_name && !is_human {
         return Ok(());
     }
-    let excess = match view.holdings(view.snapshot).may_become(index) {
+    let holdings = view.holdings(view.snapshot);
+    let excess = match holdings.may_become(index) {
         Ok(()) => return Ok(()),
         Err(excess) => excess,
     };
+    // The address to which an invitation goes, of a peer that the caller could have made as it is.
+    let is_address_alone = !is_factor && !is_name && !is_human && old.secondary_email == new.secondary_email;
     let home = view.snapshot.peer(index).map(|peer| peer.home());
-    let may_invite = home.is_some_and(|home| view.may("peers.invite", home));
-    if !is_factor && !is_name && may_invite && is_unused(write, before).await? {
+    let may_invite = home.is_some_and(|home| view.may("peers.invite", home)) && holdings.may_invite(index).is_ok();
+    if is_address_alone && may_invite && is_unused(write, before).await? {
         return Ok(());
     }
     Err(escalation(write.before(), excess))
 }
 
-/// Whether nobody has ever acted as a peer: it had no key and never signed in.
+/// The organizational user that the caller is; nobody takes away what tells it of their own peers.
+async fn own_org_user(write: &Write<'_>, actor: PeerIndex) -> Result<String> {
+    let Some(id) = write.before().peer_id(actor) else { return Ok(String::new()) };
+    Ok(storage::peers::find(write.connection(), id).await?.map(|own| own.profile.org_user).unwrap_or_default())
+}
+
+/// Whether nobody could ever act as a peer: it had neither key nor password and never signed in.
 async fn is_unused(write: &Write<'_>, peer: &Peer) -> Result<bool> {
     let keys = storage::api_keys::list_of_peer(write.connection(), peer.id, None, 1).await?;
-    Ok(keys.is_empty() && peer.last_login_time.is_none())
+    let password = storage::passwords::find(write.connection(), peer.id).await?;
+    Ok(keys.is_empty() && password.is_none() && peer.last_login_time.is_none())
 }

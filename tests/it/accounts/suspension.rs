@@ -153,18 +153,23 @@ async fn what_does_not_go_on_while_suspended_says_so() {
     let inside = server.person(&customer, "mike", role).await;
     let binding = server.bind(&inside.name, "roles/mspcontrol.read_only", &customer).await;
     suspend(&server.operator(), &customer, Subtree).await.unwrap();
-    let decision = admin.client.ask("peers/me", "role_bindings.view", &customer).await.unwrap();
+    // Whoever looks into it needs to see who holds what there.
+    let list = pb::ListRoleBindingsRequest { account: customer.clone(), ..Default::default() };
+    let listed = admin.client.roles().list_role_bindings(list).await.unwrap().into_inner().role_bindings;
+    assert!(listed.iter().any(|one| one.name == binding), "{listed:?}");
+    let keys = pb::ListApiKeysRequest { peer: inside.name.clone(), ..Default::default() };
+    assert_eq!(admin.client.auth().list_api_keys(keys).await.unwrap().into_inner().api_keys.len(), 1);
+    let decision = admin.client.ask("peers/me", "role_bindings.create", &customer).await.unwrap();
     assert_eq!(decision.reason(), pb::DecisionReason::AccountSuspended);
     let answers = async |client: &crate::support::Client| {
-        let list = pb::ListRoleBindingsRequest { account: customer.clone(), ..pb::ListRoleBindingsRequest::default() };
-        let get = pb::GetRoleBindingRequest { name: binding.clone(), read_mask: None };
-        let keys = pb::ListApiKeysRequest { peer: inside.name.clone(), ..pb::ListApiKeysRequest::default() };
+        let delete = pb::DeleteRoleBindingRequest { name: binding.clone(), ..Default::default() };
+        let key = pb::ApiKey { peer: inside.name.clone(), title: "key".into(), ..Default::default() };
+        let key = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
         let disable = pb::DisablePeerRequest { name: inside.name.clone(), ..pb::DisablePeerRequest::default() };
         let new = crate::support::policy::binding(&inside.name, role, &customer);
         [
-            client.roles().list_role_bindings(list).await.unwrap_err(),
-            client.roles().get_role_binding(get).await.unwrap_err(),
-            client.auth().list_api_keys(keys).await.unwrap_err(),
+            client.roles().delete_role_binding(delete).await.unwrap_err(),
+            client.auth().create_api_key(key).await.unwrap_err(),
             client.peers().disable_peer(disable).await.unwrap_err(),
             crate::support::policy::bind(client, new).await.unwrap_err(),
         ]

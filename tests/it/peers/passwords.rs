@@ -267,6 +267,33 @@ async fn a_role_that_may_only_be_handed_on_does_not_come_with_a_known_password()
 }
 
 #[tokio::test]
+async fn whom_partner_access_keeps_out_knows_no_password_inside() {
+    let server = Server::start().await;
+    let partner = server.partner("msp", &["mspcontrol"]).await;
+    let customer = server.customer("fabrikam", &partner).await;
+    let outside = server.person(&partner, "outside", ADMINISTRATOR).await;
+    let inside = server.person(&customer, "inside", ADMINISTRATOR).await;
+    let known = |name: &str| with_password(wish(&customer, name, READ_ONLY), GOOD);
+    create(&outside.client, known("before")).await.unwrap();
+    let settings = pb::AccountSettings {
+        partner_access: pb::PartnerAccessMode::SessionOnly.into(),
+        ..pb::AccountSettings::default()
+    };
+    let account = pb::Account { name: customer.clone(), settings: Some(settings), ..pb::Account::default() };
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["settings.partner_access".to_owned()] });
+    let request = pb::UpdateAccountRequest { account: Some(account), update_mask, ..Default::default() };
+    inside.client.accounts().update_account(request).await.unwrap();
+    let denied = is(Code::PermissionDenied, "PERMISSION_DENIED");
+    assert_eq!(why(create(&outside.client, known("after")).await), denied);
+    assert_eq!(why(get(&server.operator(), "peers/@after").await), hidden());
+    // Without a password it goes on, and so does all from inside.
+    create(&outside.client, wish(&customer, "after", READ_ONLY)).await.unwrap();
+    create(&inside.client, known("within")).await.unwrap();
+    create(&server.operator(), known("above")).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn peers_without_use_for_a_password_get_none() {
     let server = Server::start().await;
     let home = server.partner("contoso-msp", &["mspcontrol"]).await;

@@ -74,16 +74,67 @@ async fn nobody_redirects_the_mail_of_a_stronger_peer() {
     update(&second.client, pb::Peer { name: first.name.clone(), ..mine.clone() }, &paths).await.unwrap();
     update(&keeper.client, pb::Peer { name: keeper.name.clone(), ..mine.clone() }, &paths).await.unwrap();
 
-    // Until a peer's first key, whoever may invite it may correct its addresses, and no more.
+    // Until a peer could first act, whoever may invite it may correct its address, and no more. To invite is
+    // to be able to give all that the peer holds.
     let fresh = create(&server.operator(), wish(&partner, "fresh", ADMINISTRATOR)).await.unwrap();
     let corrected = pb::Peer { name: fresh.name.clone(), ..mine.clone() };
-    update(&keeper.client, corrected.clone(), &["email"]).await.unwrap();
-    assert_eq!(why(update(&keeper.client, corrected.clone(), &["two_factor_provider"]).await), escalation());
-    let updater = server.custom_role(&partner, &["peers.view", "peers.update"]).await;
-    let updater = server.person(&partner, "updater", &updater).await;
-    assert_eq!(why(update(&updater.client, corrected.clone(), &["secondary_email"]).await), escalation());
-    server.key_of(&fresh.name).await;
-    assert_eq!(why(update(&keeper.client, corrected, &["secondary_email"]).await), escalation());
+    for path in ["email", "secondary_email", "two_factor_provider"] {
+        assert_eq!(why(update(&keeper.client, corrected.clone(), &[path]).await), escalation(), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_address_of_a_new_peer_is_corrected_by_whoever_may_invite_it() {
+    let server = Server::start().await;
+    // A Keepit partner hands on a role that holds more than its own.
+    let partner = server.partner("partner", &["keepit"]).await;
+    let console = server.person(&partner, "console", "roles/keepit.msp_partner").await;
+    let customer = server.customer("customer", &partner).await;
+    let mail =
+        |peer: &pb::Peer| pb::Peer { name: peer.name.clone(), email: "right@example.org".into(), ..Default::default() };
+    let made = create(&console.client, wish(&customer, "master", "roles/keepit.master_admin")).await.unwrap();
+    let corrected = update(&console.client, mail(&made), &["email"]).await.unwrap();
+    assert_eq!(corrected.email, "right@example.org");
+    let second = pb::Peer { secondary_email: "other@example.org".into(), ..mail(&made) };
+    assert_eq!(why(update(&console.client, second, &["secondary_email"]).await), escalation());
+    // One whose password is set can act, and so can one with a key.
+    let password = "plover gasoline tuba wicket".to_owned();
+    let request = pb::SetPasswordRequest {
+        name: made.name.clone(),
+        password: password.clone(),
+        confirm_password: password,
+        ..Default::default()
+    };
+    server.operator().peers().set_password(request).await.unwrap();
+    let other = pb::Peer { email: "attacker@example.org".into(), ..mail(&made) };
+    assert_eq!(why(update(&console.client, other, &["email"]).await), escalation());
+    let keyed = create(&console.client, wish(&customer, "keyed", "roles/keepit.master_admin")).await.unwrap();
+    server.key_of(&keyed.name).await;
+    assert_eq!(why(update(&console.client, mail(&keyed), &["email"]).await), escalation());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_loosens_the_organizational_user_of_their_own_peers() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let operator = server.operator();
+    let (one, two) = (server.person(&msp, "one", ADMINISTRATOR).await, server.person(&msp, "two", ADMINISTRATOR).await);
+    let weak = server.person(&msp, "weak", &server.custom_role(&msp, &["peers.view", "peers.update"]).await).await;
+    let of = |name: &str, user: &str| pb::Peer { name: name.to_owned(), org_user: user.into(), ..Default::default() };
+    for peer in [&one, &two] {
+        update(&operator, of(&peer.name, "bob"), &["org_user"]).await.unwrap();
+    }
+    let own = is(Code::PermissionDenied, "OWN_PERSON_LINK");
+    for peer in [&one, &two] {
+        for user in ["", "alice"] {
+            assert_eq!(why(update(&one.client, of(&peer.name, user), &["org_user"]).await), own, "{user}");
+        }
+    }
+    assert_eq!(why(update(&weak.client, of(&one.name, "alice"), &["org_user"]).await), escalation());
+    let third = server.person(&msp, "third", ADMINISTRATOR).await;
+    update(&third.client, of(&two.name, "alice"), &["org_user"]).await.unwrap();
     server.stop().await;
 }
 

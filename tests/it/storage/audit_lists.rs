@@ -63,11 +63,14 @@ async fn crowd(database: &Database) {
         .await;
 }
 
-/// What a database does by itself now and then. PostgreSQL reads a trigram index gladly only after what
-/// waits to be put into it is there, which VACUUM does.
+/// What a database does by itself now and then. PostgreSQL reads a trigram index gladly only when nothing
+/// waits to be put into it.
 async fn analyze(database: &Database) {
     let sql = match database.store.reader().get_database_backend() {
-        DbBackend::Postgres => "VACUUM ANALYZE",
+        DbBackend::Postgres => {
+            "SELECT gin_clean_pending_list('audit_events_search_idx'), \
+             gin_clean_pending_list('audit_personal_search_idx'); ANALYZE"
+        }
         _ => "ANALYZE",
     };
     database.sql(sql).await;

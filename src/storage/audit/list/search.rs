@@ -60,16 +60,16 @@ pub(super) fn gathered(backend: DbBackend, logs: &Logs, search: &Search) -> Sele
         .expr_as(Expr::cust(format!("audit_search.rowid % {LOG_SPAN}")), Alias::new("near_seq"))
         .and_where(Expr::cust_with_values("audit_search MATCH ?", [phrase]));
     match logs {
-        // The logs first, and of each the part of the index that is its own. The range says where to read;
-        // FTS5 may read beyond it, so that each row is asked whose it is.
+        // The logs first, and of each the part of the index that is its own. A cross join takes no
+        // condition of its own.
         Logs::These(these) => {
             let own = format!(
-                "audit_search.rowid BETWEEN log.number * {LOG_SPAN} AND log.number * {LOG_SPAN} + {} \
-                 AND audit_search.rowid / {LOG_SPAN} = log.number",
+                "audit_search.rowid BETWEEN log.number * {LOG_SPAN} AND log.number * {LOG_SPAN} + {}",
                 LOG_SPAN - 1
             );
             near.from_as("audit_log_numbers", "log")
-                .join(JoinType::CrossJoin, "audit_search", Expr::cust(own))
+                .cross_join("audit_search")
+                .and_where(Expr::cust(own))
                 .and_where(Expr::col(("log", "account_id")).is_in(these.iter().map(AccountId::as_str)));
         }
         Logs::All => {
