@@ -8,10 +8,9 @@ use http::{Extensions, HeaderMap};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 use zeroize::Zeroize;
 
-use super::convert::Fields;
+use super::convert::{Fields, request_id};
 use super::{rules, status};
 use crate::application::batch::Refusal;
 use crate::application::error::Unauthenticated;
@@ -163,13 +162,13 @@ pub(super) fn mutation<T: Mutation>(
 ) -> std::result::Result<(Call, T), Status> {
     let (mut call, mut message) = read(request, method)?;
     if !message.request_id().is_empty() {
-        call.request_id = Some(match Uuid::try_parse(message.request_id()) {
-            Ok(id) => {
+        call.request_id = Some(match request_id(message.request_id()) {
+            Some(id) => {
                 // One spelling for all, since the hash tells a repeat from another request.
                 *message.request_id() = id.to_string();
                 RequestId::Uuid(id)
             }
-            Err(_) => RequestId::Malformed,
+            None => RequestId::Malformed,
         });
         call.body_hash = body_hash(&mut message);
     }
