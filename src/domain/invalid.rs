@@ -14,6 +14,8 @@ pub enum Invalid {
     TooMany { max: usize },
     #[error("must be at least {min} and at most {max}")]
     OutOfRange { min: i64, max: i64 },
+    #[error("must not be negative")]
+    Negative,
     #[error("must not contain control, bidirectional or invisible characters")]
     Character,
     #[error("must look like {form}")]
