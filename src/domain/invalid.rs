@@ -38,6 +38,8 @@ pub enum Invalid {
     OutputOnly,
     #[error("is not one of {choices}")]
     Unknown { choices: &'static str },
+    #[error("names {paths}: not one of {choices}")]
+    Paths { paths: String, choices: &'static str },
     #[error("must be after {other}")]
     Order { other: &'static str },
     #[error(transparent)]

@@ -126,7 +126,7 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     });
     let named = request.update_mask.iter().flat_map(|mask| &mask.paths);
     let named: Vec<&str> = named.map(String::as_str).collect();
-    let wish = |path: &str| mask.as_ref().is_some_and(|mask| mask.has(path)).then(|| named.contains(&path));
+    let wish = |path: &str| mask.has(path).then(|| named.contains(&path));
     let title = match wish("title") {
         Some(is_named) => {
             let title = fields.required("account.title", &account.title, |title| text::line(title, TITLE_MAX));
@@ -144,7 +144,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     let settings = settings?;
     // A mask that lists fields leaves the others out, also those that never change.
     let states_all = named.is_empty() || named == ["*"];
-    mask.as_ref()?;
     Some(UpdateAccount {
         id: id?,
         etag: etag?,

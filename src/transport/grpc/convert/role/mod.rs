@@ -87,7 +87,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateRoleRequest) -> Option<Up
         "rules" => role.rules.is_some(),
         _ => false,
     });
-    let mask = mask?;
     let wire = role.rules.clone().unwrap_or_default();
     let rules = if PATHS.iter().any(|path| path.starts_with("rules") && mask.has(path)) {
         rules(fields, "role.rules", &wire)
