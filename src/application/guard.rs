@@ -82,6 +82,7 @@ impl<'a> View<'a> {
             Some(Reason::SubjectHomeSuspended) => Err(Error::Unauthenticated(Unauthenticated::HomeSuspended)),
             Some(
                 Reason::SubjectUnknown
+                | Reason::SubjectSessionEnded
                 | Reason::Allowed
                 | Reason::StepUpRequired
                 | Reason::ApprovalRequired

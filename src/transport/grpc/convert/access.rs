@@ -239,6 +239,7 @@ const fn reason(reason: Reason) -> pb::DecisionReason {
         Reason::SubjectDisabled => pb::DecisionReason::SubjectDisabled,
         Reason::SubjectExpired => pb::DecisionReason::SubjectExpired,
         Reason::SubjectHomeSuspended => pb::DecisionReason::SubjectHomeSuspended,
+        Reason::SubjectSessionEnded => pb::DecisionReason::SubjectSessionEnded,
         Reason::AccountSuspended => pb::DecisionReason::AccountSuspended,
         Reason::DenyGrant => pb::DecisionReason::DenyGrant,
         Reason::PartnerAccessSessionRequired => pb::DecisionReason::PartnerAccessSessionRequired,
