@@ -124,6 +124,19 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
     }
 }
 
+/// The mark of a call whose caller holds none of its method's permissions, and which is refused as soon
+/// as its message says which of them it needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LacksAll;
+
+/// The answer to a caller who holds a method's permission nowhere, and the record of it.
+pub(super) async fn not_permitted(ctx: &Ctx, call: &Call, permission: &'static str) -> Status {
+    match refusals::note_at_gate(ctx, call, permission).await {
+        Ok(()) => status::not_permitted(permission),
+        Err(error) => status::from_error(&error),
+    }
+}
+
 /// The id of the trace that a call belongs to, where it is traced: 32 hexadecimal digits.
 #[derive(Debug, Clone)]
 pub(super) struct TraceId(pub(super) String);

@@ -103,6 +103,23 @@ fn first_peer(fields: &mut Fields, first: &pb::FirstPeer, account: &str, now: Ti
     Some(FirstPeer { peer, person: input.person, role: role?, justification: justification? })
 }
 
+/// The permission that a change needs, as far as its message alone tells: that of the first field in
+/// its mask, or of those that are set where there is none.
+#[must_use]
+pub fn update_permission(request: &pb::UpdateAccountRequest) -> &'static str {
+    const LABELS: &str = "accounts.update_labels";
+    const SETTINGS: &str = "accounts.update_settings";
+    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    match (paths.first().map(String::as_str), &request.account) {
+        (Some("labels"), _) => LABELS,
+        (Some("settings.partner_access"), _) => "accounts.update_partner_access",
+        (Some(path), _) if path.split('.').next() == Some("settings") => SETTINGS,
+        (None, Some(account)) if account.title.is_empty() && !account.labels.is_empty() => LABELS,
+        (None, Some(account)) if account.title.is_empty() && account.settings.is_some() => SETTINGS,
+        (Some(_) | None, _) => "accounts.update",
+    }
+}
+
 /// Reads a wish to change an account.
 pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &Packs) -> Option<UpdateAccount> {
     let justification = fields.take("justification", text::paragraph(&request.justification, REASON_MAX));
