@@ -113,20 +113,27 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
         field: "permission".to_owned(),
         name: check.permission.to_owned(),
     })?;
-    let subject = find_subject(ctx, view, check.subject);
+    let (subject, has_ended) = match find_subject(ctx, view, check.subject) {
+        Found::Peer(peer) => (Some(peer), false),
+        Found::Ended => (None, true),
+        Found::Nobody => (None, false),
+    };
     let account = snapshot.find_account(check.account.as_str());
     let missing = || Error::not_found("account", format!("accounts/{}", check.account));
     let is_self = subject == Some(view.actor);
     let account = match account {
         Some(account) if is_self || view.may(CHECK, account) => account,
         None if is_self && !may_check_everywhere(view) => {
-            return Ok(Answer { decision: no_match(), revision: snapshot.revision() });
+            return Ok(Answer { decision: denial(Reason::NoMatchingGrant), revision: snapshot.revision() });
         }
         _ => return Err(missing()),
     };
+    if has_ended {
+        return Ok(Answer { decision: denial(Reason::SubjectSessionEnded), revision: snapshot.revision() });
+    }
     let is_bound = subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
     let decision = match (is_self, is_bound) {
-        (true, false) => no_match(),
+        (true, false) => denial(Reason::NoMatchingGrant),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
         (false, false) => {
             let peer = subject.filter(|subject| is_visible(view, *subject));
@@ -137,21 +144,33 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
     Ok(Answer { decision, revision: snapshot.revision() })
 }
 
-/// The peer that a subject names, whether or not it can act.
-fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Option<PeerIndex> {
-    match subject {
+/// Who a subject is, as far as the facts know.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    /// Whether or not it can act.
+    Peer(PeerIndex),
+    /// The key was one, and is over. Of revoked ones the facts know nothing.
+    Ended,
+    Nobody,
+}
+
+fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
+    let peer = match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),
         Subject::Token(text) => {
-            let record = view.snapshot.find_api_key(&hash_presented(text)?)?;
-            if record.expire_time.is_some_and(|end| end <= view.now) {
-                return None;
+            let record = hash_presented(text).and_then(|hash| view.snapshot.find_api_key(&hash));
+            if record.is_some_and(|record| record.expire_time.is_some_and(|end| end <= view.now)) {
+                return Found::Ended;
             }
             // Whoever holds the key presented it to the caller.
-            ctx.uses.note(record.id, view.now);
-            Some(record.peer)
+            record.map(|record| {
+                ctx.uses.note(record.id, view.now);
+                record.peer
+            })
         }
-    }
+    };
+    peer.map_or(Found::Nobody, Found::Peer)
 }
 
 fn may_check_everywhere(view: &View<'_>) -> bool {
@@ -172,10 +191,10 @@ fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex)
     snapshot.held(peer).any(|held| path.contains(held.binding.account))
 }
 
-const fn no_match() -> Decision {
+const fn denial(reason: Reason) -> Decision {
     Decision {
         outcome: Outcome::Deny,
-        reason: Reason::NoMatchingGrant,
+        reason,
         deciding: None::<Deciding>,
         unmet: Requirements { step_up: None, approval: false },
     }

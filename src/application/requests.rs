@@ -30,7 +30,7 @@ pub(super) fn key(call: &Call) -> Option<RequestKey> {
 #[must_use]
 pub fn violation(call: &Call) -> Option<Violation> {
     let is_wrong = call.request_id == Some(RequestId::Malformed);
-    is_wrong.then(|| Violation::new("request_id", Invalid::Form { form: "a UUID" }))
+    is_wrong.then(|| Violation::new("request_id", Invalid::Form { form: "a UUID with hyphens" }))
 }
 
 /// A call with a name that is none must not change anything: a repeat of it would do so once more.

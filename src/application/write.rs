@@ -236,12 +236,16 @@ impl<'a> Write<'a> {
     /// far, otherwise the current. A rehearsal makes none, and shows 0.
     #[must_use]
     pub fn revision(&self) -> i64 {
-        match self.plan.author {
-            Author::Caller { call, .. } if call.validate_only => 0,
-            Author::Caller { .. } | Author::System(_) => {
-                self.plan.before.revision() + i64::from(!self.plan.changes.is_empty())
-            }
+        if self.is_rehearsal() {
+            return 0;
         }
+        self.plan.before.revision() + i64::from(!self.plan.changes.is_empty())
+    }
+
+    /// Whether the caller only asks what would be: all is judged, and nothing made.
+    #[must_use]
+    pub const fn is_rehearsal(&self) -> bool {
+        matches!(self.plan.author, Author::Caller { call, .. } if call.validate_only)
     }
 
     /// Records an act on something of an account, in that account's log and in the actor's own.

@@ -49,6 +49,8 @@ pub enum Reason {
     SubjectDisabled,
     SubjectExpired,
     SubjectHomeSuspended,
+    /// What was presented for the subject has ended; no evaluation of a peer gives it.
+    SubjectSessionEnded,
     AccountSuspended,
     DenyGrant,
     PartnerAccessSessionRequired,

@@ -14,6 +14,8 @@ pub enum Invalid {
     TooMany { max: usize },
     #[error("must be at least {min} and at most {max}")]
     OutOfRange { min: i64, max: i64 },
+    #[error("must not be negative")]
+    Negative,
     #[error("must not contain control, bidirectional or invisible characters")]
     Character,
     #[error("must look like {form}")]
@@ -36,6 +38,8 @@ pub enum Invalid {
     OutputOnly,
     #[error("is not one of {choices}")]
     Unknown { choices: &'static str },
+    #[error("names {paths}: not one of {choices}")]
+    Paths { paths: String, choices: &'static str },
     #[error("must be after {other}")]
     Order { other: &'static str },
     #[error(transparent)]

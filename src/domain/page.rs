@@ -10,11 +10,11 @@ pub const MAX: u64 = 1000;
 /// Reads `page_size`: zero means the default, too large is clamped.
 ///
 /// # Errors
-/// [`Invalid::OutOfRange`] for negative sizes.
+/// [`Invalid::Negative`] for negative sizes.
 pub fn size(page_size: i32) -> Result<u64, Invalid> {
     match u64::try_from(page_size) {
         Ok(0) => Ok(DEFAULT),
         Ok(size) => Ok(size.min(MAX)),
-        Err(_) => Err(Invalid::OutOfRange { min: 0, max: 1000 }),
+        Err(_) => Err(Invalid::Negative),
     }
 }

@@ -59,7 +59,11 @@ pub(super) fn check_etag(etag: Option<i64>, peer: &Peer) -> Result<()> {
 }
 
 /// A peer as it will be seen after the changes so far, which is what the caller is told of.
-pub(super) fn seen_after(write: &Write<'_>, peer: Peer) -> Result<SeenPeer> {
+/// A rehearsal shows no revision, also where there was nothing to change.
+pub(super) fn seen_after(write: &Write<'_>, mut peer: Peer) -> Result<SeenPeer> {
+    if write.is_rehearsal() {
+        peer.update_revision = 0;
+    }
     let after = write.after()?;
     let view = View { snapshot: &after, actor: write.view()?.actor, now: write.now() };
     Ok(sight::Onlooker::new(view).describe(peer, Sight::Full))

@@ -8,10 +8,9 @@ use http::{Extensions, HeaderMap};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 use zeroize::Zeroize;
 
-use super::convert::Fields;
+use super::convert::{Fields, request_id};
 use super::{rules, status};
 use crate::application::batch::Refusal;
 use crate::application::error::Unauthenticated;
@@ -125,6 +124,19 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
     }
 }
 
+/// The mark of a call whose caller holds none of its method's permissions, and which is refused as soon
+/// as its message says which of them it needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LacksAll;
+
+/// The answer to a caller who holds a method's permission nowhere, and the record of it.
+pub(super) async fn not_permitted(ctx: &Ctx, call: &Call, permission: &'static str) -> Status {
+    match refusals::note_at_gate(ctx, call, permission).await {
+        Ok(()) => status::not_permitted(permission),
+        Err(error) => status::from_error(&error),
+    }
+}
+
 /// The id of the trace that a call belongs to, where it is traced: 32 hexadecimal digits.
 #[derive(Debug, Clone)]
 pub(super) struct TraceId(pub(super) String);
@@ -163,13 +175,13 @@ pub(super) fn mutation<T: Mutation>(
 ) -> std::result::Result<(Call, T), Status> {
     let (mut call, mut message) = read(request, method)?;
     if !message.request_id().is_empty() {
-        call.request_id = Some(match Uuid::try_parse(message.request_id()) {
-            Ok(id) => {
+        call.request_id = Some(match request_id(message.request_id()) {
+            Some(id) => {
                 // One spelling for all, since the hash tells a repeat from another request.
                 *message.request_id() = id.to_string();
                 RequestId::Uuid(id)
             }
-            Err(_) => RequestId::Malformed,
+            None => RequestId::Malformed,
         });
         call.body_hash = body_hash(&mut message);
     }

@@ -64,6 +64,13 @@ impl Rule {
             Access::Permission(permissions) => permissions.first().copied(),
         }
     }
+
+    /// Whether the fields of a request say which of several permissions it needs, so that a refusal of
+    /// one who holds none of them has to wait for the message.
+    #[must_use]
+    pub fn depends_on_fields(&self) -> bool {
+        self.access == Access::Permission(UPDATE_ACCOUNT)
+    }
 }
 
 const fn read(method: &'static str, permissions: &'static [&'static str]) -> Rule {

@@ -318,7 +318,13 @@ fn store(fault: StoreFault, error: &(dyn std::error::Error + 'static)) -> Status
         StoreFault::ReadOnly => (Code::Unavailable, ErrorReason::StoreUnavailable, "the store takes no writes"),
         StoreFault::Internal => return internal(error),
     };
-    tracing::warn!(error = %chain(error), "the store failed");
+    // A conflict is between callers, who may try again: nothing is wrong with the store.
+    match fault {
+        StoreFault::Conflict => tracing::debug!(error = %chain(error), "another change was in the way"),
+        StoreFault::Unavailable | StoreFault::ReadOnly | StoreFault::Internal => {
+            tracing::warn!(error = %chain(error), "the store failed");
+        }
+    }
     let mut details = info(reason, []);
     details.set_retry_info(Some(RETRY_DELAY));
     Status::with_error_details(code, message, details)

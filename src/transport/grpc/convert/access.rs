@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fields, account_name, peer_name};
+use super::{Fields, account_name, peer_name, request_id};
 use crate::application::authorize::{Answer, Consistency, Subject};
 use crate::decision::{Outcome, Reason, Snapshot};
 use crate::domain::ids::AccountId;
@@ -42,8 +42,8 @@ pub fn authorize(fields: &mut Fields, request: &pb::AuthorizeRequest) -> Option<
     let account = fields.required("account", &request.account, account_name);
     context(fields, "context", request.context.as_ref());
     fields.unsupported("approval", !request.approval.is_empty());
-    if !request.request_id.is_empty() && uuid::Uuid::try_parse(&request.request_id).is_err() {
-        fields.refuse("request_id", Invalid::Form { form: "a UUID" });
+    if !request.request_id.is_empty() && request_id(&request.request_id).is_none() {
+        fields.refuse("request_id", Invalid::Form { form: "a UUID with hyphens" });
     }
     let consistency = consistency(fields, request.consistency.as_ref());
     Some((OwnedCheck { subject: subject?, permission: permission?, account: account? }, consistency?))
@@ -239,6 +239,7 @@ const fn reason(reason: Reason) -> pb::DecisionReason {
         Reason::SubjectDisabled => pb::DecisionReason::SubjectDisabled,
         Reason::SubjectExpired => pb::DecisionReason::SubjectExpired,
         Reason::SubjectHomeSuspended => pb::DecisionReason::SubjectHomeSuspended,
+        Reason::SubjectSessionEnded => pb::DecisionReason::SubjectSessionEnded,
         Reason::AccountSuspended => pb::DecisionReason::AccountSuspended,
         Reason::DenyGrant => pb::DecisionReason::DenyGrant,
         Reason::PartnerAccessSessionRequired => pb::DecisionReason::PartnerAccessSessionRequired,

@@ -65,7 +65,7 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateRoleBindingRequest) -> Op
         "expire_time" => binding.expire_time.is_some(),
         "justification" => !binding.justification.is_empty(),
         _ => false,
-    })?;
+    });
     let mut change = BindingChange::default();
     if mask.has("reach") {
         change.reach = fields.take("role_binding.reach", words::reach(binding.reach));

@@ -42,7 +42,7 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateGroupRequest) -> Option<U
         "title" => !group.title.is_empty(),
         "description" => !group.description.is_empty(),
         _ => false,
-    })?;
+    });
     let new_title = if mask.has("title") { Some(fields.required("group.title", &group.title, title)) } else { None };
     let new_description =
         mask.has("description").then(|| fields.take("group.description", description(&group.description)));

@@ -28,35 +28,44 @@ impl Mask {
 
 /// Reads a mask. Without paths it names every field that `is_populated`, and `*` names all.
 ///
-/// `known` holds the paths that can be changed; anything else, output-only fields too, is refused.
+/// `known` holds the paths that can be changed; anything else, output-only fields too, is refused. What
+/// a wrong mask names rightly stands in the answer, so that those fields are looked at all the same.
 pub fn update(
     fields: &mut Fields,
     mask: Option<&FieldMask>,
     known: &'static [&'static str],
     is_populated: impl Fn(&str) -> bool,
-) -> Option<Mask> {
+) -> Mask {
     let paths = mask.map(|mask| mask.paths.as_slice()).unwrap_or_default();
     if paths.is_empty() {
-        return Some(Mask(known.iter().copied().filter(|path| is_populated(path)).collect()));
+        return Mask(known.iter().copied().filter(|path| is_populated(path)).collect());
+    }
+    if paths == ["*"] {
+        return Mask(known.to_vec());
     }
     if paths.len() > PATHS_MAX {
         fields.refuse("update_mask", Invalid::TooMany { max: PATHS_MAX });
-        return None;
+    } else if paths.iter().any(|path| path == "*") {
+        fields.refuse("update_mask", Invalid::NotAllowed { why: "`*` stands alone" });
+    } else if let Some(paths) = unknown(paths, |path| known.contains(&path)) {
+        fields.refuse("update_mask", Invalid::Paths { paths, choices: "the fields that can be changed" });
     }
-    if paths.iter().any(|path| path == "*") {
-        if paths.len() > 1 {
-            fields.refuse("update_mask", Invalid::NotAllowed { why: "`*` stands alone" });
-            return None;
-        }
-        return Some(Mask(known.to_vec()));
+    Mask(known.iter().copied().filter(|known| paths.iter().any(|path| path == known)).collect())
+}
+
+/// The most wrong paths that a refusal names, and the longest of them, in characters.
+const NAMED_MAX: usize = 6;
+const PATH_MAX: usize = 48;
+
+/// The paths that lead nowhere, in words; none where all of them are right.
+pub fn unknown(paths: &[String], is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let wrong: Vec<&str> = paths.iter().map(String::as_str).filter(|path| !is_known(path)).collect();
+    let shown = |path: &&str| format!("`{}`", path.chars().take(PATH_MAX).collect::<String>().escape_debug());
+    let mut text = wrong.iter().take(NAMED_MAX).map(shown).collect::<Vec<_>>().join(", ");
+    if wrong.len() > NAMED_MAX {
+        text.push_str(&format!(" and {} more", wrong.len() - NAMED_MAX));
     }
-    let found: Vec<&'static str> =
-        paths.iter().filter_map(|path| known.iter().copied().find(|known| known == path)).collect();
-    if found.len() < paths.len() {
-        fields.refuse("update_mask", Invalid::Unknown { choices: "the fields that can be changed" });
-        return None;
-    }
-    Some(Mask(found))
+    (!wrong.is_empty()).then_some(text)
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
@@ -117,10 +126,14 @@ pub fn read(fields: &mut Fields, mask: Option<&FieldMask>, name: &str) -> Option
         return Some(ReadMask(None));
     }
     let descriptor = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&format!("peerage.v1.{name}")));
+    let choices = "the fields of the resource";
     let read = match descriptor {
         _ if paths.len() > PATHS_MAX => Err(Invalid::TooMany { max: PATHS_MAX }),
-        Some(descriptor) if paths.iter().all(|path| leads_to_a_field(&descriptor, path)) => Ok(descriptor),
-        _ => Err(Invalid::Unknown { choices: "the fields of the resource" }),
+        Some(descriptor) => match unknown(paths, |path| leads_to_a_field(&descriptor, path)) {
+            None => Ok(descriptor),
+            Some(paths) => Err(Invalid::Paths { paths, choices }),
+        },
+        None => Err(Invalid::Unknown { choices }),
     };
     let descriptor = fields.take("read_mask", read)?;
     let paths = paths.iter().map(|path| path.split('.').map(str::to_owned).collect()).collect();
@@ -174,9 +187,14 @@ mod tests {
 
     const KNOWN: &[&str] = &["title", "rules", "rules.assignable"];
 
-    fn read(paths: &[&str]) -> Option<Mask> {
+    fn read(paths: &[&str]) -> Result<Mask, (Mask, String)> {
         let mask = FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
-        update(&mut Fields::default(), Some(&mask), KNOWN, |path| path == "title")
+        let mut fields = Fields::default();
+        let read = update(&mut fields, Some(&mask), KNOWN, |path| path == "title");
+        match fields.into_violations().as_slice() {
+            [] => Ok(read),
+            [violation, ..] => Err((read, violation.why.to_string())),
+        }
     }
 
     #[test]
@@ -186,9 +204,12 @@ mod tests {
         assert!(read(&["rules"]).unwrap().has("rules.assignable"));
         assert!(!read(&["rules.assignable"]).unwrap().has("rules"));
         assert!(read(&["*"]).unwrap().has("rules"));
-        assert_eq!(read(&[]), Some(Mask(vec!["title"])));
-        assert_eq!(read(&["etag"]), None);
-        assert_eq!(read(&["*", "title"]), None);
-        assert_eq!(read(&["title"; 65]), None);
+        assert_eq!(read(&[]), Ok(Mask(vec!["title"])));
+        let (rest, why) = read(&["etag", "title", "x\n"]).unwrap_err();
+        assert_eq!(rest, Mask(vec!["title"]));
+        assert_eq!(why, "names `etag`, `x\\n`: not one of the fields that can be changed");
+        assert!(read(&["x"; 10]).unwrap_err().1.contains("`x` and 4 more"));
+        assert!(read(&["*", "title"]).is_err());
+        assert!(read(&["title"; 65]).is_err());
     }
 }

@@ -15,6 +15,9 @@ pub mod peer;
 pub mod permission;
 pub mod role;
 
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+
 use crate::application::Violation;
 use crate::domain::ids::{AccountId, BindingId, GroupId, RoleId};
 use crate::domain::invalid::Invalid;
@@ -118,6 +121,12 @@ pub fn etag(etag: &str) -> Result<Option<i64>, Invalid> {
 #[must_use]
 pub fn etag_to_pb(version: i64) -> String {
     version.to_string()
+}
+
+/// Reads the id of a request: a UUID in its form with hyphens, in whichever case.
+#[must_use]
+pub fn request_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|_| text.len() == Hyphenated::LENGTH)
 }
 
 /// Reads `accounts/{account}`.

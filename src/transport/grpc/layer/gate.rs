@@ -18,12 +18,13 @@ use tower::{Layer, Service};
 
 use crate::application::error::Unauthenticated;
 use crate::application::guard::View;
-use crate::application::{Caller, Ctx, Error, refusals};
+use crate::application::{Caller, Ctx, Error};
 use crate::config::{Limits, MessageBytes};
 use crate::crypto::api_key::hash_presented;
 use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
+use crate::transport::grpc::call::{self, LacksAll};
 use crate::transport::grpc::rules::{self, Access, Found, Size};
-use crate::transport::grpc::{call, status};
+use crate::transport::grpc::status;
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
@@ -81,10 +82,13 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         match admit(&self.shared, &request) {
-            Ok(Admitted { caller, work, size }) => {
+            Ok(Admitted { caller, work, size, lacks_all }) => {
                 let time = self.shared.time(request.headers(), work);
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
+                    if lacks_all {
+                        request.extensions_mut().insert(LacksAll);
+                    }
                     if let Some(time) = time.filter(|_| work != Some(Work::Decisions)) {
                         request.extensions_mut().insert(TimeLeft(time));
                     }
@@ -96,13 +100,7 @@ where
             Err(Refusal::Permission { caller, method, permission }) => {
                 let call = call::describe(caller, method, request.headers(), request.extensions());
                 let ctx = Arc::clone(&self.shared.ctx);
-                let note = async move {
-                    let status = match refusals::note_at_gate(&ctx, &call, permission).await {
-                        Ok(()) => status::not_permitted(permission),
-                        Err(error) => status::from_error(&error),
-                    };
-                    Ok(status.into_http())
-                };
+                let note = async move { Ok(call::not_permitted(&ctx, &call, permission).await.into_http()) };
                 GateFuture::Noted { note: Box::pin(note) }
             }
         }
@@ -131,6 +129,8 @@ struct Admitted {
     caller: Option<Caller>,
     work: Option<Work>,
     size: Size,
+    /// Whether it goes on only to be told which permission is missing.
+    lacks_all: bool,
 }
 
 /// Who is calling, or what ends the call.
@@ -138,7 +138,7 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     let Some(found) = rules::find(request.uri().path()) else { return Err(status::unknown_method().into()) };
     let Found { rule, work, size, .. } = *found;
     if rule.access == Access::Public {
-        return Ok(Admitted { caller: None, work, size });
+        return Ok(Admitted { caller: None, work, size, lacks_all: false });
     }
     let ctx = &shared.ctx;
     if !ctx.policy.is_ready() {
@@ -157,16 +157,18 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     let now = ctx.clock.now();
     let (view, caller) = View::of_key(&snapshot, hash, now).map_err(refuse)?;
     ctx.uses.note(caller.api_key, now);
-    if let Access::Permission(permissions) = rule.access
-        && !permissions.iter().any(|permission| view.may_anywhere(permission))
-    {
+    let lacks_all = match rule.access {
+        Access::Permission(permissions) => !permissions.iter().any(|permission| view.may_anywhere(permission)),
+        Access::Public | Access::Authenticated | Access::Oneself(_) => false,
+    };
+    if lacks_all && !rule.depends_on_fields() {
         let permission = rule.permission().unwrap_or_default();
         return Err(Refusal::Permission { caller, method: rule.method, permission });
     }
     if work != Some(Work::Decisions) {
         tracing::Span::current().record("actor.uid", tracing::field::display(caller.peer));
     }
-    Ok(Admitted { caller: Some(caller), work, size })
+    Ok(Admitted { caller: Some(caller), work, size, lacks_all })
 }
 
 const fn failure(why: Unauthenticated) -> AuthFailure {

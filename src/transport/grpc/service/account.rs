@@ -10,7 +10,7 @@ use crate::application::accounts::suspend::{Resume, Suspend};
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
 use crate::domain::account::REASON_MAX;
 use crate::domain::text;
-use crate::transport::grpc::call::{self, answer, checked, checked_of};
+use crate::transport::grpc::call::{self, LacksAll, answer, checked, checked_of};
 use crate::transport::grpc::convert::{self, account, page};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::account_service_server::AccountService;
@@ -77,7 +77,11 @@ impl AccountService for Services {
     }
 
     async fn update_account(&self, request: Request<pb::UpdateAccountRequest>) -> Reply<pb::Account> {
+        let lacks_all = request.extensions().get::<LacksAll>().is_some();
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/UpdateAccount")?;
+        if lacks_all {
+            return Err(call::not_permitted(&self.ctx, &call, account::update_permission(&request)).await);
+        }
         let work = async {
             let wish = checked_of(&call, |fields| account::update(fields, &request, &self.ctx.packs))?;
             update::update(&self.ctx, &call, wish).await

@@ -103,6 +103,23 @@ fn first_peer(fields: &mut Fields, first: &pb::FirstPeer, account: &str, now: Ti
     Some(FirstPeer { peer, person: input.person, role: role?, justification: justification? })
 }
 
+/// The permission that a change needs, as far as its message alone tells: that of the first field in
+/// its mask, or of those that are set where there is none.
+#[must_use]
+pub fn update_permission(request: &pb::UpdateAccountRequest) -> &'static str {
+    const LABELS: &str = "accounts.update_labels";
+    const SETTINGS: &str = "accounts.update_settings";
+    let paths = request.update_mask.as_ref().map(|mask| mask.paths.as_slice()).unwrap_or_default();
+    match (paths.first().map(String::as_str), &request.account) {
+        (Some("labels"), _) => LABELS,
+        (Some("settings.partner_access"), _) => "accounts.update_partner_access",
+        (Some(path), _) if path.split('.').next() == Some("settings") => SETTINGS,
+        (None, Some(account)) if account.title.is_empty() && !account.labels.is_empty() => LABELS,
+        (None, Some(account)) if account.title.is_empty() && account.settings.is_some() => SETTINGS,
+        (Some(_) | None, _) => "accounts.update",
+    }
+}
+
 /// Reads a wish to change an account.
 pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &Packs) -> Option<UpdateAccount> {
     let justification = fields.take("justification", text::paragraph(&request.justification, REASON_MAX));
@@ -126,7 +143,7 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     });
     let named = request.update_mask.iter().flat_map(|mask| &mask.paths);
     let named: Vec<&str> = named.map(String::as_str).collect();
-    let wish = |path: &str| mask.as_ref().is_some_and(|mask| mask.has(path)).then(|| named.contains(&path));
+    let wish = |path: &str| mask.has(path).then(|| named.contains(&path));
     let title = match wish("title") {
         Some(is_named) => {
             let title = fields.required("account.title", &account.title, |title| text::line(title, TITLE_MAX));
@@ -144,7 +161,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateAccountRequest, packs: &P
     let settings = settings?;
     // A mask that lists fields leaves the others out, also those that never change.
     let states_all = named.is_empty() || named == ["*"];
-    mask.as_ref()?;
     Some(UpdateAccount {
         id: id?,
         etag: etag?,

@@ -23,10 +23,14 @@ fn within(value: i32, min: u16, max: u16) -> Result<u16, Invalid> {
     found.ok_or(Invalid::OutOfRange { min: min.into(), max: max.into() })
 }
 
-/// Parts of a second are cut.
+/// Parts of a second are cut. What is no duration by the rules of protobuf, such as one whose parts
+/// differ in sign, is none here.
 fn age(age: &prost_types::Duration) -> Result<i64, Invalid> {
-    let micros = age.seconds.checked_mul(1_000_000).filter(|micros| (AGE_MIN_MICROS..=AGE_MAX_MICROS).contains(micros));
-    micros.ok_or(Invalid::Form { form: "a duration between an hour and 3,650 days" })
+    let is_sound = (0..1_000_000_000).contains(&age.nanos);
+    let micros = age.seconds.checked_mul(1_000_000).filter(|_| is_sound);
+    micros
+        .filter(|micros| (AGE_MIN_MICROS..=AGE_MAX_MICROS).contains(micros))
+        .ok_or(Invalid::Form { form: "a duration between an hour and 3,650 days" })
 }
 
 /// Writes a policy; none where it asks for nothing.

@@ -40,8 +40,8 @@ pub fn read_mask(fields: &mut Fields, wanted: Option<&FieldMask>) -> Option<Opti
     if paths.is_empty() || paths == ["*"] {
         return Some(None);
     }
-    if paths.iter().any(|path| !FIELDS.contains(&path.as_str())) {
-        fields.refuse("read_mask", Invalid::Unknown { choices: "the fields of an account" });
+    if let Some(paths) = mask::unknown(paths, |path| FIELDS.contains(&path)) {
+        fields.refuse("read_mask", Invalid::Paths { paths, choices: "the fields of an account" });
         return None;
     }
     Some(Some(paths.to_vec()))

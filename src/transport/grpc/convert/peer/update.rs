@@ -24,7 +24,7 @@ pub fn update(fields: &mut Fields, request: &pb::UpdatePeerRequest) -> Option<Up
     };
     let name = fields.required("peer.name", &peer.name, convert::peer_name);
     let etag = fields.take("peer.etag", convert::etag(&peer.etag));
-    let mask = mask::update(fields, request.update_mask.as_ref(), &PATHS, |path| is_populated(peer, path))?;
+    let mask = mask::update(fields, request.update_mask.as_ref(), &PATHS, |path| is_populated(peer, path));
     let profile = profile(fields, "peer", peer, |path| mask.has(path));
     let user_name = if mask.has("user_name") {
         fields.required("peer.user_name", &peer.user_name, UserName::parse).map(Some)

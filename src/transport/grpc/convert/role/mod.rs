@@ -87,7 +87,6 @@ pub fn update(fields: &mut Fields, request: &pb::UpdateRoleRequest) -> Option<Up
         "rules" => role.rules.is_some(),
         _ => false,
     });
-    let mask = mask?;
     let wire = role.rules.clone().unwrap_or_default();
     let rules = if PATHS.iter().any(|path| path.starts_with("rules") && mask.has(path)) {
         rules(fields, "role.rules", &wire)
@@ -134,10 +133,14 @@ fn rules(fields: &mut Fields, field: &str, rules: &pb::RoleRules) -> Option<Role
             None
         }
     };
-    let peer_kinds = words::distinct(fields, &format!("{field}.peer_kinds"), &rules.peer_kinds, 3, words::peer_kind);
+    let at = |rest: &str| format!("{field}.{rest}");
+    let spell = |kind| words::peer_kind_to_pb(kind).as_str_name();
+    let peer_kinds = words::distinct(fields, &at("peer_kinds"), (&rules.peer_kinds, 3), words::peer_kind, spell);
+    let spell = |kind| words::account_kind_to_pb(kind).as_str_name();
     let account_kinds =
-        words::distinct(fields, &format!("{field}.account_kinds"), &rules.account_kinds, 4, words::account_kind);
-    let reaches = words::distinct(fields, &format!("{field}.reaches"), &rules.reaches, 2, words::reach);
+        words::distinct(fields, &at("account_kinds"), (&rules.account_kinds, 4), words::account_kind, spell);
+    let spell = |reach| words::reach_to_pb(reach).as_str_name();
+    let reaches = words::distinct(fields, &at("reaches"), (&rules.reaches, 2), words::reach, spell);
     let min_assurance = fields.take(format!("{field}.min_assurance"), words::assurance(rules.min_assurance));
     Some(RoleRules {
         assignable: rules.assignable.unwrap_or(true),

@@ -83,13 +83,13 @@ pub const fn assurance_to_pb(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-/// Reads a list of words without repetition.
-pub fn distinct<T: PartialEq + std::fmt::Debug>(
+/// Reads a list of words without repetition; `spell` says how a word is spelled on the wire.
+pub fn distinct<T: PartialEq>(
     fields: &mut Fields,
     field: &str,
-    numbers: &[i32],
-    max: usize,
+    (numbers, max): (&[i32], usize),
     read: impl Fn(i32) -> Result<T, Invalid>,
+    spell: impl Fn(T) -> &'static str,
 ) -> Option<Vec<T>> {
     if numbers.len() > max {
         fields.refuse(field, Invalid::TooMany { max });
@@ -100,7 +100,7 @@ pub fn distinct<T: PartialEq + std::fmt::Debug>(
     for (place, number) in numbers.iter().enumerate() {
         match fields.take(format!("{field}[{place}]"), read(*number)) {
             Some(word) if words.contains(&word) => {
-                fields.refuse(field, Invalid::Duplicate { value: format!("{word:?}") });
+                fields.refuse(field, Invalid::Duplicate { value: spell(word).to_owned() });
                 fits = false;
             }
             Some(word) => words.push(word),
