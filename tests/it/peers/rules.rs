@@ -91,6 +91,16 @@ async fn the_address_of_a_new_peer_is_corrected_by_whoever_may_invite_it() {
     let partner = server.partner("partner", &["keepit"]).await;
     let console = server.person(&partner, "console", "roles/keepit.msp_partner").await;
     let customer = server.customer("customer", &partner).await;
+    // Its template keeps partners out of all but what they manage from outside, and to invite is not that.
+    let settings =
+        pb::AccountSettings { partner_access: pb::PartnerAccessMode::Allowed.into(), ..pb::AccountSettings::default() };
+    let request = pb::UpdateAccountRequest {
+        account: Some(pb::Account { name: customer.clone(), settings: Some(settings), ..pb::Account::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["settings.partner_access".to_owned()] }),
+        justification: "asked for".to_owned(),
+        ..Default::default()
+    };
+    server.operator().accounts().update_account(request).await.unwrap();
     let mail =
         |peer: &pb::Peer| pb::Peer { name: peer.name.clone(), email: "right@example.org".into(), ..Default::default() };
     let made = create(&console.client, wish(&customer, "master", "roles/keepit.master_admin")).await.unwrap();

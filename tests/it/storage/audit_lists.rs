@@ -150,7 +150,7 @@ async fn a_text_is_found_by_the_index_and_in_its_logs_alone(database: &Database)
     let search = matching.search.clone().unwrap();
     // 777, and 7770 to 7779, of which the logs 1 and 3 have what is odd.
     let odd = Logs::These(vec![id("log-1"), id("log-3")]);
-    for (logs, count) in [(Logs::All, 11), (odd, 6), (Logs::These(vec![id("log-2")]), 2)] {
+    for (logs, count) in [(Logs::All, 11), (odd, 6), (Logs::These(vec![id("log-2")]), 3)] {
         assert_eq!(count_gathered(store.reader(), &logs, &search, 100).await.unwrap(), count, "{logs:?}");
         assert_eq!(count_gathered(store.reader(), &logs, &search, 1).await.unwrap(), 2, "{logs:?}");
         let reading = Reading { logs: &logs, matching: &matching, direction: OLDEST, source: Source::Gather };
