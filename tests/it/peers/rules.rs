@@ -91,6 +91,8 @@ async fn the_address_of_a_new_peer_is_corrected_by_whoever_may_invite_it() {
     let partner = server.partner("partner", &["keepit"]).await;
     let console = server.person(&partner, "console", "roles/keepit.msp_partner").await;
     let customer = server.customer("customer", &partner).await;
+    let inviter = server.custom_role(&partner, &["peers.invite"]).await;
+    server.bind(&console.name, &inviter, &partner).await;
     // Its template keeps partners out of all but what they manage from outside, and to invite is not that.
     let settings =
         pb::AccountSettings { partner_access: pb::PartnerAccessMode::Allowed.into(), ..pb::AccountSettings::default() };
