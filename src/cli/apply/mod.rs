@@ -46,12 +46,14 @@ const STOPPED: u8 = 1;
     - { owner: contoso-msp, title: Night shift, inheritable: true, grants: [{ allow: devices.view }] }\n  \
     peers:\n    \
     - { user_name: john@contosomsp.com, home: contoso-msp, display_name: John Smith }\n    \
-    - { user_name: emily@contosomsp.com, home: contoso-msp, role: opspilot365.technician, access: [contoso-corp] }\n  \
+    - { user_name: emily@contosomsp.com, home: contoso-msp, display_name: Emily Clark,\n        \
+    role: opspilot365.technician, access: [contoso-corp] }\n  \
     groups:\n    \
     - { account: contoso-msp, title: On call, members: [emily@contosomsp.com] }\n  \
     bindings:\n    \
     - { group: contoso-msp/On call, role: contoso-msp/Night shift, account: contoso-corp }\n\n\
-    A custom role or group is named `account/title`. Grants are written as for `peerage roles create`.\n\n\
+    A custom role or group is named `account/title`. A peer that is not there yet needs `role` and `access`,\n\
+    unless it is a first peer. Grants are written as for `peerage roles create`.\n\n\
     Examples:\n  \
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\

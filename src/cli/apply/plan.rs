@@ -22,6 +22,8 @@ mod bindings;
 mod peers;
 mod roles;
 
+pub(super) use peers::lacks_access;
+
 /// What is to be done, and how much is right already.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {

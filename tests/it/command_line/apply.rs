@@ -1,6 +1,6 @@
 //! What `peerage apply` says of a file before it changes anything, and of what it leaves alone.
 
-use super::{revision, run, run_as, said, told};
+use super::{revision, run, run_as, said, told, words};
 use crate::support::{Server, free_address};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,5 +86,57 @@ async fn bindings_that_the_file_does_not_name_stay_and_are_named() {
     std::fs::write(folder.path().join("peers.yaml"), file).unwrap();
     let shown = run_as(&server, folder.path(), &desk.key, &["apply", "-f", "peers.yaml", "--dry-run"]).await;
     assert!(!told(&shown).contains("stays:"), "{}{}", told(&shown), said(&shown));
+    server.stop().await;
+}
+
+/// The file that the help shows, as somebody would copy it.
+fn example(help: &str) -> String {
+    let lines = help.lines().skip_while(|line| line.trim() != "accounts:");
+    lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_that_the_help_prints_applies_to_a_fresh_server() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let help = run(&server, folder.path(), &words("apply --help")).await;
+    let file = example(&told(&help));
+    assert!(file.contains("bindings:"), "{}", told(&help));
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let applied = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(applied.status.success(), "{}{}", told(&applied), said(&applied));
+    let before = revision(&server).await;
+    let again = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(again.status.success(), "{}", said(&again));
+    assert!(told(&again).starts_with("0 to create, 0 to update"), "{}", told(&again));
+    assert_eq!(revision(&server).await, before);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_there_may_leave_out_its_role_and_access() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    server.person(&msp, "mike", "roles/core.auditor").await;
+    let file = "peers:\n- { user_name: mike, home: contoso-msp, display_name: Renamed }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let applied = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(applied.status.success(), "{}", said(&applied));
+    assert!(told(&applied).starts_with("~ peer mike (display_name)\n"), "{}", told(&applied));
+
+    let file = "peers:\n\
+        - { user_name: nobody, home: contoso-msp, display_name: Nobody }\n\
+        - { user_name: mike, home: contoso-msp, role: core.auditor }\n\
+        - { user_name: sarah, home: contoso-msp, role: opspilot365.read_only, access: all }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let refused = run(&server, folder.path(), &words("apply -f world.yaml --dry-run")).await;
+    assert_eq!(refused.status.code(), Some(2));
+    for text in [
+        "world.yaml:2: peer `nobody` is to be created, and lacks `role`",
+        "world.yaml:2: peer `nobody` lacks `access`",
+        "world.yaml:3: peer `mike` lacks `access`",
+        "world.yaml:4: peer `sarah` lacks `display_name`, which role `opspilot365.read_only` asks for",
+    ] {
+        assert!(said(&refused).contains(text), "{text}: {}", said(&refused));
+    }
     server.stop().await;
 }

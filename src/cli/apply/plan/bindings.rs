@@ -50,10 +50,11 @@ impl Planner<'_> {
             let role = peer.role.as_ref().and_then(|role| self.role_name(&role.value));
             let accounts: Vec<String> = accounts_of(peer).into_iter().map(|id| format!("accounts/{id}")).collect();
             // The role of a first peer may be left to the account's template.
+            let is_of_template = peer.role.is_none() && world.declared.has_first_peer(&peer.user_name);
             let is_of_file = |one: &pb::RoleBinding| {
                 is_access(one)
                     && accounts.contains(&one.account)
-                    && (peer.role.is_none() || role.as_ref() == Some(&one.role))
+                    && (is_of_template || role.as_ref() == Some(&one.role))
             };
             let left = there.iter().filter(|one| !named.contains(&one.name) && !is_of_file(one));
             let stays: Vec<Stay> = left

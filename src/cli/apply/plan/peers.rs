@@ -27,13 +27,17 @@ impl Planner<'_> {
     }
 
     /// The first peer of a new account, as its creation makes it.
-    pub(super) fn first_peer(&self, account: &Account) -> Option<pb::FirstPeer> {
+    pub(super) fn first_peer(&mut self, account: &Account) -> Option<pb::FirstPeer> {
         let key = account.first_peer.as_ref()?.value.key();
-        let peer = self.world.peers.iter().find(|peer| peer.user_name.key() == key)?;
+        let world = self.world;
+        let peer = world.peers.iter().find(|peer| peer.user_name.key() == key)?;
         let role = match &peer.role {
             Some(role) => format!("roles/{}", role.value.show()),
             None => String::new(),
         };
+        if let Some(role) = &peer.role {
+            self.says_enough(peer, role);
+        }
         let justification = peer.justification.clone();
         let mut wanted = wanted(peer);
         wanted.home_account = String::new();
@@ -69,12 +73,16 @@ impl Planner<'_> {
 
     fn new_peer(&mut self, peer: &Peer) {
         let name = peer.user_name.as_str();
+        let is_first = self.world.declared.has_first_peer(&peer.user_name);
+        if !is_first && peer.role.is_none() && peer.access.is_none() {
+            self.problems.add(peer.line, lacks_access(name));
+        }
         let Some(role) = &peer.role else {
-            // Only a first peer may leave its role to the template, and its account is there already.
-            let text = format!("peer `{name}` is to be created after its account, and lacks `role`");
-            self.problems.add(peer.line, text);
+            // A first peer whose account is there already has no template to take its role from.
+            self.problems.add(peer.line, format!("peer `{name}` is to be created, and lacks `role`"));
             return;
         };
+        self.says_enough(peer, role);
         for account in accounts_of(peer) {
             self.may_give(&given(peer, role, account));
         }
@@ -179,6 +187,10 @@ impl Planner<'_> {
     }
 }
 
+pub(in crate::cli::apply) fn lacks_access(user_name: &str) -> String {
+    format!("peer `{user_name}` lacks `access`: `all`, or a list of accounts")
+}
+
 /// The role of a peer on one of its accounts.
 fn given<'a>(peer: &'a Peer, role: &'a At<RoleRef>, account: &'a AccountId) -> Use<'a> {
     let (peer_kind, justification) = (Some(peer.kind), peer.justification.as_str());
@@ -196,6 +208,11 @@ pub(super) fn accounts_of(peer: &Peer) -> Vec<&AccountId> {
 /// Whether a binding is of the form that a peer's access has.
 pub(super) fn is_access(binding: &pb::RoleBinding) -> bool {
     binding.reach() == pb::Reach::Subtree && binding.mode() == pb::BindingMode::Active
+}
+
+/// Whether the file says something of a new peer.
+pub(super) fn is_said(path: &str, peer: &Peer) -> bool {
+    peer.profile_paths.contains(&path) && differs(path, &peer.profile, &pb::Peer::default())
 }
 
 fn wanted(peer: &Peer) -> pb::Peer {

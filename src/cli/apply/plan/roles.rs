@@ -2,8 +2,9 @@
 //! as the file says. The server would refuse the step, but only after those before it were done.
 
 use super::Planner;
+use super::peers::is_said;
 use crate::cli::apply::problems::At;
-use crate::cli::apply::world::RoleRef;
+use crate::cli::apply::world::{Peer, RoleRef};
 use crate::cli::words::Word as _;
 use crate::domain::ids::AccountId;
 use crate::transport::grpc::pb;
@@ -41,6 +42,19 @@ impl Planner<'_> {
                 let on_server = || self.state.roles.get(&key).and_then(|role| role.rules.clone());
                 of_file.and_then(|role| role.rules.clone()).or_else(on_server)
             }
+        }
+    }
+
+    /// A role may ask for more of whom it is made for, such as a name to show.
+    pub(super) fn says_enough(&mut self, peer: &Peer, role: &At<RoleRef>) {
+        let there = match &role.value {
+            RoleRef::Id(id) => self.state.role_ids.get(id),
+            RoleRef::Titled(titled) => self.state.roles.get(&titled.folded()),
+        };
+        let asked = there.and_then(|role| role.rules.as_ref()).map_or(&[][..], |rules| &rules.peer_fields);
+        for path in asked.iter().filter(|path| !is_said(path, peer)) {
+            let (name, role) = (peer.user_name.as_str(), role.value.show());
+            self.problems.add(peer.line, format!("peer `{name}` lacks `{path}`, which role `{role}` asks for"));
         }
     }
 
