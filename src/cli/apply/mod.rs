@@ -4,7 +4,7 @@
 //! is ever deleted; applying twice changes nothing the second time.
 //!
 //! `yaml` reads the file into a tree, `declared`, `read` and `references` check it, `state` asks the server,
-//! `plan` compares, `execute` calls.
+//! `plan` compares, `rehearse` has the server check new accounts, `execute` calls.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod plan;
 mod problems;
 mod read;
 mod references;
+mod rehearse;
 mod state;
 pub(crate) mod world;
 mod yaml;
@@ -120,7 +121,9 @@ pub(crate) fn read(source: &str) -> Result<World, Problems> {
 /// Compares a world with a server. The inner error is the file's fault, the outer one is not.
 pub(crate) async fn plan(connection: &Connection, world: &World) -> Result<Result<Plan, Problems>, tonic::Status> {
     let state = state::State::load(connection, world).await?;
-    Ok(plan::plan(world, &state))
+    let (plan, mut problems) = plan::plan(world, &state);
+    rehearse::accounts(connection, (world, &state), &plan, &mut problems).await?;
+    Ok(problems.into_result(plan))
 }
 
 /// All that is wrong with a file, with what the server knows of those parts that can be read. What is

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use prost_types::FieldMask;
 
 use super::grants::{normal, same_rules};
-use super::problems::Problems;
+use super::problems::{At, Problems};
 use super::references::may_hold;
 use super::state::State;
 use super::world::{Account, Group, Role, RoleRef, Titled, World};
@@ -19,6 +19,7 @@ use crate::domain::permission::Pattern;
 use crate::transport::grpc::pb;
 
 mod bindings;
+mod packs;
 mod peers;
 mod roles;
 
@@ -98,11 +99,9 @@ pub(super) enum Call {
     UpdateBinding(Box<pb::UpdateRoleBindingRequest>),
 }
 
-/// Compares a world with what the server has.
-///
-/// # Errors
-/// Everything in the file that cannot become true by creating and updating.
-pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
+/// Compares a world with what the server has: what is to be done, and everything in the file that cannot
+/// become true by creating and updating.
+pub(super) fn plan(world: &World, state: &State) -> (Plan, Problems) {
     let mut planner = Planner { world, state, plan: Plan::default(), problems: Problems::default() };
     planner.plan.names = Names {
         roles: state.roles.iter().map(|(key, role)| (key.clone(), role.name.clone())).collect(),
@@ -121,7 +120,7 @@ pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
     let named = planner.bindings();
     planner.stays(&named);
     let Planner { plan, problems, .. } = planner;
-    problems.into_result(plan)
+    (plan, problems)
 }
 
 struct Planner<'a> {
@@ -179,9 +178,11 @@ impl Planner<'_> {
 
     fn new_account(&mut self, account: &Account) {
         let parent = &account.parent.value;
+        self.may_choose(account);
+        self.may_follow(account);
         let wants_settings = account.role_packs.is_some() || account.partner_access.is_some();
         let settings = wants_settings.then(|| pb::AccountSettings {
-            role_packs: account.role_packs.clone().unwrap_or_default(),
+            role_packs: packs(account.role_packs.as_deref().unwrap_or_default()),
             partner_access: account.partner_access.map_or(0, i32::from),
             ..Default::default()
         });
@@ -196,7 +197,7 @@ impl Planner<'_> {
                 ..Default::default()
             }),
             first_peer: self.first_peer(account),
-            template: account.template.clone(),
+            template: account.template.as_ref().map(|pack| pack.value.clone()).unwrap_or_default(),
             ..Default::default()
         };
         let mut detail = format!("{} below {parent}", account.kind.word());
@@ -228,10 +229,11 @@ impl Planner<'_> {
             wanted.etag.clone_from(&there.etag);
             paths.push("labels");
         }
-        if let Some(packs) = &account.role_packs
-            && sorted(packs) != sorted(&settings.role_packs)
+        if let Some(wanted) = account.role_packs.as_deref().map(packs)
+            && sorted(&wanted) != sorted(&settings.role_packs)
         {
-            wanted_settings.role_packs.clone_from(packs);
+            self.may_choose(account);
+            wanted_settings.role_packs = wanted;
             paths.push("settings.role_packs");
         }
         if let Some(mode) = account.partner_access
@@ -385,6 +387,10 @@ impl Planner<'_> {
 
 pub(super) fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+fn packs(listed: &[At<String>]) -> Vec<String> {
+    listed.iter().map(|pack| pack.value.clone()).collect()
 }
 
 fn sorted(texts: &[String]) -> Vec<&String> {

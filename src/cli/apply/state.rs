@@ -7,6 +7,7 @@ use std::hash::Hash;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
 
 use super::world::{Access, Principal, RoleRef, Titled, World};
 use crate::cli::connection::Connection;
@@ -16,7 +17,7 @@ use crate::domain::peer::UserName;
 use crate::transport::grpc::pb;
 
 /// How many calls are under way at once.
-const CALLS: usize = 16;
+pub(super) const CALLS: usize = 16;
 
 type Key = (String, String);
 
@@ -35,6 +36,8 @@ pub(super) struct State {
     /// What the peers of the file hold at home and below, by folded user name, as far as the caller may
     /// see it.
     pub(super) held: HashMap<String, Vec<pb::RoleBinding>>,
+    /// The packs that the server has, where the file names some and the caller may see them.
+    pub(super) packs: Option<HashSet<String>>,
     /// The catalogue, where the file has roles to check against it.
     pub(super) permissions: HashSet<String>,
 }
@@ -153,6 +156,11 @@ impl State {
             Ok(seen(held_by(connection, &name, home).await)?.map(|bindings| (key, bindings)))
         })
         .await?;
+        let packs = if world.accounts.iter().any(|account| account.role_packs.is_some() || account.template.is_some()) {
+            known_packs(connection, &accounts).await?
+        } else {
+            None
+        };
         let permissions = if world.roles.is_empty() { HashSet::new() } else { catalogue(connection).await? };
         progress.finish_and_clear();
         Ok(Self {
@@ -163,6 +171,7 @@ impl State {
             groups: groups.into_values().flatten().collect(),
             bindings,
             held,
+            packs,
             permissions,
         })
     }
@@ -208,6 +217,32 @@ async fn roles_of(connection: &Connection, owner: &AccountId) -> Result<Vec<(Key
     Ok(roles.into_iter().map(|role| (key(owner, &role.title), role)).collect())
 }
 
+/// The packs of the built-in roles that can be used where all packs are on.
+async fn known_packs(
+    connection: &Connection,
+    accounts: &HashMap<AccountId, pb::Account>,
+) -> Result<Option<HashSet<String>>, Status> {
+    let has_all =
+        |account: &&pb::Account| account.effective_settings.as_ref().is_some_and(|all| all.role_packs.is_empty());
+    let platform = format!("accounts/{}", AccountId::platform());
+    let others = accounts.values().filter(has_all).map(|account| &account.name).min();
+    for account in std::iter::once(&platform).chain(others) {
+        let mut client = connection.roles();
+        let roles = page::follow(None, async |page_size, page_token| {
+            let account = account.clone();
+            let filter = "built_in = true".to_owned();
+            let request = pb::ListRolesRequest { account, page_size, page_token, filter, ..Default::default() };
+            let page = client.list_roles(request).await?.into_inner();
+            Ok((page.roles, page.next_page_token))
+        });
+        if let Some(roles) = seen(roles.await)? {
+            let ids = roles.iter().filter_map(|role| role.name.strip_prefix("roles/")?.split_once('.'));
+            return Ok(Some(ids.map(|(pack, _)| pack.to_owned()).collect()));
+        }
+    }
+    Ok(None)
+}
+
 type GroupEntry = (Key, (pb::Group, Vec<pb::GroupMember>));
 
 async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<GroupEntry>, Status> {
@@ -236,11 +271,17 @@ async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<G
     Ok(entries)
 }
 
+/// Whether the caller may not look, be it because the account is suspended.
+fn is_hidden(status: &Status) -> bool {
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    matches!(status.code(), Code::NotFound | Code::PermissionDenied) || reason.as_deref() == Some("ACCOUNT_SUSPENDED")
+}
+
 /// Nothing where the caller may not look.
 fn seen<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => Ok(None),
+        Err(status) if is_hidden(&status) => Ok(None),
         Err(status) => Err(status),
     }
 }

@@ -91,7 +91,11 @@ pub(crate) async fn run(
     }
     let code = match shown {
         Some(Ok(differences)) if arguments.check => {
-            if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) }
+            if differences.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(DIFFERENT)
+            }
         }
         Some(Ok(_)) => {
             output::write(&commands::text(&server))?;

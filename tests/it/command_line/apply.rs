@@ -140,3 +140,45 @@ async fn a_peer_that_is_there_may_leave_out_its_role_and_access() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packs_that_are_unknown_or_off_are_found_before_anything_begins() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("good-msp", &["mspcontrol"]).await;
+    server.customer("corp", &msp).await;
+    let file = "accounts:\n\
+        - { id: a-msp, kind: PARTNER, parent: platform, title: A, settings: { role_packs: [nosuch] } }\n\
+        - { id: b-msp, kind: PARTNER, parent: platform, title: B, template: nopack }\n\
+        - { id: c-corp, kind: CUSTOMER, parent: good-msp, title: C, template: keepit }\n\
+        - { id: d-msp, kind: PARTNER, parent: platform, title: D, settings: { role_packs: [opspilot365] } }\n\
+        - { id: d-corp, kind: CUSTOMER, parent: d-msp, title: D }\n\
+        - { id: e-corp, kind: CUSTOMER, parent: good-msp, title: E, template: core }\n\
+        peers:\n\
+        - { user_name: mike, home: good-msp, role: opspilot365.read_only, access: [corp], display_name: Mike }\n\
+        - { user_name: emily, home: d-msp, role: mspcontrol.help_desk, access: [d-corp] }\n\
+        - { user_name: sarah, home: d-msp, role: opspilot365.read_only, access: [d-corp], display_name: Sarah }\n\
+        bindings:\n\
+        - { peer: sarah, role: keepit.master_admin, account: d-corp }\n";
+    std::fs::write(folder.path().join("packs.yaml"), file).unwrap();
+    let before = revision(&server).await;
+    for command in ["apply -f packs.yaml --dry-run", "apply -f packs.yaml"] {
+        let refused = run(&server, folder.path(), &words(command)).await;
+        assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+        for text in [
+            "packs.yaml:2: role pack `nosuch` is unknown",
+            "packs.yaml:3: role pack `nopack` is unknown",
+            "packs.yaml:4: role pack `keepit` of `template` is not on at `c-corp`",
+            "packs.yaml:7: account `e-corp`: FAILED_PRECONDITION (TEMPLATE_NOT_AVAILABLE)",
+            "packs.yaml:9: role `opspilot365.read_only` is of the pack `opspilot365`",
+            "packs.yaml:10: role `mspcontrol.help_desk` is of the pack `mspcontrol`",
+            "packs.yaml:13: role `keepit.master_admin` is of the pack `keepit`",
+        ] {
+            assert!(said(&refused).contains(text), "{text}: {}", said(&refused));
+        }
+        for right in [5, 6, 11] {
+            assert!(!said(&refused).contains(&format!("packs.yaml:{right}:")), "{right}: {}", said(&refused));
+        }
+        assert_eq!(revision(&server).await, before);
+    }
+    server.stop().await;
+}

@@ -37,6 +37,7 @@ impl Planner<'_> {
         };
         if let Some(role) = &peer.role {
             self.says_enough(peer, role);
+            self.pack_is_on(role, &account.id);
         }
         let justification = peer.justification.clone();
         let mut wanted = wanted(peer);

@@ -66,6 +66,7 @@ impl Planner<'_> {
 
     /// The rules of a role must let it be given so.
     pub(super) fn may_give(&mut self, given: &Use<'_>) {
+        self.pack_is_on(given.role, given.account);
         let Some(rules) = self.rules(&given.role.value) else { return };
         let account_kind = self.account_kind(given.account);
         let allows = |list: &[i32], one: Option<i32>| list.is_empty() || one.is_none_or(|one| list.contains(&one));
