@@ -59,8 +59,9 @@ const STOPPED: u8 = 1;
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\
     Nothing is ever deleted: a binding that a peer of the file has and the file does not name stays, and a\n\
-    line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\n\
-    Exit codes: 0 the server is as the file says, or the dry run ended; 1 the server refused a step, and\n\
+    line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\
+    What hangs on a suspended account cannot be read: entries that would need it are left alone and named.\n\n\
+    Exit codes: 0 the server is as the file says, as far as it can be read, or the dry run ended; 1 the server refused a step, and\n\
     those before it are done; 2 the file is wrong or the server cannot be asked, and nothing was changed.")]
 pub(crate) struct Arguments {
     /// The file, or `-` for stdin
@@ -84,6 +85,9 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     let plan = plan(&connection, &world).await?.map_err(|problems| wrong(&name, &problems))?;
     if format == Format::Table {
         output::write(&show_plan(&plan))?;
+    }
+    for text in unread_accounts(&plan) {
+        failure::hint(&text);
     }
     if arguments.dry_run {
         if format == Format::Json {
@@ -153,10 +157,24 @@ fn counts(plan: &Plan) -> (usize, usize) {
     (creates, plan.steps.len() - creates)
 }
 
+/// The accounts on which something could not be looked at, once each.
+fn unread_accounts(plan: &Plan) -> Vec<String> {
+    let said = plan.unknown.iter().map(|one| {
+        let line = one.account_line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        format!("what is on account `{}`{line} cannot be read, and was left alone: {}", one.account, one.why)
+    });
+    let mut said: Vec<String> = said.collect();
+    said.sort();
+    said.dedup();
+    said
+}
+
 fn show_plan(plan: &Plan) -> String {
     let (creates, updates) = counts(plan);
     let mut text: String = plan.steps.iter().map(|step| format!("{}\n", clean(&step.show()))).collect();
     text.extend(plan.stays.iter().map(|stay| format!("stays: {} ({})\n", clean(&stay.what), stay.name)));
+    let unknown = plan.unknown.iter().map(|one| format!("unknown: {} (line {})\n", clean(&one.what), one.line));
+    text.extend(unknown);
     text.push_str(&format!("{creates} to create, {updates} to update, {} unchanged.\n", plan.unchanged));
     text
 }
@@ -186,6 +204,11 @@ fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
         .collect();
     let stays: Vec<_> =
         plan.stays.iter().map(|stay| serde_json::json!({ "what": stay.what, "name": stay.name })).collect();
-    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays });
+    let unknown = plan
+        .unknown
+        .iter()
+        .map(|one| serde_json::json!({ "line": one.line, "what": one.what, "account": one.account, "why": one.why }));
+    let unknown: Vec<_> = unknown.collect();
+    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays, "unknown": unknown });
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }

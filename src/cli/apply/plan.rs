@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) unchanged: usize,
     /// Bindings of the file's peers that the file does not name, and that stay nevertheless.
     pub(crate) stays: Vec<Stay>,
+    /// Entries of the file that would need a look at what cannot be read, and are left alone.
+    pub(crate) unknown: Vec<Unknown>,
     /// Names of custom roles and groups that are there, by owner and folded title.
     pub(super) names: Names,
 }
@@ -41,6 +43,17 @@ pub(crate) struct Plan {
 pub(super) struct Names {
     pub(super) roles: HashMap<(String, String), String>,
     pub(super) groups: HashMap<(String, String), String>,
+}
+
+/// An entry of which nobody could say whether the server has it.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    pub(crate) line: u64,
+    pub(crate) what: String,
+    /// The account on which it could not be looked at, and why.
+    pub(crate) account: String,
+    pub(crate) account_line: Option<u64>,
+    pub(crate) why: String,
 }
 
 /// What is there, is not in the file, and stays.
@@ -139,11 +152,22 @@ impl Planner<'_> {
         self.plan.steps.push(Step { action: Action::Update, what, detail, call });
     }
 
-    /// Counts something as right where the steps since `before` do not touch it.
+    /// How many parts of the plan there are.
+    fn mark(&self) -> usize {
+        self.plan.steps.len() + self.plan.unknown.len()
+    }
+
+    /// Counts something as right where nothing since `before` touches it.
     fn settle(&mut self, before: usize) {
-        if self.plan.steps.len() == before {
+        if self.mark() == before {
             self.plan.unchanged += 1;
         }
+    }
+
+    /// Leaves an entry alone, since what is on an account cannot be read.
+    fn unknown(&mut self, line: u64, what: String, (account, why): (AccountId, String)) {
+        let account_line = self.world.accounts.iter().find(|one| one.id == account).map(|one| one.line);
+        self.plan.unknown.push(Unknown { line, what, account: account.to_string(), account_line, why });
     }
 
     /// An account must be in the file or on the server.
@@ -208,7 +232,7 @@ impl Planner<'_> {
     }
 
     fn old_account(&mut self, account: &Account, there: &pb::Account) {
-        let before = self.plan.steps.len();
+        let before = self.mark();
         if there.kind() != account.kind {
             let text =
                 format!("account `{}` is a {} on the server, which never changes", account.id, there.kind().word());
@@ -273,6 +297,10 @@ impl Planner<'_> {
             }
         }
         let what = format!("role {}", role.key.show());
+        if let Some(why) = unread(&self.state.unread.roles, &role.key.account) {
+            self.unknown(role.line, what, why);
+            return;
+        }
         let Some(there) = self.state.roles.get(&role.key.folded()) else {
             let wanted = pb::Role {
                 title: role.key.title.clone(),
@@ -287,7 +315,7 @@ impl Planner<'_> {
             self.create(what, detail, Call::CreateRole(role.key.clone(), Box::new(wanted)));
             return;
         };
-        let before = self.plan.steps.len();
+        let before = self.mark();
         let mut wanted = pb::Role { name: there.name.clone(), etag: there.etag.clone(), ..Default::default() };
         let mut paths = Vec::new();
         if let Some(description) = role.description.as_ref().filter(|description| **description != there.description) {
@@ -316,6 +344,11 @@ impl Planner<'_> {
     fn group(&mut self, group: &Group) {
         self.needs_account(group.line, &group.key.account);
         let what = format!("group {}", group.key.show());
+        if let Some(why) = unread(&self.state.unread.groups, &group.key.account) {
+            group.members.iter().for_each(|member| self.needs_peer(member.peer.line, &member.peer.value));
+            self.unknown(group.line, what, why);
+            return;
+        }
         let there = self.state.groups.get(&group.key.folded());
         match there {
             None => {
@@ -328,7 +361,7 @@ impl Planner<'_> {
                 self.create(what, String::new(), Call::CreateGroup(group.key.clone(), wanted));
             }
             Some((there, _)) => {
-                let before = self.plan.steps.len();
+                let before = self.mark();
                 let description = group.description.as_ref();
                 if let Some(description) = description.filter(|description| **description != there.description) {
                     let wanted = pb::Group {
@@ -387,6 +420,11 @@ impl Planner<'_> {
 
 pub(super) fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+/// The account and why what is on it cannot be read, where that is so.
+fn unread(unread: &HashMap<AccountId, String>, account: &AccountId) -> Option<(AccountId, String)> {
+    unread.get_key_value(account).map(|(account, why)| (account.clone(), why.clone()))
 }
 
 fn packs(listed: &[At<String>]) -> Vec<String> {

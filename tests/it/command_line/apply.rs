@@ -182,3 +182,49 @@ async fn packs_that_are_unknown_or_off_are_found_before_anything_begins() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_a_suspended_account_is_left_alone_and_named() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let file = |title: &str| {
+        format!(
+            "accounts:\n\
+             - {{ id: msp, kind: PARTNER, parent: platform, title: {title}, settings: {{ role_packs: [mspcontrol] }} }}\n\
+             - {{ id: corp, kind: CUSTOMER, parent: msp, title: Corp }}\n\
+             peers:\n\
+             - {{ user_name: emily, home: msp, role: mspcontrol.help_desk, access: [corp] }}\n\
+             - {{ user_name: mike, home: msp, role: mspcontrol.help_desk, access: all }}\n\
+             groups:\n\
+             - {{ account: corp, title: Desk, members: [mike] }}\n\
+             bindings:\n\
+             - {{ peer: mike, role: mspcontrol.read_only, account: corp }}\n\
+             - {{ group: corp/Desk, role: mspcontrol.read_only, account: corp }}\n"
+        )
+    };
+    std::fs::write(folder.path().join("world.yaml"), file("One")).unwrap();
+    let first = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(first.status.success(), "{}", said(&first));
+    let suspend = words("accounts suspend corp --scope SUBTREE --reason unpaid");
+    assert!(run(&server, folder.path(), &suspend).await.status.success());
+    let before = revision(&server).await;
+    let again = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(revision(&server).await, before, "{}", told(&again));
+    assert!(said(&again).contains("account `corp` (line 3) cannot be read"), "{}", said(&again));
+    for text in [
+        "unknown: binding of mspcontrol.help_desk to emily on corp (line 5)",
+        "unknown: group corp/Desk (line 8)",
+        "unknown: binding of mspcontrol.read_only to mike on corp (line 10)",
+        "unknown: binding of mspcontrol.read_only to group corp/Desk on corp (line 11)",
+    ] {
+        assert!(told(&again).contains(text), "{text}: {}", told(&again));
+    }
+    // What is elsewhere is applied.
+    std::fs::write(folder.path().join("world.yaml"), file("Two")).unwrap();
+    let json = run(&server, folder.path(), &words("apply -f world.yaml -o json")).await;
+    assert!(json.status.success(), "{}", said(&json));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["steps"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!((&json["steps"][0]["done"], json["unknown"].as_array().unwrap().len()), (&true.into(), 4), "{json}");
+    server.stop().await;
+}

@@ -1,7 +1,7 @@
 //! Peers: those that are missing, and what differs about those that are there.
 
 use super::roles::Use;
-use super::{Call, Planner, mask};
+use super::{Call, Planner, mask, unread};
 use crate::cli::apply::problems::At;
 use crate::cli::apply::world::{Access, Account, Peer, RoleRef};
 use crate::cli::words::Word as _;
@@ -84,6 +84,10 @@ impl Planner<'_> {
             return;
         };
         self.says_enough(peer, role);
+        if let Some(why) = self.unread_role(&role.value) {
+            self.unknown(peer.line, format!("peer {name}"), why);
+            return;
+        }
         for account in accounts_of(peer) {
             self.may_give(&given(peer, role, account));
         }
@@ -110,7 +114,7 @@ impl Planner<'_> {
     }
 
     fn old_peer(&mut self, peer: &Peer, there: &pb::Peer) {
-        let before = self.plan.steps.len();
+        let before = self.mark();
         let name = peer.user_name.as_str();
         let home = format!("accounts/{}", peer.home.value);
         if there.kind() != peer.kind || there.home_account != home {
@@ -165,6 +169,12 @@ impl Planner<'_> {
             if holds {
                 continue;
             }
+            let what = format!("binding of {} to {} on {account}", role.show(), peer.user_name.as_str());
+            let hidden = unread(&self.state.unread.bindings, account).or_else(|| self.unread_role(role));
+            if let Some(why) = hidden {
+                self.unknown(wanted.line, what, why);
+                continue;
+            }
             self.may_give(&given(peer, wanted, account));
             let binding = pb::RoleBinding {
                 principal: Some(pb::role_binding::Principal::Peer(there.name.clone())),
@@ -174,7 +184,6 @@ impl Planner<'_> {
                 justification: peer.justification.clone(),
                 ..Default::default()
             };
-            let what = format!("binding of {} to {} on {account}", role.show(), peer.user_name.as_str());
             self.create(what, String::new(), Call::CreateBinding(role.clone(), None, Box::new(binding)));
         }
     }

@@ -1,8 +1,8 @@
 //! Roles that the file names: whether they are there, and whether their rules of use let them be given
 //! as the file says. The server would refuse the step, but only after those before it were done.
 
-use super::Planner;
 use super::peers::is_said;
+use super::{Planner, unread};
 use crate::cli::apply::problems::At;
 use crate::cli::apply::world::{Peer, RoleRef};
 use crate::cli::words::Word as _;
@@ -22,13 +22,22 @@ pub(super) struct Use<'a> {
 impl Planner<'_> {
     pub(super) fn needs_role(&mut self, line: u64, role: &RoleRef) {
         let is_known = match role {
-            RoleRef::Id(id) => self.state.role_ids.contains_key(id),
+            RoleRef::Id(id) => self.state.role_ids.contains_key(id) || self.state.unread.role_ids.contains_key(id),
+            RoleRef::Titled(_) if self.unread_role(role).is_some() => true,
             RoleRef::Titled(titled) => {
                 self.state.roles.contains_key(&titled.folded()) || self.world.declared.has_role(titled)
             }
         };
         if !is_known {
             self.problems.add(line, format!("role `{}` is neither in the file nor on the server", role.show()));
+        }
+    }
+
+    /// The owner of a custom role whose roles cannot be read, and why.
+    pub(super) fn unread_role(&self, role: &RoleRef) -> Option<(AccountId, String)> {
+        match role {
+            RoleRef::Id(_) => None,
+            RoleRef::Titled(titled) => unread(&self.state.unread.roles, &titled.account),
         }
     }
 
