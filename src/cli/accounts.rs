@@ -188,7 +188,7 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             };
             let moved = client.move_account(request).await?.into_inner();
             output::one(format, &moved)?;
-            moved::warn_of_outsiders(&connection, &moved).await?;
+            moved::warn_of_outsiders(&connection, &moved).await;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Suspend { account, scope, reason } => {

@@ -1,6 +1,6 @@
 //! Grants and rules of custom roles, written as in the role packs.
 
-use super::problems::{Fields, Problems, read};
+use super::problems::{At, Fields, Problems, read};
 use super::yaml::{self, Node, Value};
 use crate::cli::words::Word;
 use crate::domain::account::{label_key, label_value};
@@ -121,8 +121,18 @@ pub(super) fn rules(node: &Node, problems: &mut Problems) -> Option<pb::RoleRule
 }
 
 fn words<T: Into<i32>>(fields: &mut Fields<'_, '_>, key: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<i32> {
-    let list = fields.list(key, |text| parse(text).ok_or("is not a word of the role packs"));
-    list.unwrap_or_default().into_iter().map(|at| at.value.into()).collect()
+    let read = |text: &str| parse(text).map(|word| (word, text.to_owned())).ok_or("is not a word of the role packs");
+    let list = fields.list(key, read);
+    let mut words: Vec<i32> = Vec::new();
+    for At { line, value: (word, text) } in list.unwrap_or_default() {
+        let word = word.into();
+        if words.contains(&word) {
+            fields.problem(line, format!("`{key}` contains `{text}` more than once"));
+        } else {
+            words.push(word);
+        }
+    }
+    words
 }
 
 /// The form in which grants are compared: what says nothing is left out, label matches are sorted.
@@ -145,6 +155,7 @@ pub(super) fn same_rules(has: Option<&pb::RoleRules>, wants: &pb::RoleRules) -> 
     has.assignable = None;
     has.grantable_roles.clear();
     has.session_role.clear();
+    has.peer_fields.clear();
     has == *wants
 }
 

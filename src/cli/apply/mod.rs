@@ -4,7 +4,7 @@
 //! is ever deleted; applying twice changes nothing the second time.
 //!
 //! `yaml` reads the file into a tree, `declared`, `read` and `references` check it, `state` asks the server,
-//! `plan` compares, `execute` calls.
+//! `plan` compares, `rehearse` has the server check new accounts, `execute` calls.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod plan;
 mod problems;
 mod read;
 mod references;
+mod rehearse;
 mod state;
 pub(crate) mod world;
 mod yaml;
@@ -46,18 +47,21 @@ const STOPPED: u8 = 1;
     - { owner: contoso-msp, title: Night shift, inheritable: true, grants: [{ allow: devices.view }] }\n  \
     peers:\n    \
     - { user_name: john@contosomsp.com, home: contoso-msp, display_name: John Smith }\n    \
-    - { user_name: emily@contosomsp.com, home: contoso-msp, role: opspilot365.technician, access: [contoso-corp] }\n  \
+    - { user_name: emily@contosomsp.com, home: contoso-msp, display_name: Emily Clark,\n        \
+    role: opspilot365.technician, access: [contoso-corp] }\n  \
     groups:\n    \
     - { account: contoso-msp, title: On call, members: [emily@contosomsp.com] }\n  \
     bindings:\n    \
     - { group: contoso-msp/On call, role: contoso-msp/Night shift, account: contoso-corp }\n\n\
-    A custom role or group is named `account/title`. Grants are written as for `peerage roles create`.\n\n\
+    A custom role or group is named `account/title`. A peer that is not there yet needs `role` and `access`,\n\
+    unless it is a first peer. Grants are written as for `peerage roles create`.\n\n\
     Examples:\n  \
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\
     Nothing is ever deleted: a binding that a peer of the file has and the file does not name stays, and a\n\
-    line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\n\
-    Exit codes: 0 the server is as the file says, or the dry run ended; 1 the server refused a step, and\n\
+    line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\
+    What hangs on a suspended account cannot be read: entries that would need it are left alone and named.\n\n\
+    Exit codes: 0 the server is as the file says, as far as it can be read, or the dry run ended; 1 the server refused a step, and\n\
     those before it are done; 2 the file is wrong or the server cannot be asked, and nothing was changed.")]
 pub(crate) struct Arguments {
     /// The file, or `-` for stdin
@@ -81,6 +85,9 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     let plan = plan(&connection, &world).await?.map_err(|problems| wrong(&name, &problems))?;
     if format == Format::Table {
         output::write(&show_plan(&plan))?;
+    }
+    for text in unread_accounts(&plan) {
+        failure::hint(&text);
     }
     if arguments.dry_run {
         if format == Format::Json {
@@ -118,7 +125,9 @@ pub(crate) fn read(source: &str) -> Result<World, Problems> {
 /// Compares a world with a server. The inner error is the file's fault, the outer one is not.
 pub(crate) async fn plan(connection: &Connection, world: &World) -> Result<Result<Plan, Problems>, tonic::Status> {
     let state = state::State::load(connection, world).await?;
-    Ok(plan::plan(world, &state))
+    let (plan, mut problems) = plan::plan(world, &state);
+    rehearse::accounts(connection, (world, &state), &plan, &mut problems).await?;
+    Ok(problems.into_result(plan))
 }
 
 /// All that is wrong with a file, with what the server knows of those parts that can be read. What is
@@ -148,10 +157,24 @@ fn counts(plan: &Plan) -> (usize, usize) {
     (creates, plan.steps.len() - creates)
 }
 
+/// The accounts on which something could not be looked at, once each.
+fn unread_accounts(plan: &Plan) -> Vec<String> {
+    let said = plan.unknown.iter().map(|one| {
+        let line = one.account_line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        format!("what is on account `{}`{line} cannot be read, and was left alone: {}", one.account, one.why)
+    });
+    let mut said: Vec<String> = said.collect();
+    said.sort();
+    said.dedup();
+    said
+}
+
 fn show_plan(plan: &Plan) -> String {
     let (creates, updates) = counts(plan);
     let mut text: String = plan.steps.iter().map(|step| format!("{}\n", clean(&step.show()))).collect();
     text.extend(plan.stays.iter().map(|stay| format!("stays: {} ({})\n", clean(&stay.what), stay.name)));
+    let unknown = plan.unknown.iter().map(|one| format!("unknown: {} (line {})\n", clean(&one.what), one.line));
+    text.extend(unknown);
     text.push_str(&format!("{creates} to create, {updates} to update, {} unchanged.\n", plan.unchanged));
     text
 }
@@ -181,6 +204,11 @@ fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
         .collect();
     let stays: Vec<_> =
         plan.stays.iter().map(|stay| serde_json::json!({ "what": stay.what, "name": stay.name })).collect();
-    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays });
+    let unknown = plan
+        .unknown
+        .iter()
+        .map(|one| serde_json::json!({ "line": one.line, "what": one.what, "account": one.account, "why": one.why }));
+    let unknown: Vec<_> = unknown.collect();
+    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays, "unknown": unknown });
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use prost_types::FieldMask;
 
 use super::grants::{normal, same_rules};
-use super::problems::Problems;
+use super::problems::{At, Problems};
 use super::references::may_hold;
 use super::state::State;
 use super::world::{Account, Group, Role, RoleRef, Titled, World};
@@ -19,8 +19,11 @@ use crate::domain::permission::Pattern;
 use crate::transport::grpc::pb;
 
 mod bindings;
+mod packs;
 mod peers;
 mod roles;
+
+pub(super) use peers::lacks_access;
 
 /// What is to be done, and how much is right already.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) unchanged: usize,
     /// Bindings of the file's peers that the file does not name, and that stay nevertheless.
     pub(crate) stays: Vec<Stay>,
+    /// Entries of the file that would need a look at what cannot be read, and are left alone.
+    pub(crate) unknown: Vec<Unknown>,
     /// Names of custom roles and groups that are there, by owner and folded title.
     pub(super) names: Names,
 }
@@ -38,6 +43,17 @@ pub(crate) struct Plan {
 pub(super) struct Names {
     pub(super) roles: HashMap<(String, String), String>,
     pub(super) groups: HashMap<(String, String), String>,
+}
+
+/// An entry of which nobody could say whether the server has it.
+#[derive(Debug)]
+pub(crate) struct Unknown {
+    pub(crate) line: u64,
+    pub(crate) what: String,
+    /// The account on which it could not be looked at, and why.
+    pub(crate) account: String,
+    pub(crate) account_line: Option<u64>,
+    pub(crate) why: String,
 }
 
 /// What is there, is not in the file, and stays.
@@ -96,11 +112,9 @@ pub(super) enum Call {
     UpdateBinding(Box<pb::UpdateRoleBindingRequest>),
 }
 
-/// Compares a world with what the server has.
-///
-/// # Errors
-/// Everything in the file that cannot become true by creating and updating.
-pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
+/// Compares a world with what the server has: what is to be done, and everything in the file that cannot
+/// become true by creating and updating.
+pub(super) fn plan(world: &World, state: &State) -> (Plan, Problems) {
     let mut planner = Planner { world, state, plan: Plan::default(), problems: Problems::default() };
     planner.plan.names = Names {
         roles: state.roles.iter().map(|(key, role)| (key.clone(), role.name.clone())).collect(),
@@ -119,7 +133,7 @@ pub(super) fn plan(world: &World, state: &State) -> Result<Plan, Problems> {
     let named = planner.bindings();
     planner.stays(&named);
     let Planner { plan, problems, .. } = planner;
-    problems.into_result(plan)
+    (plan, problems)
 }
 
 struct Planner<'a> {
@@ -138,11 +152,22 @@ impl Planner<'_> {
         self.plan.steps.push(Step { action: Action::Update, what, detail, call });
     }
 
-    /// Counts something as right where the steps since `before` do not touch it.
+    /// How many parts of the plan there are.
+    fn mark(&self) -> usize {
+        self.plan.steps.len() + self.plan.unknown.len()
+    }
+
+    /// Counts something as right where nothing since `before` touches it.
     fn settle(&mut self, before: usize) {
-        if self.plan.steps.len() == before {
+        if self.mark() == before {
             self.plan.unchanged += 1;
         }
+    }
+
+    /// Leaves an entry alone, since what is on an account cannot be read.
+    fn unknown(&mut self, line: u64, what: String, (account, why): (AccountId, String)) {
+        let account_line = self.world.accounts.iter().find(|one| one.id == account).map(|one| one.line);
+        self.plan.unknown.push(Unknown { line, what, account: account.to_string(), account_line, why });
     }
 
     /// An account must be in the file or on the server.
@@ -177,9 +202,11 @@ impl Planner<'_> {
 
     fn new_account(&mut self, account: &Account) {
         let parent = &account.parent.value;
+        self.may_choose(account);
+        self.may_follow(account);
         let wants_settings = account.role_packs.is_some() || account.partner_access.is_some();
         let settings = wants_settings.then(|| pb::AccountSettings {
-            role_packs: account.role_packs.clone().unwrap_or_default(),
+            role_packs: packs(account.role_packs.as_deref().unwrap_or_default()),
             partner_access: account.partner_access.map_or(0, i32::from),
             ..Default::default()
         });
@@ -194,7 +221,7 @@ impl Planner<'_> {
                 ..Default::default()
             }),
             first_peer: self.first_peer(account),
-            template: account.template.clone(),
+            template: account.template.as_ref().map(|pack| pack.value.clone()).unwrap_or_default(),
             ..Default::default()
         };
         let mut detail = format!("{} below {parent}", account.kind.word());
@@ -205,7 +232,7 @@ impl Planner<'_> {
     }
 
     fn old_account(&mut self, account: &Account, there: &pb::Account) {
-        let before = self.plan.steps.len();
+        let before = self.mark();
         if there.kind() != account.kind {
             let text =
                 format!("account `{}` is a {} on the server, which never changes", account.id, there.kind().word());
@@ -226,10 +253,11 @@ impl Planner<'_> {
             wanted.etag.clone_from(&there.etag);
             paths.push("labels");
         }
-        if let Some(packs) = &account.role_packs
-            && sorted(packs) != sorted(&settings.role_packs)
+        if let Some(wanted) = account.role_packs.as_deref().map(packs)
+            && sorted(&wanted) != sorted(&settings.role_packs)
         {
-            wanted_settings.role_packs.clone_from(packs);
+            self.may_choose(account);
+            wanted_settings.role_packs = wanted;
             paths.push("settings.role_packs");
         }
         if let Some(mode) = account.partner_access
@@ -269,6 +297,10 @@ impl Planner<'_> {
             }
         }
         let what = format!("role {}", role.key.show());
+        if let Some(why) = unread(&self.state.unread.roles, &role.key.account) {
+            self.unknown(role.line, what, why);
+            return;
+        }
         let Some(there) = self.state.roles.get(&role.key.folded()) else {
             let wanted = pb::Role {
                 title: role.key.title.clone(),
@@ -283,7 +315,7 @@ impl Planner<'_> {
             self.create(what, detail, Call::CreateRole(role.key.clone(), Box::new(wanted)));
             return;
         };
-        let before = self.plan.steps.len();
+        let before = self.mark();
         let mut wanted = pb::Role { name: there.name.clone(), etag: there.etag.clone(), ..Default::default() };
         let mut paths = Vec::new();
         if let Some(description) = role.description.as_ref().filter(|description| **description != there.description) {
@@ -312,6 +344,11 @@ impl Planner<'_> {
     fn group(&mut self, group: &Group) {
         self.needs_account(group.line, &group.key.account);
         let what = format!("group {}", group.key.show());
+        if let Some(why) = unread(&self.state.unread.groups, &group.key.account) {
+            group.members.iter().for_each(|member| self.needs_peer(member.peer.line, &member.peer.value));
+            self.unknown(group.line, what, why);
+            return;
+        }
         let there = self.state.groups.get(&group.key.folded());
         match there {
             None => {
@@ -324,7 +361,7 @@ impl Planner<'_> {
                 self.create(what, String::new(), Call::CreateGroup(group.key.clone(), wanted));
             }
             Some((there, _)) => {
-                let before = self.plan.steps.len();
+                let before = self.mark();
                 let description = group.description.as_ref();
                 if let Some(description) = description.filter(|description| **description != there.description) {
                     let wanted = pb::Group {
@@ -383,6 +420,15 @@ impl Planner<'_> {
 
 pub(super) fn mask(paths: &[&str]) -> Option<FieldMask> {
     Some(FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
+}
+
+/// The account and why what is on it cannot be read, where that is so.
+fn unread(unread: &HashMap<AccountId, String>, account: &AccountId) -> Option<(AccountId, String)> {
+    unread.get_key_value(account).map(|(account, why)| (account.clone(), why.clone()))
+}
+
+fn packs(listed: &[At<String>]) -> Vec<String> {
+    listed.iter().map(|pack| pack.value.clone()).collect()
 }
 
 fn sorted(texts: &[String]) -> Vec<&String> {

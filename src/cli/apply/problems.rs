@@ -22,6 +22,11 @@ impl Problems {
         self.0.extend(others.0);
     }
 
+    /// Whether something is wrong in a line already.
+    pub(super) fn has(&self, line: u64) -> bool {
+        self.0.iter().any(|(other, _)| *other == line)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,6 +1,8 @@
 //! A file's tree into a [`World`]: each section, each field, with everything that is wrong in itself.
 //! What stands across sections is checked by `references`.
 
+use std::collections::HashSet;
+
 use super::declared::Declared;
 use super::grants;
 use super::problems::{At, Fields, Problems, read};
@@ -90,7 +92,7 @@ fn account(node: &Node, problems: &mut Problems) -> Option<Account> {
         labels,
         role_packs,
         partner_access,
-        template: template.map(|pack| pack.value).unwrap_or_default(),
+        template,
         first_peer,
     })
 }
@@ -119,7 +121,7 @@ fn labels(fields: &mut Fields<'_, '_>) -> std::collections::BTreeMap<String, Str
     labels
 }
 
-type Settings = (Option<Vec<String>>, Option<pb::PartnerAccessMode>);
+type Settings = (Option<Vec<At<String>>>, Option<pb::PartnerAccessMode>);
 
 fn settings(account: &mut Fields<'_, '_>, kind: Option<pb::AccountKind>) -> Settings {
     let Some(node) = account.node("settings") else { return (None, None) };
@@ -135,7 +137,10 @@ fn settings(account: &mut Fields<'_, '_>, kind: Option<pb::AccountKind>) -> Sett
     if access.is_some() && kind == Some(pb::AccountKind::Department) {
         fields.problem(node.line, "`partner_access` stands on partners and customers alone");
     }
-    let packs = packs.map(|packs| packs.into_iter().map(|pack| pack.value).collect());
+    let mut seen = HashSet::new();
+    for pack in packs.iter().flatten().filter(|pack| !seen.insert(&pack.value)) {
+        fields.problem(pack.line, format!("role pack `{}` stands twice in `role_packs`", pack.value));
+    }
     (packs, access.map(|access| access.value))
 }
 

@@ -1,5 +1,5 @@
 //! What must fit together within one file: no member or binding twice, parents that may hold their
-//! children, first peers that are at home, roles for everybody. Items that stand twice are found by
+//! children, first peers that are at home, roles that say where. Items that stand twice are found by
 //! `declared`. References to what is not in the file are left
 //! to the server.
 
@@ -86,11 +86,14 @@ fn access(peer: &Peer, world: &World, problems: &mut Problems) {
         }
         return;
     }
-    if peer.role.is_none() {
-        problems.add(peer.line, format!("peer `{name}` lacks `role`"));
+    // A peer that is there may leave out both and keeps what it has; `plan` asks for them where it is not.
+    match (&peer.role, &peer.access) {
+        (Some(_), None) => problems.add(peer.line, super::plan::lacks_access(name)),
+        (None, Some(_)) => problems.add(peer.line, format!("peer `{name}` has `access` and lacks `role`")),
+        _ => {}
     }
     match &peer.access {
-        None => problems.add(peer.line, format!("peer `{name}` lacks `access`: `all`, or a list of accounts")),
+        None => {}
         Some(Access::Accounts(accounts)) => {
             if accounts.is_empty() {
                 problems.add(peer.line, format!("peer `{name}` has access to no account"));
@@ -206,7 +209,7 @@ peers:
   - { user_name: X@A.EXAMPLE, home: a-msp, role: keepit.master_admin, access: all }
   - { user_name: 'y y', home: a-msp, role: keepit.master_admin, access: all }
   - { user_name: z@a.example, home: a-msp, role: admin, access: all, nickname: z }
-  - { user_name: w@a.example, home: a-msp }
+  - { user_name: w@a.example, home: a-msp, access: all }
 bindings:
   - { peer: x@a.example, group: a-msp/G, role: keepit.master_admin, account: b-corp }
   - { peer: x@a.example, role: keepit.master_admin, account: b-corp, start_time: 2026-01-02T00:00:00Z,

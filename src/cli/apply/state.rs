@@ -7,16 +7,17 @@ use std::hash::Hash;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::ProgressBar;
 use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
 
 use super::world::{Access, Principal, RoleRef, Titled, World};
 use crate::cli::connection::Connection;
-use crate::cli::page;
+use crate::cli::{failure, page};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::UserName;
 use crate::transport::grpc::pb;
 
 /// How many calls are under way at once.
-const CALLS: usize = 16;
+pub(super) const CALLS: usize = 16;
 
 type Key = (String, String);
 
@@ -32,11 +33,25 @@ pub(super) struct State {
     pub(super) role_ids: HashMap<RoleId, pb::Role>,
     pub(super) groups: HashMap<Key, (pb::Group, Vec<pb::GroupMember>)>,
     pub(super) bindings: HashMap<AccountId, Vec<pb::RoleBinding>>,
+    /// What hangs on accounts and cannot be read.
+    pub(super) unread: Unread,
     /// What the peers of the file hold at home and below, by folded user name, as far as the caller may
     /// see it.
     pub(super) held: HashMap<String, Vec<pb::RoleBinding>>,
+    /// The packs that the server has, where the file names some and the caller may see them.
+    pub(super) packs: Option<HashSet<String>>,
     /// The catalogue, where the file has roles to check against it.
     pub(super) permissions: HashSet<String>,
+}
+
+/// The accounts of which something cannot be read, such as suspended ones, and why.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    pub(super) roles: HashMap<AccountId, String>,
+    pub(super) groups: HashMap<AccountId, String>,
+    pub(super) bindings: HashMap<AccountId, String>,
+    /// Custom roles that the file names by their id.
+    pub(super) role_ids: HashMap<RoleId, String>,
 }
 
 /// What a world names.
@@ -127,22 +142,22 @@ impl State {
         .await?;
         let role_ids = each(wanted.role_ids, &progress, async |id: RoleId| {
             let request = pb::GetRoleRequest { name: format!("roles/{id}"), read_mask: None };
-            Ok(found(connection.roles().get_role(request).await)?.map(|role| (id, role)))
+            Ok(readable(found(connection.roles().get_role(request).await))?.transpose().map(|role| (id, role)))
         })
         .await?;
         // What hangs on accounts is asked of those that are there.
         let there =
             |ids: HashSet<AccountId>| ids.into_iter().filter(|id| accounts.contains_key(id)).collect::<Vec<_>>();
         let roles = each(there(wanted.role_owners), &progress, async |id: AccountId| {
-            Ok(Some((id.clone(), roles_of(connection, &id).await?)))
+            Ok(Some((id.clone(), readable(roles_of(connection, &id).await)?)))
         })
         .await?;
         let groups = each(there(wanted.group_accounts), &progress, async |id: AccountId| {
-            Ok(Some((id.clone(), groups_of(connection, &id).await?)))
+            Ok(Some((id.clone(), readable(groups_of(connection, &id).await)?)))
         })
         .await?;
         let bindings = each(there(wanted.binding_accounts), &progress, async |id: AccountId| {
-            Ok(Some((id.clone(), bindings_on(connection, &id).await?)))
+            Ok(Some((id.clone(), readable(bindings_on(connection, &id).await)?)))
         })
         .await?;
         let of_file = world.peers.iter().filter_map(|peer| {
@@ -153,8 +168,18 @@ impl State {
             Ok(seen(held_by(connection, &name, home).await)?.map(|bindings| (key, bindings)))
         })
         .await?;
+        let packs = if world.accounts.iter().any(|account| account.role_packs.is_some() || account.template.is_some()) {
+            known_packs(connection, &accounts).await?
+        } else {
+            None
+        };
         let permissions = if world.roles.is_empty() { HashSet::new() } else { catalogue(connection).await? };
         progress.finish_and_clear();
+        let mut unread = Unread::default();
+        let role_ids = known(role_ids, &mut unread.role_ids);
+        let roles = known(roles, &mut unread.roles);
+        let groups = known(groups, &mut unread.groups);
+        let bindings = known(bindings, &mut unread.bindings);
         Ok(Self {
             accounts,
             peers,
@@ -162,7 +187,9 @@ impl State {
             role_ids,
             groups: groups.into_values().flatten().collect(),
             bindings,
+            unread,
             held,
+            packs,
             permissions,
         })
     }
@@ -208,6 +235,32 @@ async fn roles_of(connection: &Connection, owner: &AccountId) -> Result<Vec<(Key
     Ok(roles.into_iter().map(|role| (key(owner, &role.title), role)).collect())
 }
 
+/// The packs of the built-in roles that can be used where all packs are on.
+async fn known_packs(
+    connection: &Connection,
+    accounts: &HashMap<AccountId, pb::Account>,
+) -> Result<Option<HashSet<String>>, Status> {
+    let has_all =
+        |account: &&pb::Account| account.effective_settings.as_ref().is_some_and(|all| all.role_packs.is_empty());
+    let platform = format!("accounts/{}", AccountId::platform());
+    let others = accounts.values().filter(has_all).map(|account| &account.name).min();
+    for account in std::iter::once(&platform).chain(others) {
+        let mut client = connection.roles();
+        let roles = page::follow(None, async |page_size, page_token| {
+            let account = account.clone();
+            let filter = "built_in = true".to_owned();
+            let request = pb::ListRolesRequest { account, page_size, page_token, filter, ..Default::default() };
+            let page = client.list_roles(request).await?.into_inner();
+            Ok((page.roles, page.next_page_token))
+        });
+        if let Some(roles) = seen(roles.await)? {
+            let ids = roles.iter().filter_map(|role| role.name.strip_prefix("roles/")?.split_once('.'));
+            return Ok(Some(ids.map(|(pack, _)| pack.to_owned()).collect()));
+        }
+    }
+    Ok(None)
+}
+
 type GroupEntry = (Key, (pb::Group, Vec<pb::GroupMember>));
 
 async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<GroupEntry>, Status> {
@@ -236,11 +289,38 @@ async fn groups_of(connection: &Connection, account: &AccountId) -> Result<Vec<G
     Ok(entries)
 }
 
+/// Whether the caller may not look, be it because the account is suspended.
+fn is_hidden(status: &Status) -> bool {
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    matches!(status.code(), Code::NotFound | Code::PermissionDenied) || reason.as_deref() == Some("ACCOUNT_SUSPENDED")
+}
+
+/// The inner error says why something cannot be read.
+fn readable<T>(answer: Result<T, Status>) -> Result<Result<T, String>, Status> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(status) if is_hidden(&status) => Ok(Err(failure::short(&status))),
+        Err(status) => Err(status),
+    }
+}
+
+/// What could be read; of the rest, why not.
+fn known<K: Eq + Hash, V>(answers: HashMap<K, Result<V, String>>, unread: &mut HashMap<K, String>) -> HashMap<K, V> {
+    let mut known = HashMap::with_capacity(answers.len());
+    for (key, answer) in answers {
+        match answer {
+            Ok(value) => drop(known.insert(key, value)),
+            Err(why) => drop(unread.insert(key, why)),
+        }
+    }
+    known
+}
+
 /// Nothing where the caller may not look.
 fn seen<T>(answer: Result<T, Status>) -> Result<Option<T>, Status> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => Ok(None),
+        Err(status) if is_hidden(&status) => Ok(None),
         Err(status) => Err(status),
     }
 }

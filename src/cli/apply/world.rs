@@ -34,10 +34,10 @@ pub(crate) struct Account {
     pub(crate) parent: At<AccountId>,
     pub(crate) title: String,
     pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) role_packs: Option<Vec<String>>,
+    pub(crate) role_packs: Option<Vec<At<String>>>,
     pub(crate) partner_access: Option<pb::PartnerAccessMode>,
     /// The pack whose account template applies at creation.
-    pub(crate) template: String,
+    pub(crate) template: Option<At<String>>,
     /// One of the peers, made together with the account.
     pub(crate) first_peer: Option<At<UserName>>,
 }

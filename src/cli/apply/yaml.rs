@@ -39,9 +39,15 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problems> {
     Ok(node(raw, text))
 }
 
-/// The parser's own words without the excerpt that it draws around them.
+/// The parser's own words without the excerpt that it draws around them; of a key that stands twice, it
+/// would speak to programmers.
 fn syntax_message(error: &serde_saphyr::Error) -> String {
-    let message = error.without_snippet().to_string();
+    let error = error.without_snippet();
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error {
+        let key = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("`{key}`"));
+        return format!("{key} stands twice in the same map");
+    }
+    let message = error.to_string();
     let first = message.lines().next().unwrap_or_default().trim();
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
@@ -195,5 +201,7 @@ mod tests {
             let shown = problems.show("f");
             assert!(shown.contains(&format!("f:{line}:")) || shown.contains("f:2:"), "{shown}");
         }
+        let twice = parse("a:\n- { b: 1,\n    b: 2 }\n").unwrap_err();
+        assert_eq!(twice, Problems::one(3, "`b` stands twice in the same map"));
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// Where the server listens; port 0 takes a free one [default: 127.0.0.1:7843, with `--check` a free port]
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
-    /// Compares the tables with the documents, and ends instead of serving on
+    /// Ends once the tables are compared with the documents, instead of serving on
     #[arg(long)]
     check: bool,
 }
@@ -86,10 +86,16 @@ pub(crate) async fn run(
         shown = show(&server) => Some(shown),
         () = &mut interrupted => None,
     };
+    if let Some(Ok(differences)) = &shown {
+        output::write(&verdict(differences))?;
+    }
     let code = match shown {
         Some(Ok(differences)) if arguments.check => {
-            output::write(&verdict(&differences))?;
-            if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) }
+            if differences.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(DIFFERENT)
+            }
         }
         Some(Ok(_)) => {
             output::write(&commands::text(&server))?;

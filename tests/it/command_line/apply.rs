@@ -1,6 +1,6 @@
 //! What `peerage apply` says of a file before it changes anything, and of what it leaves alone.
 
-use super::{revision, run, run_as, said, told};
+use super::{revision, run, run_as, said, told, words};
 use crate::support::{Server, free_address};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,5 +86,145 @@ async fn bindings_that_the_file_does_not_name_stay_and_are_named() {
     std::fs::write(folder.path().join("peers.yaml"), file).unwrap();
     let shown = run_as(&server, folder.path(), &desk.key, &["apply", "-f", "peers.yaml", "--dry-run"]).await;
     assert!(!told(&shown).contains("stays:"), "{}{}", told(&shown), said(&shown));
+    server.stop().await;
+}
+
+/// The file that the help shows, as somebody would copy it.
+fn example(help: &str) -> String {
+    let lines = help.lines().skip_while(|line| line.trim() != "accounts:");
+    lines.take_while(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_that_the_help_prints_applies_to_a_fresh_server() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let help = run(&server, folder.path(), &words("apply --help")).await;
+    let file = example(&told(&help));
+    assert!(file.contains("bindings:"), "{}", told(&help));
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let applied = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(applied.status.success(), "{}{}", told(&applied), said(&applied));
+    let before = revision(&server).await;
+    let again = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(again.status.success(), "{}", said(&again));
+    assert!(told(&again).starts_with("0 to create, 0 to update"), "{}", told(&again));
+    assert_eq!(revision(&server).await, before);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_there_may_leave_out_its_role_and_access() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    server.person(&msp, "mike", "roles/core.auditor").await;
+    let file = "peers:\n- { user_name: mike, home: contoso-msp, display_name: Renamed }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let applied = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(applied.status.success(), "{}", said(&applied));
+    assert!(told(&applied).starts_with("~ peer mike (display_name)\n"), "{}", told(&applied));
+
+    let file = "peers:\n\
+        - { user_name: nobody, home: contoso-msp, display_name: Nobody }\n\
+        - { user_name: mike, home: contoso-msp, role: core.auditor }\n\
+        - { user_name: sarah, home: contoso-msp, role: opspilot365.read_only, access: all }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let refused = run(&server, folder.path(), &words("apply -f world.yaml --dry-run")).await;
+    assert_eq!(refused.status.code(), Some(2));
+    for text in [
+        "world.yaml:2: peer `nobody` is to be created, and lacks `role`",
+        "world.yaml:2: peer `nobody` lacks `access`",
+        "world.yaml:3: peer `mike` lacks `access`",
+        "world.yaml:4: peer `sarah` lacks `display_name`, which role `opspilot365.read_only` asks for",
+    ] {
+        assert!(said(&refused).contains(text), "{text}: {}", said(&refused));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packs_that_are_unknown_or_off_are_found_before_anything_begins() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("good-msp", &["mspcontrol"]).await;
+    server.customer("corp", &msp).await;
+    let file = "accounts:\n\
+        - { id: a-msp, kind: PARTNER, parent: platform, title: A, settings: { role_packs: [nosuch] } }\n\
+        - { id: b-msp, kind: PARTNER, parent: platform, title: B, template: nopack }\n\
+        - { id: c-corp, kind: CUSTOMER, parent: good-msp, title: C, template: keepit }\n\
+        - { id: d-msp, kind: PARTNER, parent: platform, title: D, settings: { role_packs: [opspilot365] } }\n\
+        - { id: d-corp, kind: CUSTOMER, parent: d-msp, title: D }\n\
+        - { id: e-corp, kind: CUSTOMER, parent: good-msp, title: E, template: core }\n\
+        peers:\n\
+        - { user_name: mike, home: good-msp, role: opspilot365.read_only, access: [corp], display_name: Mike }\n\
+        - { user_name: emily, home: d-msp, role: mspcontrol.help_desk, access: [d-corp] }\n\
+        - { user_name: sarah, home: d-msp, role: opspilot365.read_only, access: [d-corp], display_name: Sarah }\n\
+        bindings:\n\
+        - { peer: sarah, role: keepit.master_admin, account: d-corp }\n";
+    std::fs::write(folder.path().join("packs.yaml"), file).unwrap();
+    let before = revision(&server).await;
+    for command in ["apply -f packs.yaml --dry-run", "apply -f packs.yaml"] {
+        let refused = run(&server, folder.path(), &words(command)).await;
+        assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+        for text in [
+            "packs.yaml:2: role pack `nosuch` is unknown",
+            "packs.yaml:3: role pack `nopack` is unknown",
+            "packs.yaml:4: role pack `keepit` of `template` is not on at `c-corp`",
+            "packs.yaml:7: account `e-corp`: FAILED_PRECONDITION (TEMPLATE_NOT_AVAILABLE)",
+            "packs.yaml:9: role `opspilot365.read_only` is of the pack `opspilot365`",
+            "packs.yaml:10: role `mspcontrol.help_desk` is of the pack `mspcontrol`",
+            "packs.yaml:13: role `keepit.master_admin` is of the pack `keepit`",
+        ] {
+            assert!(said(&refused).contains(text), "{text}: {}", said(&refused));
+        }
+        for right in [5, 6, 11] {
+            assert!(!said(&refused).contains(&format!("packs.yaml:{right}:")), "{right}: {}", said(&refused));
+        }
+        assert_eq!(revision(&server).await, before);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_a_suspended_account_is_left_alone_and_named() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let file = |title: &str| {
+        format!(
+            "accounts:\n\
+             - {{ id: msp, kind: PARTNER, parent: platform, title: {title}, settings: {{ role_packs: [mspcontrol] }} }}\n\
+             - {{ id: corp, kind: CUSTOMER, parent: msp, title: Corp }}\n\
+             peers:\n\
+             - {{ user_name: emily, home: msp, role: mspcontrol.help_desk, access: [corp] }}\n\
+             - {{ user_name: mike, home: msp, role: mspcontrol.help_desk, access: all }}\n\
+             groups:\n\
+             - {{ account: corp, title: Desk, members: [mike] }}\n\
+             bindings:\n\
+             - {{ peer: mike, role: mspcontrol.read_only, account: corp }}\n\
+             - {{ group: corp/Desk, role: mspcontrol.read_only, account: corp }}\n"
+        )
+    };
+    std::fs::write(folder.path().join("world.yaml"), file("One")).unwrap();
+    let first = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(first.status.success(), "{}", said(&first));
+    let suspend = words("accounts suspend corp --scope SUBTREE --reason unpaid");
+    assert!(run(&server, folder.path(), &suspend).await.status.success());
+    let before = revision(&server).await;
+    let again = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(revision(&server).await, before, "{}", told(&again));
+    assert!(said(&again).contains("account `corp` (line 3) cannot be read"), "{}", said(&again));
+    for text in [
+        "unknown: binding of mspcontrol.help_desk to emily on corp (line 5)",
+        "unknown: group corp/Desk (line 8)",
+        "unknown: binding of mspcontrol.read_only to mike on corp (line 10)",
+        "unknown: binding of mspcontrol.read_only to group corp/Desk on corp (line 11)",
+    ] {
+        assert!(told(&again).contains(text), "{text}: {}", told(&again));
+    }
+    // What is elsewhere is applied.
+    std::fs::write(folder.path().join("world.yaml"), file("Two")).unwrap();
+    let json = run(&server, folder.path(), &words("apply -f world.yaml -o json")).await;
+    assert!(json.status.success(), "{}", said(&json));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["steps"].as_array().unwrap().len(), 1, "{json}");
+    assert_eq!((&json["steps"][0]["done"], json["unknown"].as_array().unwrap().len()), (&true.into(), 4), "{json}");
     server.stop().await;
 }

@@ -33,3 +33,20 @@ async fn a_move_names_the_bindings_of_outsiders_that_stay() {
     assert!(quiet.status.success() && said(&quiet).is_empty(), "{}{}", told(&quiet), said(&quiet));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_is_done_although_the_bindings_there_cannot_be_listed() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let old = server.partner("old-msp", &["mspcontrol"]).await;
+    server.partner("new-msp", &["mspcontrol"]).await;
+    server.customer("contoso", &old).await;
+    let suspend = words("accounts suspend contoso --scope SUBTREE --reason unpaid");
+    assert!(run(&server, folder.path(), &suspend).await.status.success());
+    let moved = run(&server, folder.path(), &words("accounts move contoso --to new-msp -o json")).await;
+    assert!(moved.status.success(), "{}", said(&moved));
+    let account: serde_json::Value = serde_json::from_slice(&moved.stdout).unwrap();
+    assert_eq!(account["parentAccount"], "accounts/new-msp");
+    let note = said(&moved);
+    assert!(note.contains("cannot be listed") && note.contains("ACCOUNT_SUSPENDED"), "{note}");
+    server.stop().await;
+}

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 
 use super::peers::{accounts_of, is_access};
 use super::roles::Use;
-use super::{Call, Planner, Stay, mask};
+use super::{Call, Planner, Stay, mask, unread};
 use crate::cli::apply::world::{Binding, Principal};
+use crate::domain::ids::AccountId;
 use crate::transport::grpc::pb;
 
 impl Planner<'_> {
@@ -25,11 +26,19 @@ impl Planner<'_> {
             match &binding.principal.value {
                 Principal::Peer(peer) => self.needs_peer(binding.principal.line, peer),
                 Principal::Group(group) => {
-                    if !self.world.declared.has_group(group) && !self.state.groups.contains_key(&group.folded()) {
+                    let is_unread = self.state.unread.groups.contains_key(&group.account);
+                    if !is_unread
+                        && !self.world.declared.has_group(group)
+                        && !self.state.groups.contains_key(&group.folded())
+                    {
                         let text = format!("group `{}` is neither in the file nor on the server", group.show());
                         self.problems.add(binding.principal.line, text);
                     }
                 }
+            }
+            if let Some(why) = self.unread_binding(binding) {
+                self.unknown(binding.line, what(binding), why);
+                continue;
             }
             let there = exact.or_else(|| self.similar(binding, &mut taken));
             match there {
@@ -38,6 +47,16 @@ impl Planner<'_> {
             }
         }
         taken
+    }
+
+    /// The account on which a binding, its role or its group cannot be looked at, and why.
+    fn unread_binding(&self, binding: &Binding) -> Option<(AccountId, String)> {
+        let group = || match &binding.principal.value {
+            Principal::Peer(_) => None,
+            Principal::Group(group) => unread(&self.state.unread.groups, &group.account),
+        };
+        let on_account = unread(&self.state.unread.bindings, &binding.account.value);
+        on_account.or_else(|| self.unread_role(&binding.role.value)).or_else(group)
     }
 
     /// Notes which bindings of the file's peers the file does not name: they stay, since nothing is ever
@@ -50,10 +69,11 @@ impl Planner<'_> {
             let role = peer.role.as_ref().and_then(|role| self.role_name(&role.value));
             let accounts: Vec<String> = accounts_of(peer).into_iter().map(|id| format!("accounts/{id}")).collect();
             // The role of a first peer may be left to the account's template.
+            let is_of_template = peer.role.is_none() && world.declared.has_first_peer(&peer.user_name);
             let is_of_file = |one: &pb::RoleBinding| {
                 is_access(one)
                     && accounts.contains(&one.account)
-                    && (peer.role.is_none() || role.as_ref() == Some(&one.role))
+                    && (is_of_template || role.as_ref() == Some(&one.role))
             };
             let left = there.iter().filter(|one| !named.contains(&one.name) && !is_of_file(one));
             let stays: Vec<Stay> = left

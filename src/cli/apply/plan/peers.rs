@@ -1,7 +1,7 @@
 //! Peers: those that are missing, and what differs about those that are there.
 
 use super::roles::Use;
-use super::{Call, Planner, mask};
+use super::{Call, Planner, mask, unread};
 use crate::cli::apply::problems::At;
 use crate::cli::apply::world::{Access, Account, Peer, RoleRef};
 use crate::cli::words::Word as _;
@@ -27,13 +27,18 @@ impl Planner<'_> {
     }
 
     /// The first peer of a new account, as its creation makes it.
-    pub(super) fn first_peer(&self, account: &Account) -> Option<pb::FirstPeer> {
+    pub(super) fn first_peer(&mut self, account: &Account) -> Option<pb::FirstPeer> {
         let key = account.first_peer.as_ref()?.value.key();
-        let peer = self.world.peers.iter().find(|peer| peer.user_name.key() == key)?;
+        let world = self.world;
+        let peer = world.peers.iter().find(|peer| peer.user_name.key() == key)?;
         let role = match &peer.role {
             Some(role) => format!("roles/{}", role.value.show()),
             None => String::new(),
         };
+        if let Some(role) = &peer.role {
+            self.says_enough(peer, role);
+            self.pack_is_on(role, &account.id);
+        }
         let justification = peer.justification.clone();
         let mut wanted = wanted(peer);
         wanted.home_account = String::new();
@@ -69,12 +74,20 @@ impl Planner<'_> {
 
     fn new_peer(&mut self, peer: &Peer) {
         let name = peer.user_name.as_str();
+        let is_first = self.world.declared.has_first_peer(&peer.user_name);
+        if !is_first && peer.role.is_none() && peer.access.is_none() {
+            self.problems.add(peer.line, lacks_access(name));
+        }
         let Some(role) = &peer.role else {
-            // Only a first peer may leave its role to the template, and its account is there already.
-            let text = format!("peer `{name}` is to be created after its account, and lacks `role`");
-            self.problems.add(peer.line, text);
+            // A first peer whose account is there already has no template to take its role from.
+            self.problems.add(peer.line, format!("peer `{name}` is to be created, and lacks `role`"));
             return;
         };
+        self.says_enough(peer, role);
+        if let Some(why) = self.unread_role(&role.value) {
+            self.unknown(peer.line, format!("peer {name}"), why);
+            return;
+        }
         for account in accounts_of(peer) {
             self.may_give(&given(peer, role, account));
         }
@@ -101,7 +114,7 @@ impl Planner<'_> {
     }
 
     fn old_peer(&mut self, peer: &Peer, there: &pb::Peer) {
-        let before = self.plan.steps.len();
+        let before = self.mark();
         let name = peer.user_name.as_str();
         let home = format!("accounts/{}", peer.home.value);
         if there.kind() != peer.kind || there.home_account != home {
@@ -156,6 +169,12 @@ impl Planner<'_> {
             if holds {
                 continue;
             }
+            let what = format!("binding of {} to {} on {account}", role.show(), peer.user_name.as_str());
+            let hidden = unread(&self.state.unread.bindings, account).or_else(|| self.unread_role(role));
+            if let Some(why) = hidden {
+                self.unknown(wanted.line, what, why);
+                continue;
+            }
             self.may_give(&given(peer, wanted, account));
             let binding = pb::RoleBinding {
                 principal: Some(pb::role_binding::Principal::Peer(there.name.clone())),
@@ -165,7 +184,6 @@ impl Planner<'_> {
                 justification: peer.justification.clone(),
                 ..Default::default()
             };
-            let what = format!("binding of {} to {} on {account}", role.show(), peer.user_name.as_str());
             self.create(what, String::new(), Call::CreateBinding(role.clone(), None, Box::new(binding)));
         }
     }
@@ -177,6 +195,10 @@ impl Planner<'_> {
             RoleRef::Titled(titled) => self.state.roles.get(&titled.folded()).map(|role| role.name.clone()),
         }
     }
+}
+
+pub(in crate::cli::apply) fn lacks_access(user_name: &str) -> String {
+    format!("peer `{user_name}` lacks `access`: `all`, or a list of accounts")
 }
 
 /// The role of a peer on one of its accounts.
@@ -196,6 +218,11 @@ pub(super) fn accounts_of(peer: &Peer) -> Vec<&AccountId> {
 /// Whether a binding is of the form that a peer's access has.
 pub(super) fn is_access(binding: &pb::RoleBinding) -> bool {
     binding.reach() == pb::Reach::Subtree && binding.mode() == pb::BindingMode::Active
+}
+
+/// Whether the file says something of a new peer.
+pub(super) fn is_said(path: &str, peer: &Peer) -> bool {
+    peer.profile_paths.contains(&path) && differs(path, &peer.profile, &pb::Peer::default())
 }
 
 fn wanted(peer: &Peer) -> pb::Peer {
