@@ -1,17 +1,16 @@
 //! Readiness when the policy grows stale, and when a part of the server is lost: both ports say it, and
 //! whoever asked for life alone is told to be patient.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait as _;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::metrics::{get, value, with_http};
-use crate::support::{self, Server};
+use crate::support::Server;
 
 async fn health(channel: &Channel) -> ServingStatus {
     let answer = HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await;
@@ -59,14 +58,16 @@ async fn a_policy_that_cannot_be_proven_current_makes_the_server_unready_until_i
 #[cfg(feature = "fault-injection")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_lost_a_part_of_itself_says_so_and_ends() {
+    use crate::support::{free_address, until_serving};
+
     let folder = super::prepared();
-    let (listen, http) = (support::free_address(), support::free_address());
+    let (listen, http) = (free_address(), free_address());
     let mut command = super::peerage(folder.path(), &["serve", "--listen", &listen]);
     command.env("PEERAGE_HTTP__LISTEN", &http).env("PEERAGE_SHUTDOWN__DRAIN_DELAY_MS", "2000");
     command.env("PEERAGE_FAULT__LOSE_DUTY_AFTER_MS", "1000");
-    let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let channel = Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
-    support::until_serving(channel.clone()).await;
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
+    until_serving(channel.clone()).await;
     assert_eq!(get(&http, "/readyz").await, (200, "ready\n".to_owned()));
     until(&http, &channel, 503, "draining\n", ServingStatus::NotServing).await;
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap()).await.unwrap();
