@@ -138,6 +138,8 @@ async fn of_a_presented_key_that_is_over_it_is_said_that_it_has_ended() {
     let server = Server::start().await;
     let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
     let emily = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    // Somebody else has to stay when she ends.
+    server.person(&msp, "sarah", "roles/mspcontrol.administrator").await;
     let operator = server.operator();
     let key = async |expire_time| {
         let api_key =
