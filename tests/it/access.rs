@@ -134,6 +134,50 @@ async fn a_backend_service_checks_others_only_where_it_may() {
 }
 
 #[tokio::test]
+async fn of_a_presented_key_that_is_over_it_is_said_that_it_has_ended() {
+    let server = Server::start().await;
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let emily = server.person(&msp, "emily", "roles/mspcontrol.administrator").await;
+    // Somebody else has to stay when she ends.
+    server.person(&msp, "sarah", "roles/mspcontrol.administrator").await;
+    let operator = server.operator();
+    let key = async |expire_time| {
+        let api_key =
+            pb::ApiKey { peer: emily.name.clone(), title: "Key".to_owned(), expire_time, ..pb::ApiKey::default() };
+        let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..pb::CreateApiKeyRequest::default() };
+        operator.auth().create_api_key(request).await.unwrap().into_inner()
+    };
+    let ask = async |token: &str| {
+        let request = pb::AuthorizeRequest {
+            subject: Some(pb::authorize_request::Subject::Token(token.to_owned())),
+            permission: "accounts.view".to_owned(),
+            account: msp.clone(),
+            ..pb::AuthorizeRequest::default()
+        };
+        let answer = operator.access().authorize(request).await.unwrap().into_inner();
+        (answer.decision(), answer.reason())
+    };
+    let (short, long) = (key(Some(server.time(60))).await, key(None).await);
+    assert_eq!(ask(&short.key).await.0, pb::Decision::Allow);
+    server.advance(Duration::from_secs(60));
+    assert_eq!(ask(&short.key).await, (pb::Decision::Deny, pb::DecisionReason::SubjectSessionEnded));
+    // A key that was revoked is forgotten.
+    assert_eq!(ask(&long.key).await.0, pb::Decision::Allow);
+    let name = long.api_key.unwrap().name;
+    let revoke = pb::RevokeApiKeyRequest { name, ..pb::RevokeApiKeyRequest::default() };
+    operator.auth().revoke_api_key(revoke).await.unwrap();
+    assert_eq!(ask(&long.key).await, (pb::Decision::Deny, pb::DecisionReason::SubjectUnknown));
+    // A key outlives its peer's own end, which is then what is said.
+    let expire_time = Some(server.time(60));
+    let peer = pb::Peer { name: emily.name.clone(), expire_time, ..pb::Peer::default() };
+    let request = pb::UpdatePeerRequest { peer: Some(peer), ..pb::UpdatePeerRequest::default() };
+    operator.peers().update_peer(request).await.unwrap();
+    server.advance(Duration::from_secs(60));
+    assert_eq!(ask(&emily.key).await, (pb::Decision::Deny, pb::DecisionReason::SubjectExpired));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn bad_checks_name_every_bad_field() {
     let server = Server::start().await;
     let request = pb::AuthorizeRequest {

@@ -36,10 +36,14 @@ async fn a_request_id_is_the_same_however_it_is_spelled() {
         Ok::<_, tonic::Status>(made.api_key.unwrap().name)
     };
     let first = create(id.clone(), "one").await.unwrap();
-    for spelled in [id.to_uppercase(), id.replace('-', "")] {
-        assert_eq!(create(spelled.clone(), "one").await.unwrap(), first, "{spelled}");
-        let other = create(spelled, "another").await.unwrap_err();
-        assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    let spelled = id.to_uppercase();
+    assert_eq!(create(spelled.clone(), "one").await.unwrap(), first, "{spelled}");
+    let other = create(spelled, "another").await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    // Hyphens belong to it, and nothing else does.
+    for spelled in [id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}")] {
+        let status = create(spelled.clone(), "one").await.unwrap_err();
+        assert_eq!(bad_fields(&status), ["request_id"], "{spelled}");
     }
     server.stop().await;
 }

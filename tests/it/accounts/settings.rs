@@ -192,6 +192,48 @@ async fn each_field_needs_its_own_right() {
 }
 
 #[tokio::test]
+async fn who_holds_none_of_the_rights_is_told_which_one_its_fields_need() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let helper = server.person(&msp, "emily", "roles/mspcontrol.help_desk").await;
+    let named = || pb::Account { name: msp.clone(), ..pb::Account::default() };
+    for (path, permission) in [
+        ("title", "accounts.update"),
+        ("labels", "accounts.update_labels"),
+        ("settings", "accounts.update_settings"),
+        ("settings.password_policy.min_length", "accounts.update_settings"),
+        ("settings.partner_access", "accounts.update_partner_access"),
+        ("nothing", "accounts.update"),
+    ] {
+        let status = update(&helper.client, named(), &[path]).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "PERMISSION_DENIED"), "{path}");
+        assert_eq!(status.message(), format!("permission `{permission}` is needed"), "{path}");
+    }
+    let labels = [("env".to_owned(), "test".to_owned())].into();
+    let status = update(&helper.client, pb::Account { labels, ..named() }, &[]).await.unwrap_err();
+    assert_eq!(status.message(), "permission `accounts.update_labels` is needed");
+}
+
+#[tokio::test]
+async fn what_is_no_duration_is_refused() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let with = |seconds, nanos| {
+        let policy = pb::PasswordPolicy {
+            max_age: Some(prost_types::Duration { seconds, nanos }),
+            ..pb::PasswordPolicy::default()
+        };
+        let settings = pb::AccountSettings { password_policy: Some(policy), ..pb::AccountSettings::default() };
+        pb::Account { name: msp.clone(), settings: Some(settings), ..pb::Account::default() }
+    };
+    for (seconds, nanos) in [(3600, -5), (3600, 1_000_000_000), (-3600, 0), (3599, 999_999_999), (i64::MAX, 0)] {
+        let status = update(&server.operator(), with(seconds, nanos), &["settings"]).await.unwrap_err();
+        assert_eq!(bad_fields(&status), ["account.settings.password_policy.max_age"], "{seconds} {nanos}");
+    }
+    update(&server.operator(), with(3600, 5), &["settings"]).await.unwrap();
+}
+
+#[tokio::test]
 async fn masks_name_what_can_be_changed() {
     let server = Server::start().await;
     let operator = server.operator();

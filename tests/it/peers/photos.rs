@@ -84,7 +84,11 @@ async fn mc_34_a_photo_is_optional_square_and_removable() {
     assert_eq!(why(photo(&operator, &emily.name, pb::PhotoSize::Small).await), hidden());
 
     let rehearsal = pb::SetPhotoRequest { validate_only: true, ..wished(&emily.name, &source) };
-    assert!(set(&operator, rehearsal).await.unwrap().photo.is_some());
+    let shown = set(&operator, rehearsal).await.unwrap();
+    assert!((shown.photo.is_some(), shown.update_revision) == (true, 0));
+    // There is none to remove, so that this changes nothing.
+    let rehearsal = pb::SetPhotoRequest { validate_only: true, ..wished(&emily.name, &[]) };
+    assert_eq!(set(&operator, rehearsal).await.unwrap().update_revision, 0);
     assert_eq!(get(&operator, &emily.name).await.unwrap().photo, None);
     delete(&operator, &emily.name).await.unwrap();
     assert_eq!(why(set(&operator, wished(&emily.name, &source)).await), state("PEER_DELETED"));

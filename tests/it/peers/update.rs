@@ -51,6 +51,34 @@ async fn mc_22_a_mask_changes_what_it_names_and_nothing_else() {
     // The same once more is no change.
     let again = update(&operator, pb::Peer { name: made.name.clone(), ..Default::default() }, &["fax"]).await.unwrap();
     assert_eq!((again.etag, again.update_revision), (changed.etag, changed.update_revision));
+    // A rehearsal of no change shows no revision either.
+    let rehearsal = pb::UpdatePeerRequest {
+        peer: Some(pb::Peer { name: made.name.clone(), ..Default::default() }),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["fax".to_owned()] }),
+        validate_only: true,
+        ..Default::default()
+    };
+    let shown = operator.peers().update_peer(rehearsal).await.unwrap().into_inner();
+    assert_eq!(shown.update_revision, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn wrong_paths_are_named_beside_the_faults_of_the_others() {
+    let server = Server::start().await;
+    let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let operator = server.operator();
+    let made = create(&operator, wish(&partner, "emily", READ_ONLY)).await.unwrap();
+    let wrong = pb::Peer { email: "no address".into(), language: "klingonese!".into(), ..made.clone() };
+    let status = update(&operator, wrong, &["zz", "state", "email", "language"]).await.unwrap_err();
+    assert_eq!(reason(&status), "INVALID_FIELDS");
+    assert_eq!(bad_fields(&status), ["update_mask", "peer.email", "peer.language"]);
+    assert!(status.message().contains("`update_mask` names `zz`, `state`:"), "{}", status.message());
+    let mask = |paths: &[&str]| prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() };
+    let get = pb::GetPeerRequest { name: made.name.clone(), read_mask: Some(mask(&["name", "zz", "yy"])) };
+    let status = operator.peers().get_peer(get).await.unwrap_err();
+    assert_eq!((reason(&status).as_str(), bad_fields(&status)), ("FIELD_MASK_INVALID", vec!["read_mask".to_owned()]));
+    assert!(status.message().contains("`read_mask` names `zz`, `yy`:"), "{}", status.message());
     server.stop().await;
 }
 

@@ -138,3 +138,18 @@ async fn a_role_has_few_different_conditions() {
     let status = create(&scene.admin.client, role(&scene.msp, &grants(33))).await.unwrap_err();
     assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, vec!["role.grants".to_owned()]));
 }
+
+#[tokio::test]
+async fn refusals_speak_the_words_of_the_wire() {
+    let scene = Scene::new().await;
+    let operator = scene.server.operator();
+    let person = i32::from(pb::PeerKind::Person);
+    let rules = pb::RoleRules { peer_kinds: vec![person, person], ..pb::RoleRules::default() };
+    let new = pb::Role { rules: Some(rules), ..role(&scene.msp, &[allow("ftp.view")]) };
+    let status = create(&operator, new).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["role.rules.peer_kinds"]);
+    assert!(status.message().contains("contains `PEER_KIND_PERSON` more than once"), "{}", status.message());
+    let list = pb::ListRolesRequest { account: scene.msp.clone(), page_size: -1, ..pb::ListRolesRequest::default() };
+    let status = operator.roles().list_roles(list).await.unwrap_err();
+    assert!(status.message().contains("`page_size` must not be negative"), "{}", status.message());
+}
