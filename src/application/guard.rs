@@ -113,15 +113,6 @@ impl<'a> View<'a> {
             && evaluate_unsuspended(self.snapshot, &query).outcome != Outcome::Deny
     }
 
-    /// That the account is suspended, where nothing else keeps the caller from doing this there and it
-    /// may know of the account: that is a state and no lack of rights.
-    #[must_use]
-    pub fn suspension(&self, permission: &str, account: AccountIndex) -> Option<Error> {
-        let id = self.snapshot.account_id(account)?;
-        let is_told = self.is_held_up_by_suspension(permission, account) && self.may("accounts.view", account);
-        is_told.then(|| Error::precondition(Precondition::AccountSuspended, format!("accounts/{id}")))
-    }
-
     /// Whether the caller may, without more.
     #[must_use]
     pub fn may(&self, permission: &str, account: AccountIndex) -> bool {
@@ -144,7 +135,8 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`Error::NotFound`] of `(kind, name)` where the caller may not `view`; [`Error::Denied`] where
-    /// it may view and not do; [`Precondition::AccountSuspended`] as [`View::suspension`].
+    /// it may view and not do; [`Precondition::AccountSuspended`] where nothing but suspension, which
+    /// the caller may know of, stands in the way: that is a state and no lack of rights.
     pub fn admit(
         &self,
         view: &'static str,
@@ -156,10 +148,14 @@ impl<'a> View<'a> {
         if decision.is_some_and(|decision| decision.is_allowed()) {
             return Ok(Permit { permission, account });
         }
-        if let Some(suspended) = self.suspension(permission, account) {
-            return Err(suspended);
+        let id = self.snapshot.account_id(account);
+        if let Some(id) = id
+            && self.is_held_up_by_suspension(permission, account)
+            && self.may("accounts.view", account)
+        {
+            return Err(Error::precondition(Precondition::AccountSuspended, format!("accounts/{id}")));
         }
-        match (self.may(view, account), self.snapshot.account_id(account)) {
+        match (self.may(view, account), id) {
             (true, Some(id)) => Err(Error::Denied {
                 permission,
                 account: id.clone(),

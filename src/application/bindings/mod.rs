@@ -52,8 +52,8 @@ pub fn make(write: &mut Write<'_>, permit: &Permit, new: NewBinding) -> Result<B
         Some(account) => before.is_role_usable_at(&role.fact, account),
         None => false,
     };
-    if !is_usable {
-        roles::visible(&write.view()?, &new.role, roles::VIEW)?;
+    if !is_usable && !roles::is_visible(&write.view()?, &role.fact) {
+        return Err(Error::not_found("role", role_name));
     }
     if role.fact.rules.requires_justification && new.justification.is_empty() {
         return Err(Error::precondition(Precondition::JustificationRequired, role_name));

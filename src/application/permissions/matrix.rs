@@ -7,7 +7,7 @@ use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Result, Violation};
 use crate::application::guard::View;
 use crate::application::packs::{Pack, Packs};
-use crate::application::roles::{self, admit_anywhere};
+use crate::application::roles::{self, admit_anywhere, is_visible, missing};
 use crate::decision::compile::Compiler;
 use crate::decision::matrix::{self, Cell, Scope};
 use crate::decision::snapshot::{RoleRecord, Snapshot, SnapshotError};
@@ -59,7 +59,10 @@ pub async fn get(ctx: &Ctx, call: &Call, request: MatrixRequest) -> Result<Permi
             (roles, permissions.into_iter().map(|permission| single(&snapshot, permission)).collect())
         }
     };
-    let find = |id: &RoleId| roles::visible(&view, id, roles::VIEW).cloned();
+    let find = |id: &RoleId| {
+        let record = snapshot.find_role(id).and_then(|index| snapshot.role(index));
+        record.filter(|record| is_visible(&view, &record.fact)).cloned().ok_or_else(|| missing(id))
+    };
     let columns: Vec<RoleRecord> = roles.iter().map(find).collect::<Result<_>>()?;
     let catalogue = catalogue(&snapshot, &rows);
     let revision = snapshot.revision();

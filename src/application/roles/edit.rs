@@ -3,7 +3,7 @@
 //! What a role may give, and whether what is bound fits its rules of use, is judged on commit. Here
 //! stands what the facts do not show: texts, titles, reasons given, and the rules of a copy's source.
 
-use super::{Counter, ListedRole, VIEW, admit_anywhere, custom_rules, missing, name};
+use super::{Counter, ListedRole, VIEW, admit_anywhere, custom_rules, is_visible, missing, name};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Precondition, Result, Taken, Violation};
 use crate::application::guard::{Permit, View};
@@ -118,7 +118,7 @@ async fn copy_role(ctx: &Ctx, call: &Call, request: CopyRole) -> Result<Role> {
         return Ok(done);
     }
     let permit = write.view()?.admit_at("roles.create", &request.owner)?;
-    let source = visible(&write, &request.source, VIEW).await?;
+    let source = visible(&write, &request.source).await?;
     if !source.rules.assignable {
         return Err(Error::precondition(Precondition::RoleUnassignable, name(&source.id)));
     }
@@ -270,16 +270,20 @@ pub async fn delete(ctx: &Ctx, call: &Call, id: &RoleId, etag: Option<i64>) -> R
     write.commit(revision).await
 }
 
-/// A role that the caller may see, to do with it what `permission` names.
-async fn visible(write: &Write<'_>, id: &RoleId, permission: &str) -> Result<Role> {
-    super::visible(&write.view()?, id, permission)?;
+/// A role that the caller may see.
+async fn visible(write: &Write<'_>, id: &RoleId) -> Result<Role> {
+    let view = write.view()?;
+    let fact = view.snapshot.find_role(id).and_then(|index| view.snapshot.role(index));
+    if !fact.is_some_and(|record| is_visible(&view, &record.fact)) {
+        return Err(missing(id));
+    }
     storage::roles::find(write.connection(), id).await?.ok_or_else(|| missing(id))
 }
 
 /// A custom role that the caller may change so, as it was read.
 async fn own(write: &Write<'_>, id: &RoleId, permission: &'static str, etag: Option<i64>) -> Result<(Role, Permit)> {
     let view = write.view()?;
-    let role = visible(write, id, permission).await?;
+    let role = visible(write, id).await?;
     let permit = match &role.origin {
         RoleOrigin::BuiltIn => {
             admit_anywhere(&view, permission)?;

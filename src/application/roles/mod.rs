@@ -13,7 +13,6 @@ use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::View;
 use super::page::{Page, Wanted, paged};
-use crate::decision::snapshot::RoleRecord;
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::fact::RoleFact;
 use crate::domain::ids::{AccountId, RoleId};
@@ -41,33 +40,10 @@ pub(super) fn is_visible(view: &View<'_>, role: &RoleFact) -> bool {
 
 /// Whether the caller may view roles on some account below an owner that lends its roles downward.
 fn is_lent_to(view: &View<'_>, owner: AccountIndex) -> bool {
-    bound_below(view, owner).any(|account| view.may(VIEW, account))
-}
-
-fn bound_below(view: &View<'_>, owner: AccountIndex) -> impl Iterator<Item = AccountIndex> {
-    bound_accounts(view).into_iter().filter(move |account| view.snapshot.is_within(*account, owner))
-}
-
-/// A role that the caller may see.
-///
-/// # Errors
-/// As [`hidden`], for a caller who would do what `permission` names with it.
-pub(super) fn visible<'a>(view: &View<'a>, id: &RoleId, permission: &str) -> Result<&'a RoleRecord> {
-    let record = view.snapshot.find_role(id).and_then(|index| view.snapshot.role(index)).ok_or_else(|| missing(id))?;
-    if is_visible(view, &record.fact) { Ok(record) } else { Err(hidden(view, &record.fact, permission)) }
-}
-
-/// Why a role is not there for a caller who may not see it: because its owner is suspended, where the
-/// caller could do what `permission` names if it were not, and otherwise as if there were none.
-pub(super) fn hidden(view: &View<'_>, role: &RoleFact, permission: &str) -> Error {
-    let suspension = || {
-        let RoleOrigin::Custom { owner, inheritable } = &role.origin else { return None };
-        let owner = view.snapshot.find_account(owner.as_str())?;
-        let is_lent = *inheritable && permission == VIEW;
-        let below = bound_below(view, owner).filter(|_| is_lent);
-        std::iter::once(owner).chain(below).find_map(|account| view.suspension(permission, account))
-    };
-    suspension().unwrap_or_else(|| missing(&role.id))
+    bound_accounts(view)
+        .into_iter()
+        .filter(|account| view.snapshot.is_within(*account, owner))
+        .any(|account| view.may(VIEW, account))
 }
 
 /// The accounts where the caller's bindings stand, which is where every right starts.
@@ -106,12 +82,15 @@ pub(super) fn missing(id: &RoleId) -> Error {
 /// Gets a role.
 ///
 /// # Errors
-/// [`Error::NotFound`] where it is missing or hidden; [`Error::Precondition`] where its owner is suspended.
+/// [`Error::NotFound`] where it is missing or hidden.
 pub async fn get(ctx: &Ctx, call: &Call, id: &RoleId) -> Result<ListedRole> {
     let snapshot = ctx.snapshot();
     let view = View::of_caller(&snapshot, &call.caller, ctx.clock.now())?;
     admit_anywhere(&view, VIEW)?;
-    visible(&view, id, VIEW)?;
+    let fact = snapshot.find_role(id).and_then(|index| snapshot.role(index));
+    if !fact.is_some_and(|record| is_visible(&view, &record.fact)) {
+        return Err(missing(id));
+    }
     let role = storage::roles::find(ctx.store.reader(), id).await?.ok_or_else(|| missing(id))?;
     Ok(Counter::new(view).listed(role))
 }

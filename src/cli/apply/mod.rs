@@ -60,7 +60,7 @@ const STOPPED: u8 = 1;
     peerage apply -f world.yaml\n\n\
     Nothing is ever deleted: a binding that a peer of the file has and the file does not name stays, and a\n\
     line says so. Applying the same file again changes nothing; after a refusal it goes on.\n\
-    What hangs on a suspended account cannot be read: entries that would need it are left alone and named.\n\n\
+    What hangs on an account where you may not look is unknown: entries that would need it are left alone and named.\n\n\
     Exit codes: 0 the server is as the file says, as far as it can be read, or the dry run ended; 1 the server refused a step, and\n\
     those before it are done; 2 the file is wrong or the server cannot be asked, and nothing was changed.")]
 pub(crate) struct Arguments {

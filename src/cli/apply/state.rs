@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) permissions: HashSet<String>,
 }
 
-/// The accounts of which something cannot be read, such as suspended ones, and why.
+/// The accounts of which something cannot be read, and why.
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     pub(super) roles: HashMap<AccountId, String>,
