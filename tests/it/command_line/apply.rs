@@ -213,7 +213,8 @@ async fn what_cannot_be_read_is_left_alone_and_named() {
     assert_eq!(revision(&server).await, before, "{}", told(&again));
     // Who may not look at groups and bindings applies what is left.
     let rights = ["accounts.view", "accounts.update", "peers.view", "roles.view"];
-    let clerk = server.person("accounts/msp", "clerk", &server.custom_role("accounts/msp", &rights).await).await;
+    let clerk =
+        server.person("accounts/platform", "clerk", &server.custom_role("accounts/platform", &rights).await).await;
     let key = server.key_of(&clerk.name).await;
     std::fs::write(folder.path().join("world.yaml"), file("Two")).unwrap();
     let json = run_as(&server, folder.path(), &key, &words("apply -f world.yaml -o json")).await;
