@@ -34,6 +34,7 @@ pub mod roles;
 mod schema;
 pub mod secrets;
 mod transaction;
+mod trigram;
 mod write;
 
 use std::sync::Arc;

@@ -376,6 +376,23 @@ async fn a_policy_is_inherited_only_tightens_and_holds() {
 }
 
 #[tokio::test]
+async fn a_rehearsal_does_not_tell_which_passwords_there_were() {
+    let server = Server::start().await;
+    let home = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let operator = server.operator();
+    set_policy(&server, &home, pb::PasswordPolicy { history_size: Some(2), ..Default::default() }).await.unwrap();
+    let emily = create(&operator, with_password(wish(&home, "emily", READ_ONLY), GOOD)).await.unwrap();
+    let rehearse = |password| pb::SetPasswordRequest { validate_only: true, ..reset(&emily.name, password) };
+    for password in [GOOD, OTHER] {
+        set(&operator, rehearse(password)).await.unwrap();
+    }
+    let status = set(&operator, reset(&emily.name, GOOD)).await.unwrap_err();
+    assert_eq!(fault(&status), "REUSED");
+    set(&operator, reset(&emily.name, OTHER)).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_repeated_request_sets_a_password_once() {
     let server = Server::start().await;
     let home = server.partner("contoso-msp", &["mspcontrol"]).await;

@@ -1,12 +1,13 @@
 //! Search over the texts of events, which are folded before they come to a database, so that both
 //! compare plain characters and nothing in a text has a meaning of its own.
 
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LikeExpr, Query, SelectStatement, UnionType};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, SelectStatement, UnionType};
 use sea_orm::{DbBackend, JoinType};
 
 use super::{EVENTS, FOUND, Logs};
 use crate::domain::ids::AccountId;
 use crate::domain::text;
+use crate::storage::trigram;
 
 const PERSONAL: &str = "audit_personal";
 /// The longest text that is looked for, in characters.
@@ -44,7 +45,7 @@ pub(super) fn gathered(backend: DbBackend, logs: &Logs, search: &Search) -> Sele
             rows.expr_as(Expr::col("account_id"), Alias::new("near_account"))
                 .expr_as(Expr::col("seq"), Alias::new("near_seq"))
                 .from(table)
-                .and_where(Expr::col(column).like(LikeExpr::new(pattern(&search.0)).escape('\\')));
+                .and_where(Expr::col(column).like(trigram::like(&search.0)));
             if let Logs::These(these) = logs {
                 rows.and_where(Expr::col("account_id").is_in(these.iter().map(AccountId::as_str)));
             }
@@ -54,8 +55,7 @@ pub(super) fn gathered(backend: DbBackend, logs: &Logs, search: &Search) -> Sele
         near.columns(["near_account", "near_seq"]).from_subquery(both, "both");
         return near;
     }
-    // A string of FTS5, in which a quote is doubled.
-    let phrase = format!("\"{}\"", search.0.replace('"', "\"\""));
+    let phrase = trigram::phrase(&search.0);
     near.expr_as(Expr::col(("log", "account_id")), Alias::new("near_account"))
         .expr_as(Expr::cust(format!("audit_search.rowid % {LOG_SPAN}")), Alias::new("near_seq"))
         .and_where(Expr::cust_with_values("audit_search MATCH ?", [phrase]));
@@ -83,18 +83,6 @@ pub(super) fn gathered(backend: DbBackend, logs: &Logs, search: &Search) -> Sele
         }
     }
     near
-}
-
-fn pattern(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in part.chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 /// Whether one of the texts of a row holds what is looked for.

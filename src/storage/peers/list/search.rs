@@ -6,10 +6,11 @@
 //! meaning of its own: neither `%` and `_` nor the syntax of FTS5.
 
 use sea_orm::DbBackend;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, LikeExpr, Query, UnionType};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query, UnionType};
 
 use super::super::TABLE;
 use crate::domain::text;
+use crate::storage::trigram;
 
 /// The longest search, in characters.
 pub const QUERY_MAX: usize = 128;
@@ -42,20 +43,9 @@ impl Search {
 /// The search as an index answers it.
 pub(super) fn indexed(backend: DbBackend, search: &Search) -> Expr {
     match search {
-        Search::Contains(part) if backend == DbBackend::Postgres => {
-            let mut pattern = String::from("%");
-            for character in part.chars() {
-                if matches!(character, '%' | '_' | '\\') {
-                    pattern.push('\\');
-                }
-                pattern.push(character);
-            }
-            pattern.push('%');
-            Expr::col("search_key").like(LikeExpr::new(pattern).escape('\\'))
-        }
+        Search::Contains(part) if backend == DbBackend::Postgres => Expr::col("search_key").like(trigram::like(part)),
         Search::Contains(part) => {
-            // A string of FTS5, in which a quote is doubled.
-            let phrase = format!("\"{}\"", part.replace('"', "\"\""));
+            let phrase = trigram::phrase(part);
             let found = Query::select()
                 .column(("peer_numbers", "peer_id"))
                 .from("peer_search")
