@@ -108,14 +108,17 @@ impl Pool {
 }
 
 fn run<T>(permit: OwnedSemaphorePermit, answer: oneshot::Sender<T>, work: impl FnOnce() -> T) {
-    if !answer.is_closed() {
-        // A decoder that panics on a hostile picture must not take the thread along.
-        if let Ok(done) = catch_unwind(AssertUnwindSafe(work)) {
-            // A caller who has gone needs no answer.
-            let _ = answer.send(done);
-        }
+    if answer.is_closed() {
+        return;
     }
+    // A decoder that panics on a hostile picture must not take the thread along.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    // Whoever has its answer finds the room that it left.
     drop(permit);
+    if let Ok(done) = done {
+        // A caller who has gone needs no answer.
+        let _ = answer.send(done);
+    }
 }
 
 fn work(jobs: &Mutex<mpsc::Receiver<Job>>) {
