@@ -59,7 +59,7 @@ fn subjects(text: &str) -> Result<Subjects> {
 /// The only function in which callgrind collects. It returns what it saw, so that nothing is
 /// optimized away.
 #[inline(never)]
-fn evaluate_batch(snapshot: &Snapshot, queries: &[Query]) -> usize {
+fn evaluate_batch(snapshot: &Snapshot, queries: &[Query<'_>]) -> usize {
     queries.iter().filter(|query| evaluate(snapshot, black_box(query)).is_allowed()).count()
 }
 
@@ -95,7 +95,7 @@ fn time(peers: usize, decisions: usize) -> Result<()> {
     Ok(())
 }
 
-fn timed(snapshot: &Snapshot, query: &Query) -> Duration {
+fn timed(snapshot: &Snapshot, query: &Query<'_>) -> Duration {
     let started = Instant::now();
     black_box(evaluate(snapshot, black_box(query)));
     started.elapsed()

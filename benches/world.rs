@@ -12,6 +12,7 @@ use peerage::decision::compile::Compiler;
 use peerage::decision::{AccountIndex, PeerIndex, PermissionIndex, Query, Snapshot};
 use peerage::domain::account::{AccountKind, PartnerAccess, SuspensionScope};
 use peerage::domain::binding::{Mode, Principal, Reach};
+use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, BindingFact, Fact, GroupFact, MemberFact, PeerFact, RoleFact};
 use peerage::domain::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
 use peerage::domain::peer::{PeerKind, PeerStatus};
@@ -307,7 +308,12 @@ impl World {
 
     /// Queries about some subjects: half of them where a binding stands and about what its role
     /// names, the others anywhere near or, one in ten, anywhere at all.
-    pub(crate) fn queries(&mut self, snapshot: &Snapshot, subjects: Subjects, count: usize) -> Result<Vec<Query>> {
+    pub(crate) fn queries(
+        &mut self,
+        snapshot: &Snapshot,
+        subjects: Subjects,
+        count: usize,
+    ) -> Result<Vec<Query<'static>>> {
         let peers = match subjects {
             Subjects::Ordinary => self.ordinary.clone(),
             Subjects::ManyBindings => self.many_bindings.clone(),
@@ -326,6 +332,7 @@ impl World {
                 permission: snapshot.find_permission(&name).context("the permission is there")?,
                 account: snapshot.find_account(account.as_str()).context("the account is there")?,
                 now: NOW,
+                context: Context::UNKNOWN,
             };
             let near = if self.random.chance(50) { self.near_binding(snapshot, peer) } else { None };
             queries.push(near.map_or(query, |(permission, account)| Query { permission, account, ..query }));

@@ -13,6 +13,7 @@ use super::refresh;
 use crate::crypto::api_key::hash_presented;
 use crate::decision::evaluate::Deciding;
 use crate::decision::{AccountIndex, Decision, Outcome, PeerIndex, Query, Reason, Snapshot, evaluate};
+use crate::domain::context::Context;
 use crate::domain::ids::AccountId;
 use crate::domain::peer::PeerRef;
 use crate::domain::role::Requirements;
@@ -55,6 +56,7 @@ pub struct Check<'a> {
     pub subject: &'a Subject,
     pub permission: &'a str,
     pub account: &'a AccountId,
+    pub context: &'a Context,
 }
 
 /// The answer to a check, and the revision it was decided at.
@@ -108,7 +110,7 @@ async fn reach(ctx: &Ctx, wanted: i64) -> Result<()> {
 /// [`Error::PermissionUnknown`]; [`Error::NotFound`] where the caller may not ask, or the account is
 /// missing for one who may know.
 pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
-    let (snapshot, now) = (view.snapshot, view.now);
+    let (snapshot, now, context) = (view.snapshot, view.now, check.context);
     let permission = snapshot.find_permission(check.permission).ok_or_else(|| Error::PermissionUnknown {
         field: "permission".to_owned(),
         name: check.permission.to_owned(),
@@ -137,9 +139,9 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
         (false, false) => {
             let peer = subject.filter(|subject| is_visible(view, *subject));
-            evaluate(snapshot, &Query { peer, permission, account, now })
+            evaluate(snapshot, &Query { peer, permission, account, now, context })
         }
-        (_, true) => evaluate(snapshot, &Query { peer: subject, permission, account, now }),
+        (_, true) => evaluate(snapshot, &Query { peer: subject, permission, account, now, context }),
     };
     Ok(Answer { decision, revision: snapshot.revision() })
 }

@@ -8,7 +8,8 @@ use super::context::Caller;
 use super::error::{Error, Precondition, Result, Unauthenticated};
 use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, evaluate_unsuspended, subject_fault};
 use crate::decision::holdings::Holdings;
-use crate::decision::{AccountIndex, PeerIndex, Snapshot};
+use crate::decision::{AccountIndex, PeerIndex, PermissionIndex, Snapshot};
+use crate::domain::context::Context;
 use crate::domain::ids::AccountId;
 use crate::domain::peer::{PeerRef, user_name_hash};
 use crate::domain::role::Requirements;
@@ -96,11 +97,15 @@ impl<'a> View<'a> {
         }
     }
 
+    const fn query(&self, permission: PermissionIndex, account: AccountIndex) -> Query<'static> {
+        Query { peer: Some(self.actor), permission, account, now: self.now, context: Context::UNKNOWN }
+    }
+
     /// What Authorize would answer to the caller about itself; `None` for an unknown permission.
     #[must_use]
     pub fn decide(&self, permission: &str, account: AccountIndex) -> Option<Decision> {
         let permission = self.snapshot.find_permission(permission)?;
-        Some(evaluate(self.snapshot, &Query { peer: Some(self.actor), permission, account, now: self.now }))
+        Some(evaluate(self.snapshot, &self.query(permission, account)))
     }
 
     /// Whether the caller holds the permission here, with or without more to do, and only suspension
@@ -108,7 +113,7 @@ impl<'a> View<'a> {
     #[must_use]
     fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
         let Some(permission) = self.snapshot.find_permission(permission) else { return false };
-        let query = Query { peer: Some(self.actor), permission, account, now: self.now };
+        let query = self.query(permission, account);
         evaluate(self.snapshot, &query).reason == Reason::AccountSuspended
             && evaluate_unsuspended(self.snapshot, &query).outcome != Outcome::Deny
     }

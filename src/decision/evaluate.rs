@@ -11,6 +11,7 @@ use super::snapshot::{
 };
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
+use crate::domain::context::Context;
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
@@ -22,12 +23,13 @@ const SCAN_MAX: usize = 16;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Query {
+pub struct Query<'a> {
     /// The subject; `None` where nobody has that name.
     pub peer: Option<PeerIndex>,
     pub permission: PermissionIndex,
     pub account: AccountIndex,
     pub now: Timestamp,
+    pub context: &'a Context,
 }
 
 /// The four answers.
@@ -103,7 +105,7 @@ struct Candidate<'a> {
 /// What the walk has seen so far.
 struct Walk<'a> {
     snapshot: &'a Snapshot,
-    query: &'a Query,
+    query: &'a Query<'a>,
     path: Path,
     permission: &'a Permission,
     access: PartnerAccess,
@@ -115,19 +117,19 @@ struct Walk<'a> {
 
 /// Answers a query.
 #[must_use]
-pub fn evaluate(snapshot: &Snapshot, query: &Query) -> Decision {
+pub fn evaluate(snapshot: &Snapshot, query: &Query<'_>) -> Decision {
     decide::<true>(snapshot, query)
 }
 
 /// What the answer would be if neither the account nor any above it were suspended: whether that is
 /// all that stands in the way.
 #[must_use]
-pub fn evaluate_unsuspended(snapshot: &Snapshot, query: &Query) -> Decision {
+pub fn evaluate_unsuspended(snapshot: &Snapshot, query: &Query<'_>) -> Decision {
     decide::<false>(snapshot, query)
 }
 
 #[inline]
-fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query) -> Decision {
+fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query<'_>) -> Decision {
     let Some(peer) = query.peer.and_then(|peer| snapshot.peer(peer)) else {
         return Decision::deny(Reason::SubjectUnknown);
     };

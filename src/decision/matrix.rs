@@ -10,6 +10,7 @@ use super::evaluate::{Outcome, Query, evaluate};
 use super::snapshot::{RoleRecord, Snapshot, SnapshotError};
 use crate::domain::account::{AccountKind, PartnerAccess};
 use crate::domain::binding::{Mode, Principal, Reach};
+use crate::domain::context::Context;
 use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, PeerFact, RoleFact};
 use crate::domain::ids::{AccountId, BindingId, PeerId};
 use crate::domain::peer::{PeerKind, PeerStatus};
@@ -146,8 +147,13 @@ impl Probe {
         let found =
             (self.snapshot.find_permission(permission.as_str()), self.snapshot.find_account(self.account.as_str()));
         let (Some(permission), Some(account)) = found else { return Outcome::Deny };
-        let query =
-            Query { peer: self.snapshot.find_peer(self.peer), permission, account, now: Timestamp::from_micros(0) };
+        let query = Query {
+            peer: self.snapshot.find_peer(self.peer),
+            permission,
+            account,
+            now: Timestamp::from_micros(0),
+            context: Context::UNKNOWN,
+        };
         evaluate(&self.snapshot, &query).outcome
     }
 }

@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod audit;
 pub mod binding;
 pub mod contact;
+pub mod context;
 pub mod fact;
 pub mod filter;
 pub mod group;

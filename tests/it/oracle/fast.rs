@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use peerage::decision::snapshot::Holder;
 use peerage::decision::{Query, Snapshot, evaluate};
+use peerage::domain::context::Context;
 use peerage::domain::fact::Fact;
 use peerage::domain::role::RoleOrigin;
 use peerage::domain::time::Timestamp;
@@ -18,6 +19,7 @@ pub(crate) fn answer(snapshot: &Snapshot, question: &Question) -> Answer {
         permission: snapshot.find_permission(question.permission.as_str()).unwrap(),
         account: snapshot.find_account(question.account.as_str()).unwrap(),
         now: question.now,
+        context: Context::UNKNOWN,
     };
     let decision = evaluate(snapshot, &query);
     let decider = decision.deciding.map(|deciding| Decider {

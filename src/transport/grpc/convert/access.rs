@@ -1,10 +1,12 @@
 //! Checks and decisions on the wire.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::{Fields, account_name, peer_name, request_id};
 use crate::application::authorize::{Answer, Consistency, Subject};
 use crate::decision::{Outcome, Reason, Snapshot};
+use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, ATTRIBUTES_MAX, AttributeValue, Context};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::PermissionName;
@@ -16,9 +18,6 @@ use crate::transport::grpc::pb::batch_authorize_request::DefaultSubject;
 
 /// Bounds, from the contract.
 const TOKEN_MAX: usize = 4096;
-const ATTRIBUTES_MAX: usize = 64;
-const ATTRIBUTE_MAX: usize = 63;
-const ATTRIBUTE_VALUE_MAX: usize = 256;
 const SOURCE_ADDRESS_MAX: usize = 45;
 /// The most checks of a batch.
 pub const ITEMS_MAX: usize = 1000;
@@ -29,6 +28,7 @@ pub struct OwnedCheck {
     pub subject: Subject,
     pub permission: PermissionName,
     pub account: AccountId,
+    pub context: Context,
 }
 
 /// Reads one check.
@@ -40,13 +40,14 @@ pub fn authorize(fields: &mut Fields, request: &pb::AuthorizeRequest) -> Option<
     };
     let permission = fields.required("permission", &request.permission, PermissionName::parse);
     let account = fields.required("account", &request.account, account_name);
-    context(fields, "context", request.context.as_ref());
+    let context = context(fields, "context", request.context.as_ref());
     fields.unsupported("approval", !request.approval.is_empty());
     if !request.request_id.is_empty() && request_id(&request.request_id).is_none() {
         fields.refuse("request_id", Invalid::Form { form: "a UUID with hyphens" });
     }
     let consistency = consistency(fields, request.consistency.as_ref());
-    Some((OwnedCheck { subject: subject?, permission: permission?, account: account? }, consistency?))
+    let check = OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? };
+    Some((check, consistency?))
 }
 
 /// The parts of a batch that are right or wrong as a whole.
@@ -89,8 +90,11 @@ pub fn item(
     let permission =
         fields.required("permission", &either(&item.permission, &defaults.default_permission), PermissionName::parse);
     let account = fields.required("account", &either(&item.account, &defaults.default_account), account_name);
-    context(fields, "context", item.context.as_ref());
-    Some(OwnedCheck { subject: subject?, permission: permission?, account: account? })
+    let context = match &item.context {
+        Some(own) => context(fields, "context", Some(own)),
+        None => context(fields, "default_context", defaults.default_context.as_ref()),
+    };
+    Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
 }
 
 fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
@@ -101,34 +105,48 @@ fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
     Some(Subject::Token(text.to_owned()))
 }
 
-/// No grant of this release reads the context, so that it changes no answer; its form is held to the
-/// contract all the same.
-fn context(fields: &mut Fields, field: &str, context: Option<&pb::DecisionContext>) {
-    let Some(context) = context else { return };
-    if context.resource_attributes.len() > ATTRIBUTES_MAX {
-        fields.refuse(format!("{field}.resource_attributes"), Invalid::TooMany { max: ATTRIBUTES_MAX });
+/// Reads the circumstances of a check.
+pub fn context(fields: &mut Fields, field: &str, context: Option<&pb::DecisionContext>) -> Option<Context> {
+    let Some(context) = context else { return Some(Context::default()) };
+    let path = format!("{field}.resource_attributes");
+    let is_counted = context.resource_attributes.len() <= ATTRIBUTES_MAX;
+    if !is_counted {
+        fields.refuse(&path, Invalid::TooMany { max: ATTRIBUTES_MAX });
     }
-    attributes(fields, field, &context.resource_attributes);
-    if context.source_address.len() > SOURCE_ADDRESS_MAX
-        || (!context.source_address.is_empty() && context.source_address.parse::<std::net::IpAddr>().is_err())
-    {
-        fields.refuse(format!("{field}.source_address"), Invalid::Form { form: "an IPv4 or IPv6 address" });
+    let read = |(name, value): (&String, &pb::AttributeValue)| {
+        fields.take(&path, attribute(name, value)).map(|value| (name.clone(), value))
+    };
+    let attributes: Option<BTreeMap<_, _>> = context.resource_attributes.iter().map(read).collect();
+    let source_address = source_address(fields, format!("{field}.source_address"), &context.source_address);
+    is_counted.then_some(Context { attributes: attributes?, source_address: source_address? })
+}
+
+fn attribute(name: &str, value: &pb::AttributeValue) -> Result<AttributeValue, Invalid> {
+    use pb::attribute_value::Kind;
+    if name.is_empty() {
+        return Err(Invalid::Missing);
+    }
+    if name.chars().count() > ATTRIBUTE_NAME_MAX {
+        return Err(Invalid::TooLong { max: ATTRIBUTE_NAME_MAX });
+    }
+    match &value.kind {
+        Some(Kind::StringValue(text)) if text.chars().count() > ATTRIBUTE_TEXT_MAX => {
+            Err(Invalid::TooLong { max: ATTRIBUTE_TEXT_MAX })
+        }
+        Some(Kind::StringValue(text)) => Ok(AttributeValue::Text(text.clone())),
+        Some(Kind::IntValue(number)) => Ok(AttributeValue::Int(*number)),
+        Some(Kind::BoolValue(truth)) => Ok(AttributeValue::Bool(*truth)),
+        None => Err(Invalid::Missing),
     }
 }
 
-fn attributes(fields: &mut Fields, field: &str, attributes: &BTreeMap<String, pb::AttributeValue>) {
-    for (key, value) in attributes {
-        let is_long = match &value.kind {
-            Some(pb::attribute_value::Kind::StringValue(text)) => text.chars().count() > ATTRIBUTE_VALUE_MAX,
-            Some(pb::attribute_value::Kind::IntValue(_) | pb::attribute_value::Kind::BoolValue(_)) | None => false,
-        };
-        if key.is_empty() || key.chars().count() > ATTRIBUTE_MAX {
-            fields.refuse(format!("{field}.resource_attributes"), Invalid::TooLong { max: ATTRIBUTE_MAX });
-        }
-        if is_long {
-            fields.refuse(format!("{field}.resource_attributes"), Invalid::TooLong { max: ATTRIBUTE_VALUE_MAX });
-        }
+/// An address that is unset is unknown; of a wrong one there is nothing.
+fn source_address(fields: &mut Fields, field: String, text: &str) -> Option<Option<IpAddr>> {
+    if text.is_empty() {
+        return Some(None);
     }
+    let address = (text.len() <= SOURCE_ADDRESS_MAX).then(|| text.parse().ok()).flatten();
+    fields.take(field, address.ok_or(Invalid::Form { form: "an IPv4 or IPv6 address" })).map(Some)
 }
 
 fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {

@@ -41,7 +41,12 @@ impl Services {
     }
 
     fn decide(&self, view: &View<'_>, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
-        let asked = Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account };
+        let asked = Check {
+            subject: &check.subject,
+            permission: check.permission.as_str(),
+            account: &check.account,
+            context: &check.context,
+        };
         let answer = authorize::decide(&self.ctx, view, &asked)?;
         self.metrics.decided(counted(answer.decision.outcome));
         let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
