@@ -16,7 +16,6 @@ use crate::application::batch::Refusal;
 use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
 use crate::application::{Call, Caller, Ctx, Error, RequestId, Result, discretion, refusals, requests};
-use crate::transport::socket::Origin;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
 pub trait Mutation: Message {
@@ -106,7 +105,6 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
 
 /// What is known of a call before its message is read.
 pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap, extensions: &Extensions) -> Call {
-    let source_address = extensions.get::<Origin>().map(|origin| origin.address.ip().to_string());
     let text = |key: &str| headers.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     Call {
         caller,
@@ -115,7 +113,6 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
-        source_address,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         trace_id: extensions
             .get::<TraceId>()

@@ -265,7 +265,7 @@ impl Maker {
                 account_labels.insert(key.to_owned(), few);
             }
         }
-        Condition { account_labels }
+        Condition { account_labels, ..Condition::default() }
     }
 
     pub(crate) fn peer(&mut self, facts: &Facts) -> PeerFact {

@@ -106,7 +106,10 @@ pub(super) fn role(role: RoleId, origin: RoleOrigin, title: &str) -> Role {
             step_up: Some(StepUp { level: AssuranceLevel::Totp, max_age_seconds: 900 }),
             approval: true,
         },
-        condition: Condition { account_labels: BTreeMap::from([("env".to_owned(), vec!["test".to_owned()])]) },
+        condition: Condition {
+            account_labels: BTreeMap::from([("env".to_owned(), ["test".to_owned()].into())]),
+            ..Condition::default()
+        },
     };
     Role {
         id: role,

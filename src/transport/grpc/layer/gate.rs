@@ -25,6 +25,7 @@ use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
 use crate::transport::grpc::call::{self, LacksAll};
 use crate::transport::grpc::rules::{self, Access, Found, Size};
 use crate::transport::grpc::status;
+use crate::transport::socket::Origin;
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
@@ -153,9 +154,10 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     let unauthenticated = |why| refuse(Error::Unauthenticated(why));
     let key = bearer(request.headers()).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMalformed))?;
+    let source_address = request.extensions().get::<Origin>().map(|origin| origin.address.ip());
     let snapshot = ctx.snapshot_guard();
     let now = ctx.clock.now();
-    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(refuse)?;
+    let (view, caller) = View::of_key(&snapshot, hash, source_address, now).map_err(refuse)?;
     ctx.uses.note(caller.api_key, now);
     let lacks_all = match rule.access {
         Access::Permission(permissions) => !permissions.iter().any(|permission| view.may_anywhere(permission)),
