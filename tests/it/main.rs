@@ -19,6 +19,7 @@ mod audit;
 mod bindings;
 mod bounds;
 mod command_line;
+mod conditions;
 mod denials;
 mod fire;
 mod following;
