@@ -36,6 +36,7 @@ mod requirements;
 mod roles;
 mod server;
 mod sidesteps;
+mod states;
 mod storage;
 mod support;
 mod tables;

@@ -123,7 +123,7 @@ fn value(node: &Node, problems: &mut Problems) -> Option<pb::AttributeValue> {
         Value::Empty | Value::List(_) | Value::Map(_) => None,
     };
     if kind.is_none() {
-        problems.add(node.line, "the value of an attribute is a text, a whole number, `true` or `false`");
+        problems.add(node.line, "the value of an attribute is a whole number, `true`, `false` or a text; one that looks otherwise, such as `yes`, stands in quotation marks");
     }
     kind.map(|kind| pb::AttributeValue { kind: Some(kind) })
 }
@@ -233,12 +233,12 @@ mod tests {
     fn the_order_of_what_has_none_makes_no_difference() {
         let read = |text: &str| normal(&parse_file(text).unwrap());
         let one = "- { allow: a.b, when: { source_networks: [10.0.0.0/8, 192.0.2.0/24], \
-                   resource_attributes: [{ attribute: a, any_of: [x, y] }, { attribute: b, equals: 1 }], \
+                   resource_attributes: [{ attribute: a, any_of: [x, z] }, { attribute: b, equals: 1 }], \
                    weekly_windows: [{ days: [MONDAY, FRIDAY], start_minute: 0, end_minute: 1, time_zone: UTC }], \
                    account_labels: { env: [a, b], tier: [c] } } }";
         let other = "- { allow: a.b, when: { account_labels: { tier: [c], env: [b, a, b] }, \
                      weekly_windows: [{ days: [FRIDAY, MONDAY], start_minute: 0, end_minute: 1, time_zone: utc }], \
-                     resource_attributes: [{ attribute: b, any_of: [1] }, { attribute: a, any_of: [y, x, x] }], \
+                     resource_attributes: [{ attribute: b, any_of: [1] }, { attribute: a, any_of: [z, x, x] }], \
                      source_networks: [192.0.2.0/24, 10.0.0.0/8, 192.0.2.0/24] } }";
         assert_eq!(read(one), read(other));
     }
