@@ -6,6 +6,7 @@ use std::time::Duration;
 use peerage::transport::grpc::pb;
 use tonic::Code;
 use tonic::transport::Endpoint;
+use tonic_types::StatusExt as _;
 
 use super::{is_text, networks, when, window};
 use crate::roles::{Scene, allow, create, deny, refused, role};
@@ -84,4 +85,29 @@ async fn attributes_are_missing_where_one_administers() {
     refused(makes_roles(&scene, &allowed.client).await, Code::PermissionDenied, "PERMISSION_DENIED");
     let denied = scene.with(&lead(&[allow("roles.create"), when(deny("roles.create"), gold)])).await;
     refused(makes_roles(&scene, &denied.client).await, Code::PermissionDenied, "PERMISSION_DENIED");
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_still_owed() {
+    let scene = Scene::new().await;
+    let level = pb::AssuranceLevel::Totp.into();
+    let max_age = Some(prost_types::Duration { seconds: 900, nanos: 0 });
+    let step_up = Some(pb::StepUpRequirement { min_assurance: level, max_age });
+    let approval = Some(pb::ApprovalRequirement {});
+    let how = [("method", "/peerage.v1.ApprovalService/RequestApproval"), ("approver_permission", "approvals.decide")];
+    let proof = [("min_assurance", "ASSURANCE_LEVEL_TOTP"), ("max_age_seconds", "900")];
+    let both: Vec<_> = how.into_iter().chain(proof).collect();
+    for (step_up, approval, reason, owed) in [
+        (step_up, None, "STEP_UP_REQUIRED", proof.to_vec()),
+        (None, approval, "APPROVAL_REQUIRED", how.to_vec()),
+        (step_up, approval, "APPROVAL_REQUIRED", both),
+    ] {
+        let requirements = Some(pb::Requirements { step_up, approval });
+        let peer = scene.with(&lead(&[pb::Grant { requirements, ..allow("roles.create") }])).await;
+        let status = makes_roles(&scene, &peer.client).await.unwrap_err();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str()), (Code::PermissionDenied, reason));
+        let told = [("permission", "roles.create"), ("account", scene.msp.as_str())].into_iter().chain(owed);
+        assert_eq!(info.metadata, told.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
+    }
 }

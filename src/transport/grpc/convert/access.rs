@@ -21,6 +21,10 @@ use crate::transport::grpc::pb::batch_authorize_request::DefaultSubject;
 /// Bounds, from the contract.
 const TOKEN_MAX: usize = 4096;
 const SOURCE_ADDRESS_MAX: usize = 45;
+/// How obligations are met, and what whoever decides an approval must hold.
+pub const REQUEST_APPROVAL: &str = "/peerage.v1.ApprovalService/RequestApproval";
+pub const APPROVER_PERMISSION: &str = "approvals.decide";
+const REQUEST_ELEVATION: &str = "/peerage.v1.ElevationService/RequestElevation";
 /// The most checks of a batch.
 pub const ITEMS_MAX: usize = 1000;
 
@@ -196,10 +200,10 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
     response.grant_index = i32::from(deciding.grant);
     if decision.unmet.approval {
         let approval = pb::ApprovalObligation {
-            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
+            method: REQUEST_APPROVAL.to_owned(),
             permission: check.permission.to_string(),
             account: format!("accounts/{}", check.account),
-            approver_permission: "approvals.decide".to_owned(),
+            approver_permission: APPROVER_PERMISSION.to_owned(),
         };
         response.obligations.push(obligation(pb::obligation::Obligation::Approval(approval)));
     }
@@ -216,7 +220,7 @@ fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
 /// One elevation raises one of the two: a binding and the membership that leads to it may both wait.
 fn elevations(snapshot: &Snapshot, deciding: Deciding) -> Vec<pb::Obligation> {
     let elevation = |role_binding, group| {
-        let method = "/peerage.v1.ElevationService/RequestElevation".to_owned();
+        let method = REQUEST_ELEVATION.to_owned();
         let elevation = pb::ElevationObligation { method, role_binding, group };
         obligation(pb::obligation::Obligation::Elevation(elevation))
     };
