@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, is_segment};
 use super::invalid::Invalid;
 
+/// What whoever decides an approval must hold, beside what is asked for.
+pub const APPROVE: &str = "approvals.decide";
+
 /// The name of a permission, such as `licenses.order`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

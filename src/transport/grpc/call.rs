@@ -1,6 +1,7 @@
 //! From a request to a [`Call`], and from a use case's result to a response: what every service
 //! method begins and ends with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::application::batch::Refusal;
 use crate::application::error::Unauthenticated;
 use crate::application::page::Tokens;
 use crate::application::{Call, Caller, Ctx, Error, RequestId, Result, discretion, refusals, requests};
+use crate::transport::socket::Origin;
 
 /// What makes a repeated mutation harmless, and a rehearsal possible.
 pub trait Mutation: Message {
@@ -101,6 +103,11 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
     let missing = Error::Unauthenticated(Unauthenticated::CredentialMissing);
     let caller = extensions.get::<Caller>().copied().ok_or_else(|| status::from_error(&missing))?;
     Ok((describe(caller, method, metadata.as_ref(), &extensions), message))
+}
+
+/// Where a call comes from: the other end of its connection.
+pub(super) fn source_address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Origin>().map(|origin| origin.address.ip())
 }
 
 /// What is known of a call before its message is read.

@@ -9,14 +9,13 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::convert::access::{APPROVER_PERMISSION, REQUEST_APPROVAL};
-use super::convert::role::words;
-use super::pb::ErrorReason;
+use super::pb::{self, ErrorReason};
 use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
-use crate::domain::role::{Requirements, StepUp};
+use crate::domain::permission::APPROVE;
+use crate::domain::role::{AssuranceLevel, Requirements, StepUp};
 use crate::telemetry::metrics::ShedReason;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
@@ -194,11 +193,11 @@ fn denied(permission: &str, account: &AccountId, unmet: Requirements, message: &
     let account = format!("accounts/{account}");
     let mut values = vec![("permission", permission.to_owned()), ("account", account)];
     if unmet.approval {
-        values.push(("method", REQUEST_APPROVAL.to_owned()));
-        values.push(("approver_permission", APPROVER_PERMISSION.to_owned()));
+        values.push(("method", pb::REQUEST_APPROVAL.to_owned()));
+        values.push(("approver_permission", APPROVE.to_owned()));
     }
     if let Some(StepUp { level, max_age_seconds }) = unmet.step_up {
-        values.push(("min_assurance", words::assurance_to_pb(level).as_str_name().to_owned()));
+        values.push(("min_assurance", spelled(level).to_owned()));
         if max_age_seconds > 0 {
             values.push(("max_age_seconds", max_age_seconds.to_string()));
         }
@@ -207,6 +206,16 @@ fn denied(permission: &str, account: &AccountId, unmet: Requirements, message: &
     let mut details = ErrorDetails::new();
     details.set_error_info(reason.as_str_name(), DOMAIN, metadata);
     Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+fn spelled(level: AssuranceLevel) -> &'static str {
+    let word = match level {
+        AssuranceLevel::None => pb::AssuranceLevel::Unspecified,
+        AssuranceLevel::Email => pb::AssuranceLevel::Email,
+        AssuranceLevel::Totp => pb::AssuranceLevel::Totp,
+        AssuranceLevel::Passkey => pb::AssuranceLevel::Passkey,
+    };
+    word.as_str_name()
 }
 
 fn info<const N: usize>(reason: ErrorReason, values: [(&str, &str); N]) -> ErrorDetails {

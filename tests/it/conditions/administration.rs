@@ -14,7 +14,9 @@ use crate::support::{Client, Server, TestPeer};
 
 /// The peer's client on a connection from another address of this machine.
 fn from(server: &Server, peer: &TestPeer, address: &str) -> Client {
-    let endpoint = Endpoint::from_shared(server.address()).unwrap().local_address(Some(address.parse().unwrap()));
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address()))
+        .unwrap()
+        .local_address(Some(address.parse().unwrap()));
     Client::new(endpoint.connect_lazy(), &peer.key)
 }
 

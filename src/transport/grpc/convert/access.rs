@@ -11,7 +11,7 @@ use crate::domain::binding::Mode;
 use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, ATTRIBUTES_MAX, AttributeValue, Context};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
-use crate::domain::permission::PermissionName;
+use crate::domain::permission::{APPROVE, PermissionName};
 use crate::domain::role::{AssuranceLevel, StepUp};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::authorize_request::Subject as PbSubject;
@@ -21,10 +21,6 @@ use crate::transport::grpc::pb::batch_authorize_request::DefaultSubject;
 /// Bounds, from the contract.
 const TOKEN_MAX: usize = 4096;
 const SOURCE_ADDRESS_MAX: usize = 45;
-/// How obligations are met, and what whoever decides an approval must hold.
-pub const REQUEST_APPROVAL: &str = "/peerage.v1.ApprovalService/RequestApproval";
-pub const APPROVER_PERMISSION: &str = "approvals.decide";
-const REQUEST_ELEVATION: &str = "/peerage.v1.ElevationService/RequestElevation";
 /// The most checks of a batch.
 pub const ITEMS_MAX: usize = 1000;
 
@@ -200,10 +196,10 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
     response.grant_index = i32::from(deciding.grant);
     if decision.unmet.approval {
         let approval = pb::ApprovalObligation {
-            method: REQUEST_APPROVAL.to_owned(),
+            method: pb::REQUEST_APPROVAL.to_owned(),
             permission: check.permission.to_string(),
             account: format!("accounts/{}", check.account),
-            approver_permission: APPROVER_PERMISSION.to_owned(),
+            approver_permission: APPROVE.to_owned(),
         };
         response.obligations.push(obligation(pb::obligation::Obligation::Approval(approval)));
     }
@@ -220,7 +216,7 @@ fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
 /// One elevation raises one of the two: a binding and the membership that leads to it may both wait.
 fn elevations(snapshot: &Snapshot, deciding: Deciding) -> Vec<pb::Obligation> {
     let elevation = |role_binding, group| {
-        let method = REQUEST_ELEVATION.to_owned();
+        let method = pb::REQUEST_ELEVATION.to_owned();
         let elevation = pb::ElevationObligation { method, role_binding, group };
         obligation(pb::obligation::Obligation::Elevation(elevation))
     };

@@ -25,7 +25,6 @@ use crate::telemetry::metrics::{AuthFailure, Metrics, Work};
 use crate::transport::grpc::call::{self, LacksAll};
 use crate::transport::grpc::rules::{self, Access, Found, Size};
 use crate::transport::grpc::status;
-use crate::transport::socket::Origin;
 
 /// Puts the gate before a service.
 #[derive(Debug, Clone)]
@@ -154,7 +153,7 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     let unauthenticated = |why| refuse(Error::Unauthenticated(why));
     let key = bearer(request.headers()).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMalformed))?;
-    let source_address = request.extensions().get::<Origin>().map(|origin| origin.address.ip());
+    let source_address = call::source_address(request.extensions());
     let snapshot = ctx.snapshot_guard();
     let now = ctx.clock.now();
     let (view, caller) = View::of_key(&snapshot, hash, source_address, now).map_err(refuse)?;
