@@ -89,7 +89,7 @@ fn grants_of_packs_have_conditions_of_every_kind() {
         r#"{"source_networks":["10.0.0.0/8","2001:db8::/32"],"weekly_windows":[{"days":["MONDAY","FRIDAY"],"#,
         r#""start_minute":540,"end_minute":1020,"time_zone":"Europe/Vienna"}],"resource_attributes":["#,
         r#"{"attribute":"name","prefix":"srv-"},{"attribute":"size","range":{"end":10}},"#,
-        r#"{"attribute":"tier","any_of":["gold","7",7,true]}],"account_labels":{"env":["stage","test"]}}"#
+        r#"{"attribute":"tier","any_of":["7","gold",7,true]}],"account_labels":{"env":["stage","test"]}}"#
     );
     assert!(conditions.iter().any(|condition| condition == expected), "{conditions:?}");
     for bad in [
