@@ -62,6 +62,12 @@ impl Condition {
             && self.account_labels.is_empty()
     }
 
+    /// How many parts are looked at one by one.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.weekly_windows.len() + self.resource_attributes.len() + self.account_labels.len()
+    }
+
     /// Checks what the types leave open, of a condition that came as a whole: bounds, labels, zones.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ use super::time::Timestamp;
 pub const GRANTS_MAX: usize = 512;
 /// The most different conditions among the grants of one role: a decision tries each in turn.
 pub const CONDITIONS_MAX: usize = 32;
+/// The most windows, attributes and labels in all of these together, for the same reason. Networks are
+/// searched in halves and do not count.
+pub const CONDITION_PARTS_MAX: usize = 256;
 /// The longest title and description, in characters.
 pub const TITLE_MAX: usize = 128;
 pub const DESCRIPTION_MAX: usize = 1024;

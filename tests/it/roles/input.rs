@@ -251,6 +251,22 @@ async fn a_role_has_few_different_conditions() {
     create(&scene.admin.client, role(&scene.msp, &grants(32))).await.unwrap();
     let status = create(&scene.admin.client, role(&scene.msp, &grants(33))).await.unwrap_err();
     assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, vec!["role.grants".to_owned()]));
+    // Nor may these be long in all: 8 of 32 parts each are, and one part more is too much.
+    let long = |parts: usize| -> Vec<pb::Grant> {
+        let wanted = |number: usize| pb::AttributeMatch {
+            attribute: format!("attribute {number}"),
+            demand: Some(Demand::Prefix("a".to_owned())),
+        };
+        let numbers: Vec<usize> = (0..parts).collect();
+        let condition = |numbers: &[usize]| pb::Condition {
+            resource_attributes: numbers.iter().map(|number| wanted(*number)).collect(),
+            ..Default::default()
+        };
+        numbers.chunks(32).map(|some| pb::Grant { condition: Some(condition(some)), ..allow("ftp.view") }).collect()
+    };
+    create(&scene.admin.client, role(&scene.msp, &long(256))).await.unwrap();
+    let status = create(&scene.admin.client, role(&scene.msp, &long(257))).await.unwrap_err();
+    assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, vec!["role.grants".to_owned()]));
 }
 
 #[tokio::test]

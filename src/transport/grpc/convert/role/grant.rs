@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::{condition, words};
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::Pattern;
-use crate::domain::role::{AssuranceLevel, CONDITIONS_MAX, Condition, GRANTS_MAX, Grant, Requirements, StepUp};
+use crate::domain::role::{
+    AssuranceLevel, CONDITION_PARTS_MAX, CONDITIONS_MAX, Condition, GRANTS_MAX, Grant, Requirements, StepUp,
+};
 use crate::transport::grpc::convert::Fields;
 use crate::transport::grpc::pb;
 
@@ -36,6 +38,11 @@ pub fn grants(fields: &mut Fields, field: &str, grants: &[pb::Grant]) -> Option<
         found.iter().map(|grant| &grant.condition).filter(|condition| !condition.is_empty()).collect();
     if conditions.len() > CONDITIONS_MAX {
         fields.refuse(field, Invalid::NotAllowed { why: "its grants have more than 32 different conditions" });
+        return None;
+    }
+    if conditions.iter().map(|condition| condition.parts()).sum::<usize>() > CONDITION_PARTS_MAX {
+        let why = "its conditions have more than 256 windows, attributes and labels in all";
+        fields.refuse(field, Invalid::NotAllowed { why });
         return None;
     }
     fits.then_some(found)
