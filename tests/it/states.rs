@@ -85,9 +85,14 @@ const ACCESS: [(PartnerAccess, bool, Option<Reason>); 8] = [
     (Blocked, true, Some(PartnerAccessBlocked)),
 ];
 
+/// An answer, and whether a matching ALLOW is what it comes from.
+type Answer = (Reason, bool);
+/// In words and as grants; the answers for a permission that is not reserved and for one that is.
+type Held = (&'static str, &'static [(Effect, &'static str, Mode)], Answer, Answer);
+
 /// What the peer's roles say, and what that comes to for a permission that is not reserved and one that
-/// is, where nothing else is in the way. The flag says whether a matching ALLOW is what it comes from.
-const HELD: [(&str, &[(Effect, &str, Mode)], (Reason, bool), (Reason, bool)); 8] = [
+/// is, where nothing else is in the way.
+const HELD: [Held; 8] = [
     ("nothing", &[], (Reason::NoMatchingGrant, false), (Reason::NoMatchingGrant, false)),
     (
         "the permission by name",
