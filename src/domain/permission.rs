@@ -10,6 +10,9 @@ use super::invalid::Invalid;
 /// What whoever decides an approval must hold, beside what is asked for.
 pub const APPROVE: &str = "approvals.decide";
 
+/// The pack of what this service itself does. Its roles can be given everywhere.
+pub const CORE_PACK: &str = "core";
+
 /// The name of a permission, such as `licenses.order`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, AttributeValue};
 use crate::domain::invalid::Invalid;
-use crate::domain::text::is_deceptive;
+use crate::domain::text;
 
 /// The most values of a list.
 pub const VALUES_MAX: usize = 64;
@@ -22,15 +22,11 @@ pub fn attribute_name(name: &str) -> Result<String, Invalid> {
     if name.is_empty() {
         return Err(Invalid::Missing);
     }
-    if name.chars().count() > ATTRIBUTE_NAME_MAX {
-        return Err(Invalid::TooLong { max: ATTRIBUTE_NAME_MAX });
-    }
-    if name.chars().any(is_deceptive) {
-        return Err(Invalid::Character);
-    }
-    if name.starts_with('@') || name.trim() != name {
+    // As it is and not put right: it is compared with names that others write.
+    let is_plain = text::line(name, ATTRIBUTE_NAME_MAX)? == name;
+    if !is_plain || name.starts_with('@') {
         return Err(Invalid::Form {
-            form: "a name such as `department`, which begins neither with `@` nor with a space",
+            form: "a name such as `department`, in Unicode form C, without `@` before it or blanks at its ends",
         });
     }
     Ok(name.to_owned())
