@@ -1,4 +1,4 @@
-//! Grants and rules of custom roles, written as in the role packs. Conditions: [`condition`].
+//! Grants and rules of custom roles, written as in the role packs. Their conditions are read next door.
 
 use super::condition;
 use super::problems::{At, Fields, Problems};

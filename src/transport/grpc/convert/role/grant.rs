@@ -1,4 +1,4 @@
-//! The grants of roles on the wire: patterns and requirements. Their conditions: [`condition`].
+//! The grants of roles on the wire: patterns and requirements. Their conditions are read next door.
 
 use std::collections::BTreeSet;
 
