@@ -1,8 +1,7 @@
 //! Lists of what Authorize would answer, on the wire.
 
 use super::access::{consistency, context, obligations, outcome, reason};
-use super::filter::{self, Filter};
-use super::{Fields, account, account_name, page, peer, peer_name};
+use super::{Fields, account, account_name, filter, page, peer, peer_name};
 use crate::application::access_lists::{
     AccessibleAccount, Asked, AuthorizedPeer, EffectivePermission, ListAccessibleAccounts, ListAuthorizedPeers,
     ListEffectivePermissions, Verdict,
@@ -10,7 +9,7 @@ use crate::application::access_lists::{
 use crate::application::page::Tokens;
 use crate::decision::Outcome;
 use crate::domain::account::AccountKind;
-use crate::domain::ids::{AccountId, PeerId, is_segment};
+use crate::domain::ids::{AccountId, is_segment};
 use crate::domain::invalid::Invalid;
 use crate::domain::page::size;
 use crate::domain::peer::PeerKind;
@@ -18,21 +17,22 @@ use crate::domain::permission::{PermissionName, TITLE_MAX};
 use crate::domain::text;
 use crate::transport::grpc::pb;
 
-/// The fields that all three requests have.
+/// Reads the fields that all three requests have; of a filter that cannot be read, nothing is read.
 macro_rules! asked {
     ($fields:ident, $tokens:ident, $request:ident, $known:expr) => {{
         let context = context($fields, "context", $request.context.as_ref());
         let consistency = consistency($fields, $request.consistency.as_ref());
         let limit = $fields.take("page_size", size($request.page_size));
         let after = page::after($fields, $tokens, &$request.page_token);
-        let filter = filter::filter($fields, &$request.filter, $known);
-        let outcome = filter.as_ref().and_then(|filter| filter.read($fields, "decision", outcome_word));
-        let read = || {
+        let read = filter::filter($fields, &$request.filter, $known);
+        let is_read = read.is_some();
+        let filter = read.unwrap_or_default();
+        let outcome = filter.read($fields, "decision", outcome_word).filter(|_| is_read);
+        let asked = || {
             let limit = usize::try_from(limit?).unwrap_or(usize::MAX);
-            let asked = Asked { context: context?, consistency: consistency?, outcome: outcome?, after: after?, limit };
-            Some((asked, filter?))
+            Some(Asked { context: context?, consistency: consistency?, outcome: outcome?, after: after?, limit })
         };
-        read()
+        (asked(), filter)
     }};
 }
 
@@ -45,11 +45,10 @@ pub fn accounts(
     let peer = fields.optional("peer", &request.peer, peer_name);
     let permission = fields.required("permission", &request.permission, PermissionName::parse);
     let root = fields.optional("root_account", &request.root_account, account_name);
-    let asked: Option<(Asked<AccountId>, Filter)> = asked!(fields, tokens, request, &["kind", "decision"]);
-    let (asked, filter) = asked?;
+    let (asked, filter) = asked!(fields, tokens, request, &["kind", "decision"]);
     let kind =
         filter.read(fields, "kind", |word| AccountKind::parse(word.strip_prefix("ACCOUNT_KIND_").unwrap_or(word)));
-    Some(ListAccessibleAccounts { peer: peer?, permission: permission?, root: root?, kind: kind?, asked })
+    Some(ListAccessibleAccounts { peer: peer?, permission: permission?, root: root?, kind: kind?, asked: asked? })
 }
 
 /// Reads who may do something on an account.
@@ -60,11 +59,10 @@ pub fn peers(
 ) -> Option<ListAuthorizedPeers> {
     let account = fields.required("account", &request.account, account_name);
     let permission = fields.required("permission", &request.permission, PermissionName::parse);
-    let asked: Option<(Asked<PeerId>, Filter)> = asked!(fields, tokens, request, &["kind", "home_account", "decision"]);
-    let (asked, filter) = asked?;
+    let (asked, filter) = asked!(fields, tokens, request, &["kind", "home_account", "decision"]);
     let kind = filter.read(fields, "kind", |word| PeerKind::parse(word.strip_prefix("PEER_KIND_").unwrap_or(word)));
     let home = filter.read(fields, "home_account", account_name);
-    Some(ListAuthorizedPeers { account: account?, permission: permission?, kind: kind?, home: home?, asked })
+    Some(ListAuthorizedPeers { account: account?, permission: permission?, kind: kind?, home: home?, asked: asked? })
 }
 
 /// Reads what a peer may do on an account.
@@ -75,9 +73,7 @@ pub fn permissions(
 ) -> Option<ListEffectivePermissions> {
     let peer = fields.optional("peer", &request.peer, peer_name);
     let account = fields.required("account", &request.account, account_name);
-    let asked: Option<(Asked<PermissionName>, Filter)> =
-        asked!(fields, tokens, request, &["resource", "feature", "privileged", "decision"]);
-    let (asked, filter) = asked?;
+    let (asked, filter) = asked!(fields, tokens, request, &["resource", "feature", "privileged", "decision"]);
     let resource = filter.read(fields, "resource", |resource| {
         let form = Invalid::Form { form: "the first half of a permission" };
         if is_segment(resource) { Ok(resource.to_owned()) } else { Err(form) }
@@ -90,7 +86,7 @@ pub fn permissions(
         resource: resource?,
         feature: feature?,
         privileged: privileged?,
-        asked,
+        asked: asked?,
     })
 }
 
