@@ -360,7 +360,7 @@ fn a_page_costs_by_what_it_holds_and_not_by_the_world() {
     // Bound at the root: each page looks at its own accounts, and one more.
     let mut ids: Vec<&AccountId> = facts.accounts.iter().map(|account| &account.id).collect();
     ids.sort();
-    for start in [0, 1, 50_000, 99_900] {
+    for start in [0_usize, 1, 50_000, 99_900] {
         let part = page(PEERS - 1, view, start.checked_sub(1).map(|before| ids[before]), 50);
         let shown: Vec<_> = part.rows.iter().map(|(account, _)| snapshot.account_id(*account).unwrap()).collect();
         assert_eq!(shown, ids[start..start + 50], "from {start}");
