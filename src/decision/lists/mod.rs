@@ -27,7 +27,7 @@ use crate::domain::role::Effect;
 
 /// The most cells that are decided for one page. A page that is not full then is short, and the list
 /// goes on.
-pub const DECIDED_MAX: usize = 20_000;
+pub const DECIDED_MAX: usize = 5_000;
 
 /// Which page of a list is wanted.
 #[derive(Debug, Clone, Copy)]

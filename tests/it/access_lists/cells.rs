@@ -6,9 +6,10 @@ use peerage::application::generate::{Scale, generate};
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
 use prost_types::FieldMask;
+use tonic::{Code, Status};
 
 use super::{accounts, peers, permissions};
-use crate::support::{Server, policy};
+use crate::support::{Client, Server, policy};
 
 /// What a row and an answer of Authorize have in common.
 type Cell = (i32, i32, String);
@@ -32,21 +33,33 @@ async fn all(server: &Server) -> All {
     All { accounts: accounts.collect(), peers: peers.collect(), permissions: permissions.collect() }
 }
 
-/// What Authorize answers the operator about each of these, by what tells them apart, but DENY.
-async fn cells(server: &Server, checks: Vec<(String, pb::BatchAuthorizeItem)>) -> BTreeMap<String, Cell> {
-    let mut found = BTreeMap::new();
-    for checks in checks.chunks(1_000) {
-        let items = checks.iter().map(|(_, item)| item.clone()).collect();
-        let request = pb::BatchAuthorizeRequest { items, ..Default::default() };
-        let answers = server.operator().access().batch_authorize(request).await.unwrap().into_inner();
-        for ((name, _), result) in checks.iter().zip(answers.results) {
-            let Some(ItemResult::Decision(answer)) = result.result else { panic!("{name}: {result:?}") };
-            if answer.decision() != pb::Decision::Deny {
-                found.insert(name.clone(), (answer.decision, answer.reason, answer.role_binding));
+/// What Authorize answers a caller about each of these: nothing where it answers NOT_FOUND.
+async fn ask(client: &Client, items: Vec<pb::BatchAuthorizeItem>) -> Vec<Option<pb::AuthorizeResponse>> {
+    let mut found = Vec::new();
+    for items in items.chunks(1_000) {
+        let request = pb::BatchAuthorizeRequest { items: items.to_vec(), ..Default::default() };
+        let answers = client.access().batch_authorize(request).await.unwrap().into_inner();
+        found.extend(answers.results.into_iter().map(|result| match result.result {
+            Some(ItemResult::Decision(answer)) => Some(answer),
+            Some(ItemResult::Error(error)) => {
+                assert_eq!(error.code, Code::NotFound as i32);
+                None
             }
-        }
+            None => panic!("an item has no result"),
+        }));
     }
     found
+}
+
+/// The cells of these that are not DENY, by what tells them apart.
+async fn cells(client: &Client, checks: Vec<(String, pb::BatchAuthorizeItem)>) -> BTreeMap<String, Cell> {
+    let (names, items): (Vec<_>, Vec<_>) = checks.into_iter().unzip();
+    let answers = names.into_iter().zip(ask(client, items).await);
+    let rows = answers.filter_map(|(name, answer)| {
+        let answer = answer.filter(|answer| answer.decision() != pb::Decision::Deny)?;
+        Some((name, (answer.decision, answer.reason, answer.role_binding)))
+    });
+    rows.collect()
 }
 
 fn item(peer: &str, permission: &str, account: &str) -> pb::BatchAuthorizeItem {
@@ -65,7 +78,7 @@ async fn compare_accounts(server: &Server, all: &All, peer: &str, permission: &s
     assert!(listed.is_sorted_by_key(|row| &row.account));
     let (count, rows) = (listed.len(), listed.into_iter());
     let rows: BTreeMap<_, _> = rows.map(|row| (row.account, (row.decision, row.reason, row.role_binding))).collect();
-    assert_eq!(rows, cells(server, checks).await, "{peer} {permission}");
+    assert_eq!(rows, cells(&server.operator(), checks).await, "{peer} {permission}");
     assert_eq!(rows.len(), count, "an account is listed twice");
     count
 }
@@ -76,7 +89,7 @@ async fn compare_peers(server: &Server, all: &All, account: &str, permission: &s
     assert!(listed.is_sorted_by_key(|row| &row.peer));
     let (count, rows) = (listed.len(), listed.into_iter());
     let rows: BTreeMap<_, _> = rows.map(|row| (row.peer, (row.decision, row.reason, row.role_binding))).collect();
-    assert_eq!(rows, cells(server, checks).await, "{account} {permission}");
+    assert_eq!(rows, cells(&server.operator(), checks).await, "{account} {permission}");
     assert_eq!(rows.len(), count, "a peer is listed twice");
     count
 }
@@ -87,7 +100,7 @@ async fn compare_permissions(server: &Server, all: &All, peer: &str, account: &s
     assert!(listed.is_sorted_by_key(|row| &row.permission));
     let (count, rows) = (listed.len(), listed.into_iter());
     let rows: BTreeMap<_, _> = rows.map(|row| (row.permission, (row.decision, row.reason, row.role_binding))).collect();
-    assert_eq!(rows, cells(server, checks).await, "{peer} {account}");
+    assert_eq!(rows, cells(&server.operator(), checks).await, "{peer} {account}");
     assert_eq!(rows.len(), count, "a permission is listed twice");
     count
 }
@@ -203,5 +216,90 @@ async fn whatever_decides_elsewhere_decides_in_lists() {
     assert_eq!(accounts(&operator, &emily.name, "users.view", "").await.unwrap(), []);
     assert_eq!(permissions(&operator, &emily.name, "accounts/allowed").await.unwrap(), []);
     assert!(!super::uids(&peers(&operator, "accounts/allowed", "users.view").await.unwrap()).contains(&&*emily.name));
+    server.stop().await;
+}
+
+/// The rows of a list by what tells them apart; nobody and nothing are as good as none.
+fn rows<T>(listed: Result<Vec<T>, Status>, row: impl Fn(T) -> (String, Cell)) -> BTreeMap<String, Cell> {
+    match listed {
+        Ok(rows) => rows.into_iter().map(row).collect(),
+        Err(status) => {
+            assert_eq!(status.code(), Code::NotFound, "{status:?}");
+            BTreeMap::new()
+        }
+    }
+}
+
+/// Callers of all kinds of rights: each sees in lists what it could ask Authorize one by one. Of a peer
+/// that it could learn nothing of, it learns nothing.
+#[tokio::test]
+async fn every_caller_lists_what_it_could_ask_one_by_one() {
+    let server = Server::start().await;
+    generate(server.running().ctx(), Scale { peers: 1_000, seed: 12 }, |_| ()).await.unwrap();
+    let all = all(&server).await;
+    let mut callers = Vec::new();
+    for account in all.accounts.iter().step_by(all.accounts.len() / 6) {
+        let checking = peers(&server.operator(), account, "access.check").await.unwrap();
+        let allowed = checking.into_iter().filter(|row| row.decision() == pb::Decision::Allow);
+        // Those who hold it narrowly say more than those who hold it everywhere.
+        callers.extend(allowed.max_by_key(|row| row.home_account == *account).map(|row| row.peer));
+    }
+    callers.extend(all.peers.iter().step_by(all.peers.len() / 3).cloned());
+    callers.sort();
+    callers.dedup();
+    let (mut shown, mut hidden) = (0, 0);
+    for caller in &callers {
+        let client = server.client(&server.key_of(caller).await);
+        if client
+            .access()
+            .authorize(pb::AuthorizeRequest {
+                permission: "accounts.view".to_owned(),
+                account: "accounts/platform".to_owned(),
+                ..Default::default()
+            })
+            .await
+            .is_err()
+        {
+            continue; // It cannot act at all.
+        }
+        for (number, peer) in all.peers.iter().step_by(all.peers.len() / 9).chain([caller]).enumerate() {
+            let permission = ["accounts.view", "peers.view", "access.check"][number % 3];
+            let account = &all.accounts[(number * 31 + 7) % all.accounts.len()];
+            let checks = all.accounts.iter().map(|account| (account.clone(), item(peer, permission, account)));
+            let listed = accounts(&client, peer, permission, "").await;
+            let is_missing = listed.is_err();
+            let listed = rows(listed, |row| (row.account, (row.decision, row.reason, row.role_binding)));
+            assert_eq!(listed, cells(&client, checks.collect()).await, "{caller} about {peer} {permission}");
+            shown += listed.len();
+            let items = all.accounts.iter().map(|account| item(peer, permission, account)).collect();
+            let is_known = ask(&client, items)
+                .await
+                .into_iter()
+                .flatten()
+                .any(|answer| answer.reason() != pb::DecisionReason::SubjectUnknown);
+            let get = pb::GetPeerRequest { name: peer.clone(), ..Default::default() };
+            let is_seen = client.peers().get_peer(get).await.is_ok();
+            assert!(!(is_known && is_missing), "{caller} about {peer}");
+            assert!(is_known || is_seen || is_missing, "{caller} about {peer}");
+            hidden += usize::from(is_missing);
+
+            let checks = all.permissions.iter().map(|name| (name.clone(), item(peer, name, account)));
+            let listed = permissions(&client, peer, account).await;
+            let listed = rows(listed, |row| (row.permission, (row.decision, row.reason, row.role_binding)));
+            assert_eq!(listed, cells(&client, checks.collect()).await, "{caller} about {peer} on {account}");
+            shown += listed.len();
+            if peer == caller {
+                continue;
+            }
+            let others = all.peers.iter().filter(|peer| *peer != caller);
+            let checks = others.map(|peer| (peer.clone(), item(peer, permission, account)));
+            let Ok(listed) = peers(&client, account, permission).await else { continue };
+            let listed = listed.into_iter().filter(|row| row.peer != *caller).collect();
+            let listed = rows(Ok(listed), |row| (row.peer, (row.decision, row.reason, row.role_binding)));
+            assert_eq!(listed, cells(&client, checks.collect()).await, "{caller} on {account}");
+            shown += listed.len();
+        }
+    }
+    assert!(shown > 500 && hidden > 10, "{shown} rows, {hidden} times nobody, of {} callers", callers.len());
     server.stop().await;
 }
