@@ -25,6 +25,9 @@ impl Territory {
     /// Where a peer may be allowed to do something. Outside of it nothing that could allow it applies,
     /// and every answer is DENY; within it there are requirements, DENY grants, partner access,
     /// conditions and suspensions to look at.
+    ///
+    /// INVARIANT: whatever makes a binding count in `evaluate` makes it count here. What is left out
+    /// here would be left out of lists.
     #[must_use]
     pub fn of(snapshot: &Snapshot, peer: PeerIndex, permission: PermissionIndex, now: Timestamp) -> Self {
         let counts = |role| snapshot.role(role).is_some_and(|role| allows(role, permission));

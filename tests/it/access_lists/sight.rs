@@ -1,5 +1,7 @@
 //! What lists let slip: nothing that Authorize would not say to the same caller.
 
+use std::collections::BTreeMap;
+
 use peerage::transport::grpc::pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -38,11 +40,12 @@ async fn world() -> World {
 }
 
 /// What a refusal says, but for the name that the caller brought along.
-fn said<T: std::fmt::Debug>(result: Result<T, Status>, name: &str) -> (Code, String, String) {
+fn said<T: std::fmt::Debug>(result: Result<T, Status>, name: &str) -> (Code, String, BTreeMap<String, String>) {
     let status = result.expect_err(name);
     assert_eq!(reason(&status), "RESOURCE_NOT_FOUND", "{name}");
-    let details = status.get_error_details().error_info().map(|info| format!("{:?}", info.metadata));
-    (status.code(), status.message().replace(name, "NAME"), details.unwrap_or_default().replace(name, "NAME"))
+    let details = status.get_error_details().error_info().map(|info| info.metadata.clone()).unwrap_or_default();
+    let sorted = details.into_iter().map(|(key, value)| (key, value.replace(name, "NAME"))).collect();
+    (status.code(), status.message().replace(name, "NAME"), sorted)
 }
 
 #[tokio::test]
