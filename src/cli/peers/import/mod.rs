@@ -130,6 +130,36 @@ pub(super) async fn run(connection: &Connection, arguments: Import, format: Form
     }
 }
 
+/// Reads a whole table: how many lines are right, or what is wrong.
+pub(in crate::cli) fn check(table: &[u8]) -> Result<usize, String> {
+    let arguments = Import {
+        file: PathBuf::new(),
+        dry_run: true,
+        errors: None,
+        home: Some("platform".to_owned()),
+        role: Some("core.auditor".to_owned()),
+        accounts: Some(columns::ALL.to_owned()),
+        justification: None,
+        delimiter: b',',
+        batch_size: 1,
+    };
+    let mut sheet = Sheet::open(table, arguments.delimiter).map_err(|error| error.to_string())?;
+    let reader = Reader::new(sheet.header(), &arguments).map_err(|error| error.to_string())?;
+    let (mut right, mut problems) = (0, String::new());
+    while let Some(line) = sheet.next_line().map_err(|error| error.to_string())? {
+        let row = reader.row(line);
+        match row.wish {
+            Ok(_) => right += 1,
+            Err(faults) => {
+                for Fault { column, why, .. } in faults {
+                    problems.push_str(&format!("line {}: {column}: {why}\n", row.line.number));
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(right) } else { Err(problems) }
+}
+
 /// Reads lines until a batch is full.
 fn gather(
     sheet: &mut Sheet<Box<dyn Read>>,
