@@ -5,7 +5,7 @@
 //! `access.check`, and the peers that may be known there: those bound on the way to the root, and
 //! those that the caller sees at their home. Whoever is neither is as missing as one who is not there.
 //!
-//! The titles of a page are read from the database; everything else is in the snapshot.
+//! The titles and user names of a page are read from the database; everything else is in the snapshot.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::decision::evaluate::subject_fault;
 use crate::decision::lists::{
     Part, Territory, Wanted, What, Where, Who, accessible_accounts, authorized_peers, effective_permissions,
 };
+use crate::decision::snapshot::PeerView;
 use crate::decision::{AccountIndex, Decision, Outcome, PeerIndex, PermissionIndex, Reason, Snapshot};
 use crate::domain::account::AccountKind;
 use crate::domain::context::Context;
@@ -114,10 +115,11 @@ pub struct AccessibleAccount {
     pub verdict: Verdict,
 }
 
-/// A peer that may act.
+/// A peer that may act. The user name is empty where the caller may not view the peer.
 #[derive(Debug, Clone)]
 pub struct AuthorizedPeer {
     pub peer: PeerId,
+    pub user_name: String,
     pub kind: PeerKind,
     pub home: AccountId,
     pub verdict: Verdict,
@@ -227,10 +229,16 @@ pub async fn peers(
     };
     let asked = Who { permission, account, now: view.now, context: &request.asked.context };
     let part = authorized_peers(&snapshot, &asked, request.asked.wanted(), takes);
-    let listed = part.rows.iter().filter_map(|(peer, decision)| {
-        let peer = snapshot.peer(*peer)?;
+    let views = part.rows.iter().filter_map(|(peer, decision)| snapshot.peer(*peer).map(|peer| (peer, *decision)));
+    let views: Vec<_> = views.collect();
+    let may_view = |peer: &PeerView<'_>| peer.id() == call.caller.peer || view.may("peers.view", peer.home());
+    let seen: Vec<_> = views.iter().filter(|(peer, _)| may_view(peer)).map(|(peer, _)| peer.id()).collect();
+    let rows = if seen.is_empty() { Vec::new() } else { storage::peers::find_many(ctx.store.reader(), &seen).await? };
+    let mut names: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.user_name.as_str().to_owned())).collect();
+    let listed = views.iter().filter_map(|(peer, decision)| {
         Some(AuthorizedPeer {
             peer: peer.id(),
+            user_name: names.remove(&peer.id()).unwrap_or_default(),
             kind: peer.kind(),
             home: snapshot.account_id(peer.home())?.clone(),
             verdict: Verdict::of(&snapshot, *decision),

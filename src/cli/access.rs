@@ -170,9 +170,10 @@ async fn peers(
         Ok((page.peers, page.next_page_token))
     })
     .await?;
-    output::list(format, &rows, &["PEER", "KIND", "HOME", "DECISION", "BINDING"], |row| {
+    output::list(format, &rows, &["PEER", "USER NAME", "KIND", "HOME", "DECISION", "BINDING"], |row| {
         vec![
             names::short(&row.peer).to_owned(),
+            row.user_name.clone(),
             pb::PeerKind::of(row.kind),
             names::short(&row.home_account).to_owned(),
             pb::Decision::of(row.decision),

@@ -143,13 +143,6 @@ async fn whatever_decides_elsewhere_decides_in_lists() {
     let john = server.person_on(&msp, "john", "roles/mspcontrol.help_desk", &["accounts/allowed"]).await;
 
     // Suspended, vetoed, denied, eligible, not open yet, this account alone, and by way of a group.
-    let suspend = pb::SuspendAccountRequest {
-        name: "accounts/suspended".to_owned(),
-        scope: pb::SuspensionScope::Subtree.into(),
-        reason: "unpaid".to_owned(),
-        ..Default::default()
-    };
-    operator.accounts().suspend_account(suspend).await.unwrap();
     for (account, mode) in
         [("blocked", pb::PartnerAccessMode::Blocked), ("entered", pb::PartnerAccessMode::SessionOnly)]
     {
@@ -182,6 +175,13 @@ async fn whatever_decides_elsewhere_decides_in_lists() {
         operator.roles().add_group_member(request).await.unwrap();
     }
     bind(policy::of_group(&group, &viewer, "accounts/blocked")).await.unwrap();
+    let suspend = pb::SuspendAccountRequest {
+        name: "accounts/suspended".to_owned(),
+        scope: pb::SuspensionScope::Subtree.into(),
+        reason: "unpaid".to_owned(),
+        ..Default::default()
+    };
+    operator.accounts().suspend_account(suspend).await.unwrap();
 
     let all = all(&server).await;
     let mut rows = 0;

@@ -82,6 +82,9 @@ async fn a_customers_administrator_learns_neither_foreign_peers_nor_foreign_acco
     assert!(!uids(&listed).contains(&&*john.name) && !uids(&listed).contains(&&*mary.name), "{listed:?}");
     let shown = listed.iter().find(|row| row.peer == emily.name).unwrap();
     assert_eq!((shown.kind(), shown.home_account.as_str()), (pb::PeerKind::Person, msp.as_str()));
+    // Names of people are for those who may view them.
+    let user_name = |peer: &str| listed.iter().find(|row| row.peer == peer).unwrap().user_name.as_str();
+    assert_eq!((user_name(&emily.name), user_name(&inside.name)), ("", "sarah"));
     // A filter finds no more than the list shows.
     for home in [fabrikam.as_str(), nowhere] {
         let request = pb::ListAuthorizedPeersRequest {

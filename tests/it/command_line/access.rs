@@ -40,8 +40,9 @@ async fn access_shows_where_who_and_what() {
 
     let peers = ask(&["peers", "contoso", "users.view", "--filter", "home_account = accounts/contoso-msp"]).await;
     let peers = rows(&peers);
-    assert_eq!(peers[0], ["PEER", "KIND", "HOME", "DECISION", "BINDING"]);
-    assert_eq!(peers[1][..4], [emily.name.strip_prefix("peers/").unwrap(), "PERSON", "contoso-msp", "ALLOW"]);
+    assert_eq!(peers[0], ["PEER", "USER", "NAME", "KIND", "HOME", "DECISION", "BINDING"]);
+    let uid = emily.name.strip_prefix("peers/").unwrap();
+    assert_eq!(peers[1][..5], [uid, "emily@contosomsp.com", "PERSON", "contoso-msp", "ALLOW"]);
     assert_eq!(peers.len(), 2);
 
     let permissions = rows(&ask(&["permissions", "emily@contosomsp.com", "contoso"]).await);

@@ -119,7 +119,7 @@ pub fn account_to_pb(row: AccessibleAccount) -> pb::AccessibleAccount {
 
 /// Writes a peer that may act.
 #[must_use]
-pub fn peer_to_pb(row: &AuthorizedPeer) -> pb::AuthorizedPeer {
+pub fn peer_to_pb(row: AuthorizedPeer) -> pb::AuthorizedPeer {
     pb::AuthorizedPeer {
         peer: format!("peers/{}", row.peer),
         kind: peer::write_kind(row.kind).into(),
@@ -127,6 +127,7 @@ pub fn peer_to_pb(row: &AuthorizedPeer) -> pb::AuthorizedPeer {
         decision: outcome(row.verdict.decision.outcome).into(),
         reason: reason(row.verdict.decision.reason).into(),
         role_binding: binding(&row.verdict),
+        user_name: row.user_name,
     }
 }
 

@@ -43,7 +43,7 @@ impl Services {
             Ok((tokens.seal(found.page.next.as_ref())?, found))
         };
         answer(&self.ctx, &call, work, |(next_page_token, found)| {
-            let peers = found.page.items.iter().map(convert::peer_to_pb).collect();
+            let peers = found.page.items.into_iter().map(convert::peer_to_pb).collect();
             pb::ListAuthorizedPeersResponse { peers, next_page_token, revision: found.revision }
         })
         .await
