@@ -21,7 +21,7 @@ struct All {
     permissions: Vec<String>,
 }
 
-async fn all(server: &Server) -> All {
+fn all(server: &Server) -> All {
     let ctx = server.running().ctx();
     let snapshot = ctx.snapshot();
     let root = snapshot.find_account("platform").unwrap();
@@ -109,7 +109,7 @@ async fn compare_permissions(server: &Server, all: &All, peer: &str, account: &s
 async fn every_list_over_the_wire_equals_its_cells_in_a_generated_world() {
     let server = Server::start().await;
     generate(server.running().ctx(), Scale { peers: 1_000, seed: 11 }, |_| ()).await.unwrap();
-    let all = all(&server).await;
+    let all = all(&server);
     let (mut rows, mut lists) = (0, 0);
     let asked = ["accounts.view", "peers.view", "access.check", all.permissions.last().unwrap()];
     for (number, peer) in all.peers.iter().step_by(all.peers.len() / 12).enumerate() {
@@ -183,7 +183,7 @@ async fn whatever_decides_elsewhere_decides_in_lists() {
     };
     operator.accounts().suspend_account(suspend).await.unwrap();
 
-    let all = all(&server).await;
+    let all = all(&server);
     let mut rows = 0;
     for peer in &all.peers {
         for permission in ["users.view", "licenses.order", "accounts.view", "access.check"] {
@@ -238,7 +238,7 @@ fn rows<T>(listed: Result<Vec<T>, Status>, row: impl Fn(T) -> (String, Cell)) ->
 async fn every_caller_lists_what_it_could_ask_one_by_one() {
     let server = Server::start().await;
     generate(server.running().ctx(), Scale { peers: 1_000, seed: 12 }, |_| ()).await.unwrap();
-    let all = all(&server).await;
+    let all = all(&server);
     let mut callers = Vec::new();
     for account in all.accounts.iter().step_by(all.accounts.len() / 6) {
         let checking = peers(&server.operator(), account, "access.check").await.unwrap();

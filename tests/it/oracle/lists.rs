@@ -288,8 +288,8 @@ fn wide() -> Facts {
         role_packs: None,
         password_policy: Default::default(),
     };
-    let mut facts = Facts::default();
-    facts.permissions = ["users.view", "users.order"].map(permission).into();
+    let permissions = ["users.view", "users.order"].map(permission).into();
+    let mut facts = Facts { permissions, ..Facts::default() };
     facts.accounts.push(account(AccountId::platform(), None, AccountKind::Platform));
     for number in 0..ACCOUNTS - 1 {
         let (parent, kind) = match number % 100 {
