@@ -97,7 +97,7 @@ pub fn item(
     Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
 }
 
-fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
+pub(super) fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
     if text.len() > TOKEN_MAX {
         fields.refuse(field, Invalid::TooLong { max: TOKEN_MAX });
         return None;
@@ -149,7 +149,6 @@ fn source_address(fields: &mut Fields, field: String, text: &str) -> Option<Opti
     fields.take(field, address.ok_or(Invalid::Form { form: "an IPv4 or IPv6 address" })).map(Some)
 }
 
-/// Reads how fresh the policy must be.
 pub(super) fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
     let mut not_false = |field: &str, value, consistency| {
@@ -199,25 +198,22 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
     response.role_binding = format!("roleBindings/{}", deciding.binding);
     response.role = snapshot.role(deciding.role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default();
     response.grant_index = i32::from(deciding.grant);
-    response.obligations = obligations(decision.unmet, &check.permission, &check.account);
+    response.obligations.extend(owed(decision.unmet, &check.permission, &check.account));
     response
 }
 
-/// Writes what must be done first.
-pub(super) fn obligations(
-    unmet: Requirements,
-    permission: &PermissionName,
-    account: &AccountId,
-) -> Vec<pb::Obligation> {
-    let approval = unmet.approval.then(|| pb::ApprovalObligation {
-        method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
-        permission: permission.to_string(),
-        account: format!("accounts/{account}"),
-        approver_permission: "approvals.decide".to_owned(),
+/// What is still to be met, approvals first.
+pub fn owed(unmet: Requirements, permission: &PermissionName, account: &AccountId) -> Vec<pb::Obligation> {
+    let approval = unmet.approval.then(|| {
+        pb::obligation::Obligation::Approval(pb::ApprovalObligation {
+            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
+            permission: permission.to_string(),
+            account: format!("accounts/{account}"),
+            approver_permission: "approvals.decide".to_owned(),
+        })
     });
-    let approval = approval.map(|approval| obligation(pb::obligation::Obligation::Approval(approval)));
-    let step_up = unmet.step_up.map(|wanted| obligation(pb::obligation::Obligation::StepUp(step_up(wanted))));
-    approval.into_iter().chain(step_up).collect()
+    let step_up = unmet.step_up.map(|wanted| pb::obligation::Obligation::StepUp(step_up(wanted)));
+    approval.into_iter().chain(step_up).map(obligation).collect()
 }
 
 fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
@@ -246,7 +242,6 @@ pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-/// Writes an answer.
 pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     match outcome {
         Outcome::Allow => pb::Decision::Allow,
@@ -256,7 +251,6 @@ pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     }
 }
 
-/// Writes why.
 pub(super) const fn reason(reason: Reason) -> pb::DecisionReason {
     match reason {
         Reason::Allowed => pb::DecisionReason::Allowed,

@@ -1,6 +1,6 @@
 //! Lists of what Authorize would answer, on the wire.
 
-use super::access::{consistency, context, obligations, outcome, reason};
+use super::access::{consistency, context, outcome, owed, reason};
 use super::{Fields, account, account_name, filter, page, peer, peer_name};
 use crate::application::access_lists::{
     AccessibleAccount, Asked, AuthorizedPeer, EffectivePermission, ListAccessibleAccounts, ListAuthorizedPeers,
@@ -140,6 +140,6 @@ pub fn permission_to_pb(row: &EffectivePermission, account: &AccountId) -> pb::E
         reason: reason(row.verdict.decision.reason).into(),
         role_binding: binding(&row.verdict),
         role: row.verdict.role.as_ref().map(|role| format!("roles/{role}")).unwrap_or_default(),
-        obligations: obligations(row.verdict.decision.unmet, &row.permission, account),
+        obligations: owed(row.verdict.decision.unmet, &row.permission, account),
     }
 }
