@@ -52,7 +52,7 @@ pub(super) struct Import {
     /// is refused
     #[arg(long)]
     dry_run: bool,
-    /// Writes the lines that were refused to this file, with the reasons, to be mended and imported
+    /// Writes the lines that were refused to this new file, with the reasons, to be mended and imported
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
     /// The home account of lines that name none
@@ -121,11 +121,11 @@ pub(super) async fn run(connection: &Connection, arguments: Import, format: Form
             return report.end();
         }
         if let Err(status) = send::send(connection, &reader, rows, arguments.dry_run, &mut report).await {
-            return report.stopped(&anyhow::Error::new(status));
+            return report.stopped(&anyhow::Error::new(status), "");
         }
         report.at(sheet.position())?;
         if let Some(error) = broken {
-            return report.stopped(&error);
+            return report.stopped(&error, "once the file is mended, ");
         }
     }
 }
