@@ -173,7 +173,7 @@ fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     peer.map_or(Found::Nobody, Found::Peer)
 }
 
-fn may_check_everywhere(view: &View<'_>) -> bool {
+pub(super) fn may_check_everywhere(view: &View<'_>) -> bool {
     let root = view.snapshot.find_account(AccountId::platform().as_str());
     root.is_some_and(|root| view.may(CHECK, root))
 }

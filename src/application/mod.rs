@@ -5,6 +5,7 @@
 //! before it commits ([`ceiling`] for escalation, [`invariants`] for the rules nobody may bend), so
 //! that no path can forget. Neither wire messages nor SQL are known here.
 
+pub mod access_lists;
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;

@@ -101,6 +101,8 @@ macro_rules! choices {
 }
 
 choices! {
+    /// The answers that can stand in a list.
+    Decision { Allow, #[value(alias = "REQUIRES-STEP-UP")] RequiresStepUp, #[value(alias = "REQUIRES-APPROVAL")] RequiresApproval }
     /// The kinds of accounts that can be created.
     AccountKind { Partner, Customer, Department }
     /// What a suspension stops.

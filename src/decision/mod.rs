@@ -3,7 +3,8 @@
 //! [`snapshot`] holds every fact that a decision reads, interned and immutable; [`evaluate()`] answers
 //! from it without a lock, a wait or I/O. casbin says what a role's grants mean ([`compile`]); its
 //! verdicts are kept as bitsets, so that the hot path only tests bits. [`holdings`] and
-//! [`administrators`] judge changes before they are made, on the same snapshot.
+//! [`administrators`] judge changes before they are made, on the same snapshot; [`lists`] asks where, who
+//! and what.
 //!
 //! There is no cache of results here: caches are where other engines answered wrongly.
 
@@ -12,6 +13,7 @@ pub mod compile;
 pub mod condition;
 pub mod evaluate;
 pub mod holdings;
+pub mod lists;
 pub mod matrix;
 pub mod shard_map;
 pub mod snapshot;

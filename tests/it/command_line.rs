@@ -1,5 +1,6 @@
 //! The commands that are clients, as a person at a terminal or a script runs them.
 
+mod access;
 mod apply;
 mod moves;
 

@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod access_lists;
 mod accounts;
 mod api_contract;
 mod api_keys;

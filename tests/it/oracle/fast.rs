@@ -57,6 +57,8 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         lines.insert(format!("{} path {path:?}", fact.id));
         lines.insert(format!("{} fact {:?}", fact.id, snapshot.account(account).unwrap().fact));
         lines.extend(snapshot.children(account).map(|child| format!("{} child {}", fact.id, name(child))));
+        let below: Vec<_> = snapshot.below(account, None).map(|(id, index)| (id, name(index))).collect();
+        lines.insert(format!("{} below {below:?}", fact.id));
         let homed = snapshot.homed_at(account).map(|peer| snapshot.peer_id(peer).unwrap());
         lines.extend(homed.map(|peer| format!("{} home of {peer}", fact.id)));
         let bound = snapshot.bound_at(account);

@@ -8,6 +8,7 @@ mod circumstances;
 mod conditions;
 mod facts;
 mod fast;
+mod lists;
 mod naive;
 mod plain;
 mod random;

@@ -1,6 +1,7 @@
 //! Wire messages to domain values and back. All violations of a request are named at once.
 
 pub mod access;
+pub mod access_lists;
 pub mod account;
 pub mod api_key;
 pub mod audit;
