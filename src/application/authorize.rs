@@ -19,7 +19,7 @@ use crate::domain::peer::PeerRef;
 use crate::domain::role::Requirements;
 
 /// What lets a caller ask about others.
-const CHECK: &str = "access.check";
+pub(super) const CHECK: &str = "access.check";
 /// The longest wait for a revision where the call itself has no shorter deadline.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The most that is kept of a call's time for its answer.
@@ -148,7 +148,7 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
 
 /// Who a subject is, as far as the facts know.
 #[derive(Debug, Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     /// Whether or not it can act.
     Peer(PeerIndex),
     /// The key was one, and is over. Of revoked ones the facts know nothing.
@@ -156,7 +156,7 @@ enum Found {
     Nobody,
 }
 
-fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
+pub(super) fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     let peer = match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),
@@ -175,25 +175,25 @@ fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     peer.map_or(Found::Nobody, Found::Peer)
 }
 
-fn may_check_everywhere(view: &View<'_>) -> bool {
+pub(super) fn may_check_everywhere(view: &View<'_>) -> bool {
     let root = view.snapshot.find_account(AccountId::platform().as_str());
     root.is_some_and(|root| view.may(CHECK, root))
 }
 
 /// Whether the caller may know of a peer at all: by viewing it, or by checking access at its home.
-fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
+pub(super) fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
     let home = view.snapshot.peer(peer).map(|peer| peer.home());
     home.is_some_and(|home| view.may("peers.view", home) || view.may(CHECK, home))
 }
 
 /// Whether a peer holds any binding on the way from the account to the root. A caller who holds none
 /// learns nothing about the account, not even that it is suspended.
-fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
+pub(super) fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
     let path = snapshot.path(account);
     snapshot.held(peer).any(|held| path.contains(held.binding.account))
 }
 
-const fn denial(reason: Reason) -> Decision {
+pub(super) const fn denial(reason: Reason) -> Decision {
     Decision {
         outcome: Outcome::Deny,
         reason,
