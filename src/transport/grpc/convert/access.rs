@@ -10,7 +10,7 @@ use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, ATTRIBUTES_
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
 use crate::domain::permission::PermissionName;
-use crate::domain::role::{AssuranceLevel, StepUp};
+use crate::domain::role::{AssuranceLevel, Requirements, StepUp};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::authorize_request::Subject as PbSubject;
 use crate::transport::grpc::pb::batch_authorize_item::Subject as PbItemSubject;
@@ -97,7 +97,7 @@ pub fn item(
     Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
 }
 
-fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
+pub(super) fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
     if text.len() > TOKEN_MAX {
         fields.refuse(field, Invalid::TooLong { max: TOKEN_MAX });
         return None;
@@ -149,7 +149,7 @@ fn source_address(fields: &mut Fields, field: String, text: &str) -> Option<Opti
     fields.take(field, address.ok_or(Invalid::Form { form: "an IPv4 or IPv6 address" })).map(Some)
 }
 
-fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
+pub(super) fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
     let mut not_false = |field: &str, value, consistency| {
         let why = Invalid::MustBe { value: true, why: "a demand that is not meant is left out" };
@@ -198,19 +198,22 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
     response.role_binding = format!("roleBindings/{}", deciding.binding);
     response.role = snapshot.role(deciding.role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default();
     response.grant_index = i32::from(deciding.grant);
-    if decision.unmet.approval {
-        let approval = pb::ApprovalObligation {
-            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
-            permission: check.permission.to_string(),
-            account: format!("accounts/{}", check.account),
-            approver_permission: "approvals.decide".to_owned(),
-        };
-        response.obligations.push(obligation(pb::obligation::Obligation::Approval(approval)));
-    }
-    if let Some(wanted) = decision.unmet.step_up {
-        response.obligations.push(obligation(pb::obligation::Obligation::StepUp(step_up(wanted))));
-    }
+    response.obligations.extend(owed(decision.unmet, &check.permission, &check.account));
     response
+}
+
+/// What is still to be met, approvals first.
+pub fn owed(unmet: Requirements, permission: &PermissionName, account: &AccountId) -> Vec<pb::Obligation> {
+    let approval = unmet.approval.then(|| {
+        pb::obligation::Obligation::Approval(pb::ApprovalObligation {
+            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
+            permission: permission.to_string(),
+            account: format!("accounts/{account}"),
+            approver_permission: "approvals.decide".to_owned(),
+        })
+    });
+    let step_up = unmet.step_up.map(|wanted| pb::obligation::Obligation::StepUp(step_up(wanted)));
+    approval.into_iter().chain(step_up).map(obligation).collect()
 }
 
 fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
@@ -239,7 +242,7 @@ pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-const fn outcome(outcome: Outcome) -> pb::Decision {
+pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     match outcome {
         Outcome::Allow => pb::Decision::Allow,
         Outcome::Deny => pb::Decision::Deny,
@@ -248,7 +251,7 @@ const fn outcome(outcome: Outcome) -> pb::Decision {
     }
 }
 
-const fn reason(reason: Reason) -> pb::DecisionReason {
+pub(super) const fn reason(reason: Reason) -> pb::DecisionReason {
     match reason {
         Reason::Allowed => pb::DecisionReason::Allowed,
         Reason::StepUpRequired => pb::DecisionReason::StepUpRequired,

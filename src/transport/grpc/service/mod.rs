@@ -4,6 +4,7 @@ mod access;
 mod account;
 mod audit;
 mod authentication;
+mod explain;
 mod peer;
 mod role;
 
