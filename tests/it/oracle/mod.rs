@@ -4,6 +4,7 @@
 //! `PEERAGE_ORACLE_DECISIONS` and `PEERAGE_ORACLE_REVISIONS` set how long the two tests look.
 
 mod changes;
+mod explain;
 mod facts;
 mod fast;
 mod naive;
