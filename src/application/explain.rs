@@ -25,9 +25,7 @@ use crate::decision::explain::{
     Alteration, Assignable, Check, Checked, Entry, Explanation, Fate, Obstacle, Suggestion, explain, suggest,
 };
 use crate::decision::snapshot::{GroupIndex, RoleRecord};
-use crate::decision::{
-    AccountIndex, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, SnapshotError,
-};
+use crate::decision::{AccountIndex, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, SnapshotError};
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::context::Context;
@@ -221,10 +219,9 @@ impl Asked {
     /// The question, unless the caller gets a denial about itself of which nothing may be said.
     fn admit(ctx: &Ctx, view: &View<'_>, then: &Then, ask: &Ask) -> Result<Option<Self>> {
         let snapshot = &*then.snapshot;
-        let permission = snapshot.find_permission(&ask.permission).ok_or_else(|| Error::PermissionUnknown {
-            field: "permission".to_owned(),
-            name: ask.permission.clone(),
-        })?;
+        let permission = snapshot
+            .find_permission(&ask.permission)
+            .ok_or_else(|| Error::PermissionUnknown { field: "permission".to_owned(), name: ask.permission.clone() })?;
         let (id, has_ended) = subject(ctx, view, then, ask);
         let is_self = id.is_some() && id == view.snapshot.peer_id(view.actor);
         let account = snapshot.find_account(ask.account.as_str());
@@ -352,9 +349,11 @@ impl<'a> Eyes<'a> {
 
     fn check(&self, checked: &Checked) -> ShownCheck {
         let may_know_end = self.asked.is_self
-            || self.asked.subject.and_then(|peer| self.then.peer(peer)).is_some_and(|peer| {
-                self.may("peers.view", peer.home()) || !checked.passed
-            });
+            || self
+                .asked
+                .subject
+                .and_then(|peer| self.then.peer(peer))
+                .is_some_and(|peer| self.may("peers.view", peer.home()) || !checked.passed);
         ShownCheck {
             check: checked.check,
             passed: checked.passed,
@@ -386,7 +385,8 @@ impl<'a> Eyes<'a> {
             membership: entry.through.map(|through| (through.mode, through.window)),
         });
         let account = self.account(entry.binding.account);
-        let is_redacted = binding.is_none() || role.is_none() || account.is_none() || shown_group.is_some() != group.is_some();
+        let is_redacted =
+            binding.is_none() || role.is_none() || account.is_none() || shown_group.is_some() != group.is_some();
         ShownEntry {
             binding,
             via_group: group.is_some(),
@@ -421,10 +421,9 @@ impl<'a> Eyes<'a> {
             | Alteration::AllowPartnerAccess(account)
             | Alteration::SetLabel { account, .. } => self.account(*account).is_some(),
             // Roles that may be bound are looked for among those that the caller sees.
-            Alteration::BindRole { .. }
-            | Alteration::WaitUntil(_)
-            | Alteration::EnablePeer
-            | Alteration::RenewPeer => true,
+            Alteration::BindRole { .. } | Alteration::WaitUntil(_) | Alteration::EnablePeer | Alteration::RenewPeer => {
+                true
+            }
         }
     }
 }
@@ -484,5 +483,9 @@ fn least(role: &RoleRecord, bit: usize) -> Option<u8> {
 }
 
 fn reach(rules: &RoleRules) -> Reach {
-    if rules.reaches.is_empty() || rules.reaches.contains(&Reach::Subtree) { Reach::Subtree } else { Reach::AccountOnly }
+    if rules.reaches.is_empty() || rules.reaches.contains(&Reach::Subtree) {
+        Reach::Subtree
+    } else {
+        Reach::AccountOnly
+    }
 }

@@ -40,7 +40,7 @@ macro_rules! named {
     )*};
 }
 
-named! { Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
+named! { Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 

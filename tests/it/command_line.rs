@@ -1,6 +1,7 @@
 //! The commands that are clients, as a person at a terminal or a script runs them.
 
 mod apply;
+mod explain;
 mod moves;
 
 use std::path::Path;

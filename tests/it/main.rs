@@ -20,6 +20,7 @@ mod bindings;
 mod bounds;
 mod command_line;
 mod denials;
+mod explain;
 mod fire;
 mod following;
 mod groups;

@@ -56,9 +56,7 @@ fn change(snapshot: &Snapshot, peer: PeerIndex, alteration: &Alteration) -> Opti
             let fact = binding_fact(snapshot, holder(*group), *binding)?;
             Some(Change::gone(Fact::Binding(fact)))
         }
-        Alteration::ElevateMembership(group) => {
-            edited_member(snapshot, peer, *group, |fact| fact.mode = Mode::Active)
-        }
+        Alteration::ElevateMembership(group) => edited_member(snapshot, peer, *group, |fact| fact.mode = Mode::Active),
         Alteration::RenewMembership(group) => {
             edited_member(snapshot, peer, *group, |fact| fact.window = endless(fact.window))
         }

@@ -294,9 +294,11 @@ impl<'a> Trace<'a, '_> {
             ..whole.clone()
         };
         // What casbin said of the grants of this class decides, as it does in `evaluate`.
-        let is_named = role.compiled.classes.iter().any(|class| {
-            class.grants.contains(&place) && class.bits.contains(self.query.permission.place())
-        });
+        let is_named = role
+            .compiled
+            .classes
+            .iter()
+            .any(|class| class.grants.contains(&place) && class.bits.contains(self.query.permission.place()));
         if !is_named || !grant.pattern.matches(self.permission) {
             entry.obstacles.push(Obstacle::Reserved);
         }

@@ -86,9 +86,9 @@ fn ways(
         .collect();
     near.sort_by_key(|(obstacles, _)| *obstacles);
     near.truncate(NEAR_MAX);
-    let bound = assignable.iter().map(|one| {
-        vec![Alteration::BindRole { role: one.role, account: query.account, reach: one.reach }]
-    });
+    let bound = assignable
+        .iter()
+        .map(|one| vec![Alteration::BindRole { role: one.role, account: query.account, reach: one.reach }]);
     let gains: Vec<Vec<Alteration>> = near.into_iter().map(|(_, gain)| gain).chain(bound).collect();
     let mut ways = Vec::new();
     for denial in denials(explanation) {
@@ -178,10 +178,8 @@ fn denials(explanation: &Explanation<'_>) -> Vec<Vec<Alteration>> {
         .iter()
         .filter(|entry| entry.effect() == Some(Effect::Deny) && entry.obstacles.is_empty())
         .collect();
-    let remove = |entry: &Entry<'_>, group: Option<GroupIndex>| Alteration::RemoveBinding {
-        binding: entry.binding.id,
-        group,
-    };
+    let remove =
+        |entry: &Entry<'_>, group: Option<GroupIndex>| Alteration::RemoveBinding { binding: entry.binding.id, group };
     let leaving = counting.iter().map(|entry| match entry.through {
         Some(through) => Alteration::LeaveGroup(through.group),
         None => remove(entry, None),

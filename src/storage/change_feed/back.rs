@@ -45,11 +45,7 @@ pub async fn commit_time(conn: &impl ConnectionTrait, revision: i64) -> Result<O
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] where one is missing; otherwise what the database reports.
-pub async fn current_at(
-    conn: &impl ConnectionTrait,
-    time: Timestamp,
-    last: i64,
-) -> Result<Option<Moment>, StoreError> {
+pub async fn current_at(conn: &impl ConnectionTrait, time: Timestamp, last: i64) -> Result<Option<Moment>, StoreError> {
     let Some(mut current) = first(conn).await?.filter(|first| first.commit_time <= time && first.revision <= last)
     else {
         return Ok(None);
@@ -57,8 +53,7 @@ pub async fn current_at(
     let mut end = last;
     while current.revision < end {
         let middle = current.revision + (end - current.revision + 1) / 2;
-        let commit_time =
-            commit_time(conn, middle).await?.ok_or_else(|| StoreError::corrupt(TABLE, middle))?;
+        let commit_time = commit_time(conn, middle).await?.ok_or_else(|| StoreError::corrupt(TABLE, middle))?;
         if commit_time <= time {
             current = Moment { revision: middle, commit_time };
         } else {

@@ -143,13 +143,7 @@ fn rank(stated: Requirements) -> u8 {
 
 /// Every binding on the path is there, with each grant that could be read as the permission; the
 /// deciding one first.
-fn assert_complete(
-    facts: &Facts,
-    snapshot: &Snapshot,
-    question: &Question,
-    explanation: &Explanation<'_>,
-    at: &str,
-) {
+fn assert_complete(facts: &Facts, snapshot: &Snapshot, question: &Question, explanation: &Explanation<'_>, at: &str) {
     let known = question.peer.and_then(|id| facts.peers.iter().find(|peer| peer.id == id));
     let Some(peer) = known.filter(|peer| peer.status != PeerStatus::Deleted) else {
         assert!(explanation.entries.is_empty(), "{at}");
