@@ -25,7 +25,7 @@ use crate::decision::explain::{
     Alteration, Assignable, Check, Checked, Entry, Explanation, Fate, Obstacle, Suggestion, explain, suggest,
 };
 use crate::decision::snapshot::{GroupIndex, RoleRecord};
-use crate::decision::{AccountIndex, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, SnapshotError};
+use crate::decision::{AccountIndex, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, evaluate};
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::context::Context;
@@ -114,6 +114,7 @@ pub struct Explained {
 }
 
 /// The facts that are decided on, and when.
+#[derive(Clone)]
 struct Then {
     snapshot: Arc<Snapshot>,
     time: Timestamp,
@@ -142,13 +143,17 @@ pub async fn explain_decision(ctx: &Ctx, call: &Call, ask: &Ask) -> Result<Expla
         return Ok(ended);
     }
     let query = asked.query(&then, &ask.context);
-    let explanation = explain(&then.snapshot, &query);
-    let eyes = Eyes::new(&view, &then.snapshot, &asked);
-    let suggestions = if then.is_past || ask.page.after.is_some() {
-        Vec::new()
-    } else {
-        suggestions(&then, &query, &explanation, &eyes)?
+    let is_helped = !then.is_past && ask.page.after.is_none();
+    let mut suggestions = match evaluate(&then.snapshot, &query).outcome {
+        Outcome::Deny | Outcome::RequiresStepUp | Outcome::RequiresApproval if is_helped => {
+            let roles = assignable(&query, &Eyes { view: &view, then: &then.snapshot, asked: &asked });
+            suggestions(&then, &asked, &ask.context, roles).await?
+        }
+        Outcome::Allow | Outcome::Deny | Outcome::RequiresStepUp | Outcome::RequiresApproval => Vec::new(),
     };
+    let explanation = explain(&then.snapshot, &query);
+    let eyes = Eyes { view: &view, then: &then.snapshot, asked: &asked };
+    suggestions.retain(|one| one.alterations.iter().all(|alteration| eyes.sees_change(alteration, &explanation)));
     let mut decision = explanation.decision;
     decision.deciding = decision.deciding.filter(|_| eyes.sees_decider(&explanation));
     let total = explanation.entries.len();
@@ -202,6 +207,7 @@ async fn then(ctx: &Ctx, ask: &Ask) -> Result<Then> {
 }
 
 /// A question of a caller who may ask it.
+#[derive(Clone)]
 struct Asked {
     /// Whoever has that name, whether or not the caller may know of it.
     id: Option<PeerId>,
@@ -305,10 +311,6 @@ struct Eyes<'a> {
 }
 
 impl<'a> Eyes<'a> {
-    const fn new(view: &'a View<'a>, then: &'a Snapshot, asked: &'a Asked) -> Self {
-        Self { view, then, asked }
-    }
-
     /// The id of an account that the caller may know.
     fn account(&self, account: AccountIndex) -> Option<&'a AccountId> {
         let id = self.then.account_id(account)?;
@@ -428,27 +430,24 @@ impl<'a> Eyes<'a> {
     }
 }
 
-/// What would help, as far as the caller may know.
-fn suggestions(
-    then: &Then,
-    query: &Query<'_>,
-    explanation: &Explanation<'_>,
-    eyes: &Eyes<'_>,
-) -> Result<Vec<Suggestion>> {
-    if explanation.decision.outcome == Outcome::Allow {
-        return Ok(Vec::new());
-    }
-    // Of its own, since writers need the one that all share.
-    let mut compiler = Compiler::new().map_err(SnapshotError::from)?;
-    let roles = assignable(&then.snapshot, query, eyes);
-    let mut found = suggest(&then.snapshot, query, explanation, &roles, &mut compiler)?;
-    found.retain(|one| one.alterations.iter().all(|alteration| eyes.sees_change(alteration, explanation)));
-    Ok(found)
+/// What would help, as far as the caller may know. Many copies of the facts may have to be tried, which
+/// must not hold up what else goes on here.
+async fn suggestions(then: &Then, asked: &Asked, context: &Context, roles: Vec<Assignable>) -> Result<Vec<Suggestion>> {
+    let (then, asked, context) = (then.clone(), asked.clone(), context.clone());
+    let search = move || {
+        let query = asked.query(&then, &context);
+        // Of its own, since writers need the one that all share.
+        let mut compiler = Compiler::new()?;
+        suggest(&then.snapshot, &query, &explain(&then.snapshot, &query), &roles, &mut compiler)
+    };
+    let found = tokio::task::spawn_blocking(search).await.map_err(|ended| Error::Internal(ended.into()))?;
+    Ok(found?)
 }
 
 /// The roles that could be bound to the subject at the account and hold the permission there, those
 /// with the least requirements and the fewest permissions first.
-fn assignable(snapshot: &Snapshot, query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
+fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
+    let snapshot = eyes.then;
     let peer = query.peer.and_then(|peer| snapshot.peer(peer));
     let account = snapshot.account(query.account);
     let (Some(peer), Some(account)) = (peer, account) else { return Vec::new() };
