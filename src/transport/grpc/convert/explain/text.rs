@@ -207,6 +207,7 @@ fn change(change: &Change) -> String {
         Change::EnablePeer(name) => format!("enable {name}"),
         Change::RenewPeer(name) => format!("let {name} expire later, or never"),
         Change::SetLabel(label) => format!("label {} with {}={}", label.account, label.key, label.value),
+        Change::ActFrom(address) => format!("act from {address}, or another address of its network"),
         Change::SetAttribute(one) => format!("say the attribute `{}` of the resource", one.attribute),
     }
 }
