@@ -62,7 +62,8 @@ async fn the_home_of_a_stranger_and_what_would_help_there_stay_hidden() {
     let server = &scene.server;
     // A peer of another partner holds something at the customer.
     let other = server.partner("other-msp", &["opspilot365"]).await;
-    let stranger = server.person(&other, "stranger", "roles/opspilot365.technician").await;
+    let tenant = server.customer("tenant", &other).await;
+    let stranger = server.person_on(&other, "stranger", "roles/opspilot365.technician", &[&tenant]).await;
     let role = scene.role(&[allow("users.view")]).await;
     server.bind(&stranger.name, &role, &scene.contoso).await;
     suspend(server, &other, pb::SuspensionScope::Subtree).await;
