@@ -9,7 +9,8 @@
 //! The best goodput of a mix is found first, with ever more callers who wait for their answers. Then
 //! calls come three times as often, whether or not others are answered. Good is an answer that is right
 //! and came within the caller's patience. Beside the mix, and before it, a steady stream of decisions
-//! is timed. All is one run on one machine: ratios tell, seconds do not.
+//! is timed: by another service, on a connection and a thread of its own, so that it is not the crowd
+//! of this program that is waited for. All is one run on one machine: ratios tell, seconds do not.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -75,7 +76,7 @@ fn say(text: &str) -> Result<()> {
 
 async fn measure(server: &Server, crowd: &Arc<Crowd>, time: Duration) -> Result<()> {
     let at_rest = server.memory()?;
-    let alone = decisions(crowd, time).await;
+    let alone = decisions(server, crowd, time).await?;
     say(&format!("{:<34} {:>12} {:>10} {:>10} {:>10}", "", "good/s", "p50 ms", "p99 ms", "MiB"))?;
     say(&row("decisions alone", &alone, time, at_rest))?;
     let mut best: Option<(f64, Tally)> = None;
@@ -88,7 +89,9 @@ async fn measure(server: &Server, crowd: &Arc<Crowd>, time: Duration) -> Result<
         }
     }
     let (most, _) = best.context("no crowd was tried")?;
-    let (decided, (mixed, peak)) = tokio::join!(decisions(crowd, time), offered(server, crowd, most * TIMES, time));
+    let (decided, (mixed, peak)) =
+        tokio::join!(decisions(server, crowd, time), offered(server, crowd, most * TIMES, time));
+    let decided = decided?;
     say(&row(&format!("mix, {TIMES} times the best offered"), &mixed, time, peak?))?;
     say(&row("decisions meanwhile", &decided, time, server.memory()?))?;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -365,16 +368,24 @@ async fn offered(server: &Server, crowd: &Arc<Crowd>, rate: f64, time: Duration)
 }
 
 /// A steady stream of decisions.
-async fn decisions(crowd: &Arc<Crowd>, time: Duration) -> Tally {
-    let (tally, began, mut tasks) = (Tally::default(), Instant::now(), tokio::task::JoinSet::new());
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / DECISIONS_PER_SECOND);
-    let mut number = 0;
-    while began.elapsed() < time {
-        ticks.tick().await;
-        let (crowd, tally) = (Arc::clone(crowd), tally.clone());
-        tasks.spawn(async move { tally.time(async { crowd.caller(number)?.decide().await }).await });
-        number += 1;
-    }
-    tasks.join_all().await;
-    tally
+async fn decisions(server: &Server, crowd: &Crowd, time: Duration) -> Result<Tally> {
+    let caller = crowd.caller(0)?;
+    let (address, key, peer) = (server.address.clone(), caller.key.clone(), caller.peer.clone());
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+            let caller = Arc::new(Caller { channel, key, peer });
+            let (tally, began, mut tasks) = (Tally::default(), Instant::now(), tokio::task::JoinSet::new());
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) / DECISIONS_PER_SECOND);
+            while began.elapsed() < time {
+                ticks.tick().await;
+                let (caller, tally) = (Arc::clone(&caller), tally.clone());
+                tasks.spawn(async move { tally.time(caller.decide()).await });
+            }
+            tasks.join_all().await;
+            anyhow::Ok(tally)
+        })
+    };
+    tokio::task::spawn_blocking(run).await?
 }

@@ -1,6 +1,5 @@
 //! `peerage keys`: API keys. A key is shown once, when it is made; nobody keeps its text.
 
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -97,7 +96,7 @@ async fn loss(connection: &Connection, request: pb::RevokeApiKeyRequest) -> anyh
 
 async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, format: Format) -> anyhow::Result<()> {
     // The file comes first: a key that cannot be stored must not be made, it could never be shown again.
-    let file = path.map(|path| new_secret_file(path).map(|file| (path, file))).transpose()?;
+    let file = path.map(|path| output::new_private_file(path).map(|file| (path, file))).transpose()?;
     let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
     let answer = connection.authentication().create_api_key(request).await;
     let Some((path, mut file)) = file else {
@@ -129,15 +128,6 @@ async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, f
     }
 }
 
-/// A new file that its owner alone can read; one that is there already is never overwritten.
-fn new_secret_file(path: &Path) -> anyhow::Result<std::fs::File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).with_context(|| format!("cannot create `{}`", path.display()))
-}
-
 async fn list(connection: &Connection, peer: String, limit: Option<usize>, format: Format) -> anyhow::Result<()> {
     let mut client = connection.authentication();
     let keys = page::follow(limit, async |page_size, page_token| {
@@ -157,21 +147,4 @@ async fn list(connection: &Connection, peer: String, limit: Option<usize>, forma
             time::show(key.last_used_time.as_ref()),
         ]
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_file_is_new_and_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let file = new_secret_file(&path).unwrap();
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(new_secret_file(&path).is_err());
-    }
 }

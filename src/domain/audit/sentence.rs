@@ -20,12 +20,12 @@ const SENTENCE_MAX: usize = 1024;
 /// The most fields that an update is told by.
 const FIELDS_MAX: usize = 5;
 
-/// The titles of accounts and roles, as far as a reader may know them.
+/// What accounts, roles, peers and groups are called, as far as a reader may know them.
 #[derive(Debug, Clone, Default)]
 pub struct Titles {
     pub accounts: HashMap<AccountId, String>,
     /// By resource name, such as `roles/opspilot365.technician`.
-    pub roles: HashMap<String, String>,
+    pub names: HashMap<String, String>,
 }
 
 /// The event in one sentence.
@@ -39,10 +39,10 @@ pub fn sentence(event: &AuditEvent, titles: &Titles) -> String {
     text.chars().take(SENTENCE_MAX - 1).chain(['…']).collect()
 }
 
-/// The names of roles that the event's changes mention.
-pub fn roles(event: &AuditEvent) -> impl Iterator<Item = &str> {
+/// The values of the event's changes that may be resource names.
+pub fn mentioned(event: &AuditEvent) -> impl Iterator<Item = &str> {
     let values = event.body.changes.iter().flat_map(|change| [&change.before, &change.after]);
-    values.flatten().filter_map(Text::value).filter(|value| value.starts_with("roles/"))
+    values.flatten().filter_map(Text::value).filter(|value| value.contains('/'))
 }
 
 /// The account that the event is about.
@@ -141,6 +141,8 @@ impl Teller<'_> {
         let verb = match act {
             "create" | "register" | "install" => "added",
             "delete" | "purge" | "remove" => "removed",
+            "view" | "list" | "read" => "viewed",
+            "export" => "exported",
             _ => "modified",
         };
         let noun = match (resource, self.after("kind")) {
@@ -164,16 +166,16 @@ impl Teller<'_> {
         let name = self.name();
         let (resource, act) = self.act();
         match (resource, act) {
-            ("role_bindings", "create") => format!("Gave {} to {}", self.role("role"), self.value("principal")),
-            ("role_bindings", "delete") => format!("Took {} from {}", self.role("role"), self.value("principal")),
-            ("groups", "add_member") => format!("Added {} to {name}", self.value("member")),
-            ("groups", "remove_member") => format!("Removed {} from {name}", self.value("member")),
+            ("role_bindings", "create") => format!("Gave {} to {}", self.titled("role"), self.titled("principal")),
+            ("role_bindings", "delete") => format!("Took {} from {}", self.titled("role"), self.titled("principal")),
+            ("groups", "add_member") => format!("Added {} to {name}", self.titled("member")),
+            ("groups", "remove_member") => format!("Removed {} from {name}", self.titled("member")),
             ("accounts", "transfer_ownership") => format!("Transferred ownership of {name}"),
             ("accounts", "request_ownership_transfer") => format!("Asked for another owner of {name}"),
             (_, "reset_password") => format!("Reset password for {name}"),
             (_, "reset_factors") => format!("Reset second factors for {name}"),
             (_, "create") => match self.after("role") {
-                Some(_) => format!("Added {name} as {}", self.role("role")),
+                Some(_) => format!("Added {name} as {}", self.titled("role")),
                 None => format!("Added {name}"),
             },
             (_, "update") => format!("Changed {} of {name}", self.fields()),
@@ -217,9 +219,10 @@ impl Teller<'_> {
         value.and_then(Text::value).unwrap_or("somebody")
     }
 
-    fn role(&self, field: &str) -> &str {
+    /// As [`Teller::value`], by what people call it.
+    fn titled(&self, field: &str) -> &str {
         let name = self.value(field);
-        self.titles.roles.get(name).map_or(name, String::as_str)
+        self.titles.names.get(name).map_or(name, String::as_str)
     }
 }
 
@@ -295,7 +298,10 @@ mod tests {
         };
         let titles = Titles {
             accounts: HashMap::from([(id("contoso-corp"), "Contoso Corp".to_owned())]),
-            roles: HashMap::from([("roles/opspilot365.technician".to_owned(), "Technician".to_owned())]),
+            names: HashMap::from([
+                ("roles/opspilot365.technician".to_owned(), "Technician".to_owned()),
+                ("peers/8".to_owned(), "Jane Doe".to_owned()),
+            ]),
         };
         sentence(&AuditEvent { position, body }, &titles)
     }
@@ -351,6 +357,13 @@ mod tests {
                     ];
                 }),
                 "Emily Chen added role assignment in Contoso Corp (Gave Technician to peers/9)",
+            ),
+            (
+                told(emily(), "groups.add_member", public("groups/9"), |draft| {
+                    draft.target.display_name = Some(Personal::new("On call"));
+                    draft.changes = vec![change("member", public("peers/8"))];
+                }),
+                "Emily Chen modified group in Contoso Corp (Added Jane Doe to On call)",
             ),
             (
                 told(emily(), "peers.create", public("peers/9"), |draft| {

@@ -57,6 +57,19 @@ pub async fn find(conn: &impl ConnectionTrait, id: GroupId) -> Result<Option<Gro
     Entity::find_by_id(id.as_uuid()).one(conn).await?.map(from_row).transpose()
 }
 
+/// Finds those of these groups that are there, in no order.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find_many(conn: &impl ConnectionTrait, ids: &[GroupId]) -> Result<Vec<Group>, StoreError> {
+    let mut found = Vec::new();
+    for ids in ids.chunks(write::KEYS_MAX) {
+        let ids = ids.iter().map(|id| id.as_uuid());
+        found.extend(Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?);
+    }
+    found.into_iter().map(from_row).collect()
+}
+
 /// Gets a group.
 ///
 /// # Errors

@@ -187,3 +187,19 @@ async fn a_denied_branch_leaves_no_trace_in_lists_from_above() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_is_homed_elsewhere_stands_in_the_list_with_the_others() {
+    let server = Server::start().await;
+    let partner = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let customer = server.customer("fabrikam", &partner).await;
+    let tech = server.person_on(&partner, "tech", READ_ONLY, &[&customer]).await;
+    let other = server.person_on(&partner, "other", READ_ONLY, &[&customer]).await;
+    let with_access =
+        pb::ListPeersRequest { view: pb::PeerListView::WithAccess.into(), count_total: true, ..of(&customer) };
+    let found = page(&tech.client, &with_access).await;
+    let listed = names(&found.peers);
+    assert!(listed.contains(&tech.name.as_str()) && listed.contains(&other.name.as_str()), "{listed:?}");
+    assert_eq!(found.total_size as usize, listed.len());
+    server.stop().await;
+}

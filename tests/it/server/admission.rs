@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::metrics::{get, value, with_http};
-use crate::support::{Client, PostgresDatabase, Server, reason};
+use crate::support::{Client, PostgresDatabase, Server, http2, reason};
 
 /// One write of many that a test sends at once.
 async fn key(client: &Client) -> Result<(), Status> {
@@ -155,4 +155,56 @@ async fn a_call_that_waits_too_long_is_told_to_come_back() {
     connection.close().await.unwrap();
     server.stop().await;
     database.drop().await;
+}
+
+/// Requests of one caller that begin and do not end, as long as they are kept.
+async fn begin(server: &Server, key: &str, method: &str, calls: usize) -> Vec<h2::SendStream<bytes::Bytes>> {
+    let mut client = http2::connect(server).await;
+    let request = |method: &str| http2::head(server, key, method).body(()).unwrap();
+    let begun = (0..calls).map(|_| client.send_request(request(method), false).unwrap().1).collect();
+    // Frames are read in their order: where this one is answered, the others have begun.
+    let (answer, mut body) = client.send_request(request("/grpc.health.v1.Health/Check"), false).unwrap();
+    body.send_data(http2::framed(&()), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    begun
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_never_end_hold_up_nobody() {
+    let server = Server::start_with(|config| {
+        let class = Class { running: 1, waiting: 10, per_caller: 10 };
+        (config.admission.lists, config.admission.writes, config.admission.reads) = (class, class, class);
+        config.admission.longest_wait_ms = 60_000;
+    })
+    .await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let slow = server.person(&msp, "slow@example.com", "roles/mspcontrol.read_only").await;
+    let slow = server.key_of(&slow.name).await;
+    let mut begun = Vec::new();
+    for method in ["AccountService/ListAccounts", "PeerService/GetPeer", "AuthenticationService/CreateApiKey"] {
+        begun.extend(begin(&server, &slow, &format!("/peerage.v1.{method}"), 4).await);
+    }
+    let operator = server.operator();
+    let calls = async {
+        list(&operator).await.unwrap();
+        let me = pb::GetPeerRequest { name: "peers/me".to_owned(), ..Default::default() };
+        operator.peers().get_peer(me).await.unwrap();
+        key(&operator).await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(30), calls).await.expect("nobody waits for requests that do not come");
+    drop(begun);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_caller_begins_so_many_requests() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let slow = server.person(&msp, "slow@example.com", "roles/mspcontrol.read_only").await;
+    let key = server.key_of(&slow.name).await;
+    let begun = begin(&server, &key, "/peerage.v1.AccountService/ListAccounts", 512).await;
+    assert_shed(&list(&slow.client).await.unwrap_err(), "RATE_LIMITED");
+    list(&server.operator()).await.unwrap();
+    drop(begun);
+    server.stop().await;
 }

@@ -12,7 +12,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::{Code, Request};
 
 use super::metrics::{get, value, with_http};
-use crate::support::{PostgresDatabase, Server, reason};
+use crate::support::{PostgresDatabase, Server, http2, reason};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The longest that a connection may take to be closed, on a machine with other things to do.
@@ -289,6 +289,24 @@ async fn a_call_takes_no_longer_than_the_server_allows() {
     let status = server.operator().auth().create_api_key(request).await.unwrap_err();
     assert_eq!((status.code(), reason(&status)), (Code::DeadlineExceeded, "DEADLINE_PASSED".to_owned()));
     lock.rollback().await.unwrap();
+    server.stop().await;
+}
+
+/// A client counts its deadline itself, so that only bare HTTP/2 shows what the server says.
+#[tokio::test]
+async fn a_call_whose_deadline_passed_says_so() {
+    let server = Server::start().await;
+    let lock = server.running().ctx().store.begin_policy().await.unwrap();
+    let mut client = http2::connect(&server).await;
+    let head = http2::head(&server, server.operator_key(), "/peerage.v1.AuthenticationService/CreateApiKey");
+    let (answer, mut body) = client.send_request(head.header("grpc-timeout", "300m").body(()).unwrap(), false).unwrap();
+    let api_key = pb::ApiKey { peer: "peers/me".to_owned(), title: "late".to_owned(), ..Default::default() };
+    let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
+    body.send_data(http2::framed(&request), true).unwrap();
+    let status = tonic::Status::from_header_map(answer.await.unwrap().headers()).unwrap();
+    assert_eq!((status.code(), reason(&status)), (Code::DeadlineExceeded, "DEADLINE_PASSED".to_owned()), "{status:?}");
+    lock.rollback().await.unwrap();
+    drop(client);
     server.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! A real server for tests: a free port, a database of its own, a clock that the test moves.
 
+pub mod http2;
 pub mod inside;
 pub mod policy;
 

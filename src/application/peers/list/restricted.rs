@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::judge::known;
 use super::{Homes, ListView, Lister};
-use crate::application::peers::sight::Sight;
 use crate::decision::snapshot::Holder;
 use crate::decision::{AccountIndex, PeerIndex};
 use crate::domain::binding::Reach;
@@ -26,10 +25,13 @@ impl Lister<'_> {
                 hidden.into_iter().flat_map(|account| snapshot.homed_at(account)).collect()
             }
         };
+        // Whose home is viewed stands in the other part. The caller itself, homed elsewhere, is one of these
+        // like any other.
         let is_listed = |peer: &PeerIndex| {
             let Some(record) = snapshot.peer(*peer) else { return false };
             let home = snapshot.account_id(record.home());
-            self.onlooker.sight(*peer) == Some(Sight::Restricted)
+            !homes.may_view(record.home())
+                && self.onlooker.sight(*peer).is_some()
                 && home.is_some_and(|home| known(&self.request.condition, record.kind(), home) == Some(true))
         };
         candidates.into_iter().filter(is_listed).filter_map(|peer| snapshot.peer_id(peer)).collect()

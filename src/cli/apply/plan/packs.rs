@@ -8,10 +8,8 @@ use crate::cli::apply::problems::At;
 use crate::cli::apply::world::{Account, RoleRef};
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::ids::AccountId;
+use crate::domain::permission::CORE_PACK;
 use crate::transport::grpc::pb;
-
-/// The pack whose roles can be given everywhere.
-const CORE: &str = "core";
 
 /// The packs that are on at an account.
 enum On {
@@ -23,7 +21,7 @@ enum On {
 impl On {
     fn lacks(&self, pack: &str) -> bool {
         match self {
-            Self::These(packs) => pack != CORE && packs.iter().all(|on| on != pack),
+            Self::These(packs) => pack != CORE_PACK && packs.iter().all(|on| on != pack),
             Self::All | Self::Unknown => false,
         }
     }
@@ -39,7 +37,7 @@ impl Planner<'_> {
         let above = self.packs_at(&account.parent.value);
         for At { line, value: pack } in account.role_packs.iter().flatten() {
             let parent = &account.parent.value;
-            if self.is_known_pack(*line, pack) && *pack != CORE && above.lacks(pack) {
+            if self.is_known_pack(*line, pack) && *pack != CORE_PACK && above.lacks(pack) {
                 self.problems.add(*line, format!("role pack `{pack}` is not on at `{parent}`, which is above"));
             }
         }

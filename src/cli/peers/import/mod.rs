@@ -52,7 +52,7 @@ pub(super) struct Import {
     /// is refused
     #[arg(long)]
     dry_run: bool,
-    /// Writes the lines that were refused to this file, with the reasons, to be mended and imported
+    /// Writes the lines that were refused to this new file, with the reasons, to be mended and imported
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
     /// The home account of lines that name none
@@ -121,13 +121,43 @@ pub(super) async fn run(connection: &Connection, arguments: Import, format: Form
             return report.end();
         }
         if let Err(status) = send::send(connection, &reader, rows, arguments.dry_run, &mut report).await {
-            return report.stopped(&anyhow::Error::new(status));
+            return report.stopped(&anyhow::Error::new(status), "");
         }
         report.at(sheet.position())?;
         if let Some(error) = broken {
-            return report.stopped(&error);
+            return report.stopped(&error, "once the file is mended, ");
         }
     }
+}
+
+/// Reads a whole table: how many lines are right, or what is wrong.
+pub(in crate::cli) fn check(table: &[u8]) -> Result<usize, String> {
+    let arguments = Import {
+        file: PathBuf::new(),
+        dry_run: true,
+        errors: None,
+        home: Some("platform".to_owned()),
+        role: Some("core.auditor".to_owned()),
+        accounts: Some(columns::ALL.to_owned()),
+        justification: None,
+        delimiter: b',',
+        batch_size: 1,
+    };
+    let mut sheet = Sheet::open(table, arguments.delimiter).map_err(|error| error.to_string())?;
+    let reader = Reader::new(sheet.header(), &arguments).map_err(|error| error.to_string())?;
+    let (mut right, mut problems) = (0, String::new());
+    while let Some(line) = sheet.next_line().map_err(|error| error.to_string())? {
+        let row = reader.row(line);
+        match row.wish {
+            Ok(_) => right += 1,
+            Err(faults) => {
+                for Fault { column, why, .. } in faults {
+                    problems.push_str(&format!("line {}: {column}: {why}\n", row.line.number));
+                }
+            }
+        }
+    }
+    if problems.is_empty() { Ok(right) } else { Err(problems) }
 }
 
 /// Reads lines until a batch is full.

@@ -42,8 +42,7 @@ impl Report {
         let mut errors = None;
         if let Some(path) = &arguments.errors {
             let shown = path.display();
-            let file = private(path).with_context(|| format!("cannot write `{shown}`"))?;
-            let mut writer = SheetWriter::new(file, arguments.delimiter);
+            let mut writer = SheetWriter::new(output::new_private_file(path)?, arguments.delimiter);
             let kept = header.iter().filter(|name| !is_remark(name)).map(String::as_str);
             writer.line(kept.chain([LINE, ERROR])).with_context(|| format!("cannot write `{shown}`"))?;
             errors = Some(writer);
@@ -106,15 +105,17 @@ impl Report {
         Ok(if self.refused == 0 { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) })
     }
 
-    /// The import could not go on.
-    pub(super) fn stopped(mut self, why: &anyhow::Error) -> anyhow::Result<ExitCode> {
+    /// The import could not go on, and does with the same command once `mended`.
+    pub(super) fn stopped(mut self, why: &anyhow::Error, mended: &str) -> anyhow::Result<ExitCode> {
         self.progress.suspend(|| failure::report(why));
         if self.made + self.there + self.refused == 0 {
             self.progress.finish_and_clear();
             return Ok(ExitCode::from(FAILED));
         }
         self.summary(false)?;
-        failure::hint("the same command goes on from here: peers that are there already are passed over");
+        failure::hint(&format!(
+            "{mended}the same command goes on from here: peers that are there already are passed over"
+        ));
         Ok(ExitCode::from(PARTLY))
     }
 
@@ -138,13 +139,4 @@ impl Report {
             }
         }
     }
-}
-
-/// A new file for its owner's eyes: a line that was refused may hold a password.
-fn private(path: &std::path::Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }

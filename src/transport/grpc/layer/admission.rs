@@ -6,6 +6,9 @@
 //! time. While half of the room for decisions is free, anyone may use it; of the other half each caller
 //! has a part, kept in a fixed table by a hash of the caller, without a lock.
 //!
+//! A turn begins when the whole of a request is here ([`super::arrival`]): a caller who is slow, or never
+//! ends what it began, costs nobody else.
+//!
 //! A call that is turned away was not begun: the same call is good again after the delay of its
 //! `RetryInfo`.
 
@@ -25,6 +28,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::arrival::{Arrivals, Refused};
 use super::gate::TimeLeft;
 use super::turns::{Bounds, Shed, Turn, Turns};
 use crate::application::Caller;
@@ -59,8 +63,8 @@ pub struct AdmissionLayer {
 #[derive(Debug)]
 struct Shared {
     metrics: Arc<Metrics>,
-    /// The largest request of a method that is not for bulk.
-    calls_max: usize,
+    sizes: MessageBytes,
+    arrivals: Arrivals,
     decisions: Decisions,
     turns: [(Work, Arc<Turns<PeerId>>); 5],
     longest_wait: Duration,
@@ -86,8 +90,9 @@ impl AdmissionLayer {
             turns(Work::Streams, settings.streams, (256, 0, 32)),
         ];
         let decisions = Decisions::new(settings.decisions);
-        let (calls_max, longest_wait) = (sizes.calls, settings.longest_wait());
-        Self { shared: Arc::new(Shared { metrics, calls_max, decisions, turns, longest_wait }) }
+        let longest_wait = settings.longest_wait();
+        let arrivals = Arrivals::new();
+        Self { shared: Arc::new(Shared { metrics, sizes, arrivals, decisions, turns, longest_wait }) }
     }
 }
 
@@ -138,16 +143,13 @@ where
         // The clone takes the place of the service that was found ready.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        // The services themselves take nothing larger than what is for bulk, and a stream has no size.
-        let request = match found.size {
-            Size::Calls if work != Work::Streams => {
-                let most = self.shared.calls_max;
-                request.map(|body| Body::new(Bounded { body, left: most, most }))
-            }
-            Size::Calls | Size::Decisions | Size::Bulk => request,
+        let most = match found.size {
+            Size::Calls => self.shared.sizes.calls,
+            Size::Decisions => self.shared.sizes.decisions,
+            Size::Bulk => self.shared.sizes.bulk,
         };
         let shared = Arc::clone(&self.shared);
-        AdmissionFuture::Queued { future: Box::pin(shared.in_turn(inner, request, (work, caller))) }
+        AdmissionFuture::Queued { future: Box::pin(shared.in_turn(inner, request, (work, caller), most)) }
     }
 }
 
@@ -157,6 +159,7 @@ impl Shared {
         mut inner: S,
         request: Request<Body>,
         (work, caller): (Work, PeerId),
+        most: usize,
     ) -> Result<Response<Body>, Infallible>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -164,6 +167,12 @@ impl Shared {
         let left = request.extensions().get::<TimeLeft>().map_or(Duration::MAX, |left| left.0);
         let Some((_, turns)) = self.turns.iter().find(|(other, _)| *other == work) else {
             return inner.call(request).await;
+        };
+        let (parts, body) = request.into_parts();
+        let request = match self.arrivals.whole(body, caller, most, left).await {
+            Ok(body) => Request::from_parts(parts, body),
+            Err(Refused::Shed(shed)) => return Ok(self.refuse(work, shed).into_http()),
+            Err(Refused::Status(status)) => return Ok(status.into_http()),
         };
         let turn = match turns.take(caller, left.min(self.longest_wait)).await {
             Ok(turn) => turn,
@@ -277,40 +286,6 @@ where
 impl<F> std::fmt::Debug for AdmissionFuture<F> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("AdmissionFuture")
-    }
-}
-
-/// A request that ends where it grows too large.
-#[derive(Debug)]
-struct Bounded {
-    body: Body,
-    left: usize,
-    most: usize,
-}
-
-impl HttpBody for Bounded {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            match this.left.checked_sub(bytes) {
-                Some(left) => this.left = left,
-                None => return Poll::Ready(Some(Err(status::too_large(this.most)))),
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

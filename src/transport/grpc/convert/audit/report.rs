@@ -64,9 +64,23 @@ impl Reader<'_> {
 
     /// A text that may be unset.
     fn text(&mut self, field: &str, reported: Option<&pb::ReportedText>, max: usize) -> Option<Option<Text>> {
+        self.reported(field, reported, |text| text::paragraph(text, max))
+    }
+
+    /// As [`Reader::text`], on one line: what stands in sentences.
+    fn line(&mut self, field: &str, reported: Option<&pb::ReportedText>, max: usize) -> Option<Option<Text>> {
+        self.reported(field, reported, |text| text::line(text, max))
+    }
+
+    fn reported(
+        &mut self,
+        field: &str,
+        reported: Option<&pb::ReportedText>,
+        read: impl FnOnce(&str) -> Result<String, Invalid>,
+    ) -> Option<Option<Text>> {
         let Some(reported) = reported else { return Some(None) };
         let path = self.path(&format!("{field}.value"));
-        let value = self.fields.take(path, text::paragraph(&reported.value, max))?;
+        let value = self.fields.take(path, read(&reported.value))?;
         Some(Some(if reported.public { Text::public(value) } else { Text::personal(value) }))
     }
 
@@ -128,13 +142,15 @@ fn target(reader: &mut Reader<'_>, event: &pb::ReportedEvent) -> Option<Target> 
         let fits = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '_';
         bounded(text, KIND_MAX, fits, "a word in snake case")
     });
-    let name = event.target_name.as_ref().filter(|name| !name.value.is_empty());
+    let name = event.target_name.as_ref().filter(|name| !name.value.trim().is_empty());
     if name.is_none() {
         let path = reader.path("target_name.value");
         reader.fields.refuse(path, Invalid::Missing);
     }
-    let name = reader.text("target_name", name, TARGET_MAX);
-    let display_name = reader.personal("target_display_name", &event.target_display_name, FIELD_MAX);
+    let name = reader.line("target_name", name, TARGET_MAX);
+    let display_name = reader.optional("target_display_name", &event.target_display_name, |text| {
+        text::line(text, FIELD_MAX).map(Personal::new)
+    });
     Some(Target { display_name: display_name?, ..Target::new(kind?, name??) })
 }
 
@@ -176,5 +192,8 @@ fn bounded(text: &str, max: usize, fits: impl Fn(char) -> bool, form: &'static s
 
 fn trace_id(text: &str) -> Result<String, Invalid> {
     let fits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    if fits { Ok(text.to_owned()) } else { Err(Invalid::Form { form: "32 lower-case hexadecimal digits" }) }
+    // W3C Trace Context, section 3.2.2.3: all zeros are no trace.
+    let is_some = text.bytes().any(|byte| byte != b'0');
+    let form = "32 lower-case hexadecimal digits, not all of them 0";
+    if fits && is_some { Ok(text.to_owned()) } else { Err(Invalid::Form { form }) }
 }

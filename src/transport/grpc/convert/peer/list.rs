@@ -185,7 +185,10 @@ fn time(one: &Restriction, column: TimeColumn) -> Result<Condition, Invalid> {
     let is = |comparison| Condition::Is(Test::Time(column, comparison, time));
     Ok(match one.operator {
         Operator::Equal => is(Comparison::Equal),
-        Operator::NotEqual => Condition::Not(Box::new(is(Comparison::Equal))),
+        Operator::NotEqual => {
+            let is_other = Condition::Not(Box::new(is(Comparison::Equal)));
+            Condition::All(vec![Condition::Is(Test::HasTime(column)), is_other])
+        }
         Operator::Less => is(Comparison::Less),
         Operator::LessOrEqual => is(Comparison::LessOrEqual),
         Operator::Greater => is(Comparison::Greater),
