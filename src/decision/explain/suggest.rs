@@ -205,10 +205,10 @@ fn tidy(changes: Vec<Alteration>) -> Vec<Alteration> {
     let mut kept: Vec<Alteration> = Vec::new();
     let mut until: Option<Timestamp> = None;
     for change in changes {
-        match change {
-            Alteration::WaitUntil(time) => until = until.max(Some(time)),
-            other if kept.contains(&other) => {}
-            other => kept.push(other),
+        if let Alteration::WaitUntil(time) = change {
+            until = until.max(Some(time));
+        } else if !kept.contains(&change) {
+            kept.push(change);
         }
     }
     kept.extend(until.map(Alteration::WaitUntil));
