@@ -16,11 +16,17 @@ pub struct PoolState {
 }
 
 impl Store {
+    /// Whether the database works on the threads of this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.backend() == DbBackend::Sqlite
+    }
+
     /// The state of both pools.
     #[must_use]
     pub fn pools(&self) -> [PoolState; 2] {
         let pools = [("writer", self.writer()), ("reader", self.reader())];
-        if self.backend() == DbBackend::Sqlite {
+        if self.is_embedded() {
             pools.map(|(name, one)| state(name, one.get_sqlite_connection_pool()))
         } else {
             pools.map(|(name, one)| state(name, one.get_postgres_connection_pool()))

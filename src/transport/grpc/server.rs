@@ -66,6 +66,7 @@ pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: Canc
     let limits = &config.limits;
     let services = Services::new(Arc::clone(&ctx), Arc::clone(&metrics), limits.call_timeout(), stop.clone());
     let routes = routes(services, limits.message_bytes, health)?;
+    let room = room(config, ctx.store.is_embedded());
     // The order of the layers, outermost first.
     Server::builder()
         .accept_http1(!config.web.allowed_origins.is_empty())
@@ -77,7 +78,7 @@ pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: Canc
         .layer(WebLayer::new(&config.web.allowed_origins)?)
         .layer(ObserveLayer::new(Arc::clone(&metrics), Sampling::new(&config.telemetry)))
         .layer(GateLayer::new(ctx, Arc::clone(&metrics), limits))
-        .layer(AdmissionLayer::new(&config.admission, limits.message_bytes, room(config), metrics))
+        .layer(AdmissionLayer::new(&config.admission, limits.message_bytes, room, metrics))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await?;
@@ -98,10 +99,12 @@ pub const fn bounds(limits: &Limits) -> Bounds {
 
 /// What the server has for calls: no kind of work may take the connections of another. Reads and lists
 /// share the pool of readers; changes take turns on a connection of their own, behind which a few may
-/// stand.
-fn room(config: &Config) -> Room {
-    let readers = config.database.max_connections as usize / 2;
+/// stand. An embedded database reads on the cores that decisions need, so that more readers than these
+/// only stand in the way.
+fn room(config: &Config, is_embedded: bool) -> Room {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let connections = config.database.max_connections as usize / 2;
+    let readers = if is_embedded { connections.min(cores) } else { connections };
     Room { readers: readers.max(1), writers: WRITERS, cores }
 }
 
