@@ -10,6 +10,7 @@ use super::connection::{Connection, Server};
 use super::output::{self, Format};
 use super::words::Word as _;
 use super::{failure, names, page, time};
+use crate::domain::condition::SOURCE_ADDRESS;
 use crate::transport::grpc::pb;
 
 /// The subject may not act, or not yet.
@@ -140,7 +141,11 @@ fn lines(answer: &pb::AuthorizeResponse) -> Vec<(String, String)> {
         lines.push(("binding", answer.role_binding.clone()));
     }
     if !answer.missing_attribute.is_empty() {
-        lines.push(("missing", format!("attribute `{}`", answer.missing_attribute)));
+        let missing = match answer.missing_attribute.as_str() {
+            SOURCE_ADDRESS => "the source address".to_owned(),
+            name => format!("attribute `{name}`"),
+        };
+        lines.push(("missing", missing));
     }
     lines.extend(answer.obligations.iter().filter_map(obligation).map(|text| ("obligation", text)));
     lines.push(("revision", answer.revision.to_string()));

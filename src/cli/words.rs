@@ -64,6 +64,7 @@ words! {
     ApiKeyState = "API_KEY_STATE_";
     AssuranceLevel = "ASSURANCE_LEVEL_";
     AuditOutcome = "AUDIT_OUTCOME_";
+    DayOfWeek = "DAY_OF_WEEK_";
     BindingMode = "BINDING_MODE_";
     Decision = "DECISION_";
     DecisionReason = "DECISION_REASON_";

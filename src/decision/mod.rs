@@ -10,6 +10,7 @@
 
 pub mod administrators;
 pub mod compile;
+pub mod condition;
 pub mod evaluate;
 pub mod explain;
 pub mod holdings;

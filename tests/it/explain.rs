@@ -300,6 +300,47 @@ async fn every_reason_is_explained_and_its_suggestions_hold() {
 }
 
 #[tokio::test]
+async fn what_a_condition_lacks_is_named_and_what_would_meet_it() {
+    let scene = Scene::start().await;
+    let gold = pb::AttributeValue { kind: Some(pb::attribute_value::Kind::StringValue("gold".to_owned())) };
+    let wanted = pb::AttributeMatch {
+        attribute: "tier".to_owned(),
+        demand: Some(pb::attribute_match::Demand::Equals(gold.clone())),
+    };
+    let condition = pb::Condition {
+        source_networks: vec!["10.0.0.0/8".to_owned()],
+        resource_attributes: vec![wanted],
+        ..Default::default()
+    };
+    let held = scene.bound(&[pb::Grant { condition: Some(condition), ..allow("users.view") }], |_| {}).await;
+    let told = scene.explained("users.view").await;
+    assert_eq!(decided(&told), pb::DecisionReason::MissingAttribute);
+    assert_eq!(outcome_of(&told, &held.name), pb::GrantOutcome::AttributeMissing);
+    assert_eq!(told.grants[0].missing_attribute, "@source_address");
+    let say = |value: &pb::AttributeValue| pb::SuggestedAttribute {
+        attribute: "tier".to_owned(),
+        value: Some(value.clone()),
+    };
+    let way = vec![Change::ActFrom("10.0.0.0".to_owned()), Change::SetAttribute(say(&gold))];
+    assert!(ways(&told).contains(&way), "{:?}", ways(&told));
+    let within = async |tier: &pb::AttributeValue| {
+        let context = pb::DecisionContext {
+            source_address: "10.0.0.0".to_owned(),
+            resource_attributes: [("tier".to_owned(), tier.clone())].into(),
+        };
+        let question = ask(&scene.emily.name, "users.view", &scene.contoso);
+        let question = pb::ExplainAuthorizationRequest { context: Some(context), ..question };
+        send(&scene.server.operator(), question).await.unwrap()
+    };
+    assert_eq!(decided(&within(&gold).await), pb::DecisionReason::Allowed);
+    let iron = pb::AttributeValue { kind: Some(pb::attribute_value::Kind::StringValue("iron".to_owned())) };
+    let told = within(&iron).await;
+    assert_eq!(decided(&told), pb::DecisionReason::NoMatchingGrant);
+    assert_eq!(outcome_of(&told, &held.name), pb::GrantOutcome::ConditionNotMet);
+    scene.server.stop().await;
+}
+
+#[tokio::test]
 async fn obligations_and_ended_keys_are_explained() {
     let server = Server::start().await;
     let msp = server.partner("contoso-msp", &["opspilot365"]).await;

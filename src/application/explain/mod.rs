@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use sight::Eyes;
 
-use super::authorize::{self, Answer, Found, Subject, denial, find_subject, is_bound_on_path, may_check_everywhere};
+use super::authorize::{self, Answer, Found, Subject, find_subject, is_bound_on_path, may_check_everywhere};
 use super::context::{Call, Ctx};
 use super::error::{Error, Result};
 use super::guard::View;
@@ -26,7 +26,7 @@ use super::past::{self, At};
 use crate::decision::compile::Compiler;
 use crate::decision::explain::{Assignable, Check, Suggestion, explain, suggest};
 use crate::decision::snapshot::RoleRecord;
-use crate::decision::{AccountIndex, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, evaluate};
+use crate::decision::{AccountIndex, Decision, Outcome, PeerIndex, PermissionIndex, Query, Reason, Snapshot, evaluate};
 use crate::domain::binding::Reach;
 use crate::domain::context::Context;
 use crate::domain::ids::{AccountId, PeerId, RoleId};
@@ -141,7 +141,7 @@ pub async fn explain_decision(ctx: &Ctx, call: &Call, ask: &Ask) -> Result<Expla
 
 /// A denial of which nothing more is said.
 fn nothing(then: Then, subject: Option<PeerIndex>, reason: Reason) -> Explained {
-    let answer = Answer { decision: denial(reason), revision: then.snapshot.revision() };
+    let answer = Answer { decision: Decision::deny(reason), revision: then.snapshot.revision() };
     Explained {
         snapshot: then.snapshot,
         subject,

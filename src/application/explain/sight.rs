@@ -9,8 +9,9 @@ use crate::decision::snapshot::{GroupIndex, RoleRecord};
 use crate::decision::{AccountIndex, Reason, Snapshot};
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
+use crate::domain::condition::Condition;
 use crate::domain::ids::{AccountId, BindingId, GroupId, RoleId};
-use crate::domain::role::{Condition, Effect, Grant, Requirements};
+use crate::domain::role::{Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 /// What one check found, as the caller may see it.
@@ -122,12 +123,14 @@ impl<'a> Eyes<'a> {
         }) && self.sees_decider(explanation);
         let is_owed = is_decider && explanation.decision.reason == Reason::EligibleNotActive;
         let group = entry.through.map(|through| through.group);
-        let shown_group = group.and_then(|group| match is_owed {
-            true => self.then.group(group).map(|record| record.id),
-            false => self.group(group),
+        // The decision names what is to be elevated, and not what leads to it.
+        let names_group = is_owed && entry.through.is_some_and(|through| through.mode == Mode::Eligible);
+        let shown_group = group.and_then(|group| {
+            if names_group { self.then.group(group).map(|record| record.id) } else { self.group(group) }
         });
         let role = self.then.role(entry.binding.role).filter(|role| (is_decider && !is_owed) || self.sees_role(role));
-        let sees_binding = is_decider || self.sees_binding(entry.binding.account);
+        let names_binding = is_decider && (!is_owed || entry.binding.mode == Mode::Eligible);
+        let sees_binding = names_binding || self.sees_binding(entry.binding.account);
         let binding = sees_binding.then(|| ShownBinding {
             id: entry.binding.id,
             reach: entry.binding.reach,
@@ -179,6 +182,12 @@ impl<'a> Eyes<'a> {
             Alteration::Resume(account) | Alteration::AllowPartnerAccess(account) => self.account(*account).is_some(),
             Alteration::SetLabel { key, .. } => {
                 self.sees_condition(explanation, |condition| condition.account_labels.contains_key(key))
+            }
+            Alteration::SayAttribute { name, .. } => self.sees_condition(explanation, |condition| {
+                condition.resource_attributes.iter().any(|wanted| wanted.attribute() == name)
+            }),
+            Alteration::ActFrom(_) => {
+                self.sees_condition(explanation, |condition| !condition.source_networks.is_empty())
             }
             // Roles that may be bound are looked for among those that the caller sees.
             Alteration::BindRole { .. } | Alteration::WaitUntil(_) | Alteration::EnablePeer | Alteration::RenewPeer => {

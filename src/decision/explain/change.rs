@@ -3,12 +3,15 @@
 //! The snapshots made here are thrown away when they have answered. Nothing is looked up in them but
 //! what a decision reads.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use crate::decision::compile::Compiler;
 use crate::decision::snapshot::{AccountIndex, GroupIndex, Holder, PeerIndex, RoleIndex, Snapshot, SnapshotError};
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Principal, Reach};
+use crate::domain::context::AttributeValue;
 use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, MemberFact, PeerFact};
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
@@ -17,19 +20,43 @@ use crate::domain::time::{Timestamp, Window};
 /// One change. All are about the subject of the question, or about accounts on its path or its home's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Alteration {
-    ElevateBinding { binding: BindingId, group: Option<GroupIndex> },
+    ElevateBinding {
+        binding: BindingId,
+        group: Option<GroupIndex>,
+    },
     ElevateMembership(GroupIndex),
-    RenewBinding { binding: BindingId, group: Option<GroupIndex> },
+    RenewBinding {
+        binding: BindingId,
+        group: Option<GroupIndex>,
+    },
     RenewMembership(GroupIndex),
-    RemoveBinding { binding: BindingId, group: Option<GroupIndex> },
+    RemoveBinding {
+        binding: BindingId,
+        group: Option<GroupIndex>,
+    },
     LeaveGroup(GroupIndex),
     WaitUntil(Timestamp),
     Resume(AccountIndex),
     AllowPartnerAccess(AccountIndex),
     EnablePeer,
     RenewPeer,
-    SetLabel { account: AccountIndex, key: String, value: String },
-    BindRole { role: RoleIndex, account: AccountIndex, reach: Reach },
+    SetLabel {
+        account: AccountIndex,
+        key: String,
+        value: String,
+    },
+    BindRole {
+        role: RoleIndex,
+        account: AccountIndex,
+        reach: Reach,
+    },
+    /// What the request would have to say of the resource.
+    SayAttribute {
+        name: String,
+        value: AttributeValue,
+    },
+    /// Where the request would have to come from.
+    ActFrom(IpAddr),
 }
 
 /// A snapshot with one change made; the same one where the change is none of facts, or does not fit.
@@ -61,7 +88,7 @@ fn change(snapshot: &Snapshot, peer: PeerIndex, alteration: &Alteration) -> Opti
             edited_member(snapshot, peer, *group, |fact| fact.window = endless(fact.window))
         }
         Alteration::LeaveGroup(group) => Some(Change::gone(Fact::Member(member_fact(snapshot, peer, *group)?))),
-        Alteration::WaitUntil(_) => None,
+        Alteration::WaitUntil(_) | Alteration::SayAttribute { .. } | Alteration::ActFrom(_) => None,
         Alteration::Resume(account) => edited_account(snapshot, *account, |fact| fact.suspension = None),
         Alteration::AllowPartnerAccess(account) => {
             edited_account(snapshot, *account, |fact| fact.partner_access = PartnerAccess::Allowed)

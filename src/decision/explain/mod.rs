@@ -8,16 +8,18 @@
 //! say.
 
 mod change;
+mod meet;
 mod suggest;
 
 use super::compile::effective_requirements;
+use super::condition::Verdict;
 use super::evaluate::{Decision, Query, Reason, evaluate};
 use super::snapshot::{AccountIndex, BindingRecord, GroupIndex, Path, PeerView, RoleRecord, Snapshot};
 use crate::domain::account::{PartnerAccess, SuspensionScope};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
-use crate::domain::role::{Condition, Effect, Grant, Requirements};
+use crate::domain::role::{Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 pub use change::Alteration;
@@ -136,16 +138,6 @@ pub struct Explanation<'a> {
     pub entries: Vec<Entry<'a>>,
 }
 
-/// Whether a condition holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Met<'a> {
-    Holds,
-    Fails,
-    /// The request does not say this.
-    #[expect(dead_code, reason = "no condition asks for an attribute yet")]
-    Missing(&'a str),
-}
-
 /// Explains a decision.
 #[must_use]
 pub fn explain<'a>(snapshot: &'a Snapshot, query: &Query<'_>) -> Explanation<'a> {
@@ -179,6 +171,7 @@ pub const fn is_before_grants(reason: Reason) -> bool {
         | Reason::PartnerAccessSessionRequired
         | Reason::PartnerAccessBlocked
         | Reason::EligibleNotActive
+        | Reason::MissingAttribute
         | Reason::NoMatchingGrant => false,
     }
 }
@@ -302,11 +295,11 @@ impl<'a> Trace<'a, '_> {
         if !is_named || !grant.pattern.matches(self.permission) {
             entry.obstacles.push(Obstacle::Reserved);
         }
-        match self.met(&grant.condition) {
-            Met::Holds => {}
-            Met::Fails => entry.obstacles.push(Obstacle::ConditionNotMet),
-            Met::Missing(attribute) => {
-                entry.missing = Some(attribute);
+        match self.verdict(role, place) {
+            Verdict::Holds => {}
+            Verdict::Fails => entry.obstacles.push(Obstacle::ConditionNotMet),
+            Verdict::Lacks(missing) => {
+                entry.missing = Some(missing.name(&grant.condition));
                 if grant.effect == Effect::Allow {
                     entry.obstacles.push(Obstacle::AttributeMissing);
                 }
@@ -319,8 +312,15 @@ impl<'a> Trace<'a, '_> {
         entry
     }
 
-    fn met(&self, condition: &'a Condition) -> Met<'a> {
-        if self.snapshot.holds(&self.path, condition) { Met::Holds } else { Met::Fails }
+    /// What a grant's condition comes to, asked as `evaluate` asks it.
+    fn verdict(&self, role: &RoleRecord, place: u16) -> Verdict {
+        let Query { now, context, .. } = *self.query;
+        let class = role.compiled.classes.iter().find(|class| class.grants.contains(&place));
+        match class.map(|class| &class.condition) {
+            Some(None) => Verdict::Holds,
+            Some(Some(condition)) => condition.verdict(self.snapshot, &self.path, now, context),
+            None => Verdict::Fails,
+        }
     }
 
     /// Says what became of each, and puts them in order.

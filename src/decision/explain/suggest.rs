@@ -7,6 +7,7 @@
 //! bind, those that the application brings; of what denies, taking it away or waiting for its end.
 
 use super::change::{Alteration, altered};
+use super::meet::meeting;
 use super::{Check, Entry, Explanation, Obstacle};
 use crate::decision::compile::Compiler;
 use crate::decision::evaluate::{Decision, Outcome, Query, evaluate};
@@ -127,17 +128,10 @@ fn lacking(snapshot: &Snapshot, query: &Query<'_>, entry: &Entry<'_>) -> Option<
     let mut changes = Vec::new();
     for obstacle in &entry.obstacles {
         match obstacle {
-            Obstacle::OutOfReach | Obstacle::Reserved | Obstacle::AttributeMissing => return None,
+            Obstacle::OutOfReach | Obstacle::Reserved => return None,
             Obstacle::OutsideWindow => changes.extend(open(entry, query.now)),
-            Obstacle::ConditionNotMet => {
-                let path = snapshot.path(query.account);
-                for (key, values) in &grant.condition.account_labels {
-                    let is_met = snapshot.label(&path, key).is_some_and(|own| values.iter().any(|value| value == own));
-                    if !is_met {
-                        let (key, value) = (key.clone(), values.first()?.clone());
-                        changes.push(Alteration::SetLabel { account: query.account, key, value });
-                    }
-                }
+            Obstacle::ConditionNotMet | Obstacle::AttributeMissing => {
+                changes.extend(meeting(snapshot, query, &grant.condition)?);
             }
             // Goes away with what stands before grants.
             Obstacle::PartnerAccess => {}
@@ -256,15 +250,20 @@ impl Search<'_, '_> {
         compiler: &mut Compiler,
     ) -> Result<Option<Decision>, SnapshotError> {
         self.trials += 1;
-        let mut query = *self.query;
-        let mut snapshot = self.snapshot.clone();
+        let (mut snapshot, mut now) = (self.snapshot.clone(), self.query.now);
+        let mut context = self.query.context.clone();
         for alteration in alterations {
             if let Alteration::WaitUntil(time) = alteration {
-                query.now = *time;
+                now = *time;
+            } else if let Alteration::SayAttribute { name, value } = alteration {
+                context.attributes.insert(name.clone(), value.clone());
+            } else if let Alteration::ActFrom(address) = alteration {
+                context.source_address = Some(*address);
             } else {
                 snapshot = altered(&snapshot, self.peer, alteration, compiler)?;
             }
         }
+        let query = Query { now, context: &context, ..*self.query };
         let decision = evaluate(&snapshot, &query);
         Ok((decision.outcome != Outcome::Deny).then_some(decision))
     }

@@ -10,7 +10,6 @@ use peerage::decision::explain::{Alteration, Assignable, Check, Entry, Explanati
 use peerage::decision::{Outcome, Query, Reason, Snapshot};
 use peerage::domain::account::PartnerAccess;
 use peerage::domain::binding::{Mode, Principal, Reach};
-use peerage::domain::context::Context;
 use peerage::domain::fact::BindingFact;
 use peerage::domain::ids::{BindingId, GroupId};
 use peerage::domain::peer::PeerStatus;
@@ -28,13 +27,13 @@ const EXPLANATIONS_PER_WORLD: u64 = 100;
 /// Suggestions of one in so many explanations are tried: each trial reads all facts naively.
 const SUGGESTED_EVERY: u64 = 4;
 
-fn query<'a>(snapshot: &Snapshot, question: &Question, context: &'a Context) -> Query<'a> {
+fn query<'a>(snapshot: &Snapshot, question: &'a Question) -> Query<'a> {
     Query {
         peer: question.peer.and_then(|peer| snapshot.find_peer(peer)),
         permission: snapshot.find_permission(question.permission.as_str()).unwrap(),
         account: snapshot.find_account(question.account.as_str()).unwrap(),
         now: question.now,
-        context,
+        context: &question.context,
     }
 }
 
@@ -58,7 +57,7 @@ fn ask(variable: &str, mut each: impl FnMut(u64, &Facts, &Snapshot, &Question, &
 fn the_parts_of_a_trace_lead_to_its_decision() {
     let (mut reasons, mut fates) = (BTreeMap::new(), BTreeMap::new());
     ask("PEERAGE_ORACLE_EXPLANATIONS", |seed, facts, snapshot, question, _| {
-        let explanation = explain(snapshot, &query(snapshot, question, Context::UNKNOWN));
+        let explanation = explain(snapshot, &query(snapshot, question));
         let naive = naive::answer(facts, question);
         let at = format!("seed {seed}: {question:#?}\n{explanation:#?}");
         assert_eq!((explanation.decision.outcome, explanation.decision.reason), (naive.outcome, naive.reason), "{at}");
@@ -66,6 +65,8 @@ fn the_parts_of_a_trace_lead_to_its_decision() {
         assert_eq!(reason, naive.reason, "{at}");
         let decider = decider.map(|entry| decider_of(snapshot, entry));
         assert_eq!(decider, naive.decider.map(|one| (one.binding, one.group, one.grant)), "{at}");
+        let missing = recomputed(&explanation).1.and_then(|entry| entry.missing);
+        assert_eq!(missing, naive.missing.as_deref(), "{at}");
         assert_complete(facts, snapshot, question, &explanation, &at);
         *reasons.entry(format!("{:?}", naive.reason)).or_insert(0_u64) += 1;
         for entry in &explanation.entries {
@@ -76,8 +77,7 @@ fn the_parts_of_a_trace_lead_to_its_decision() {
         for reason in REASONS {
             assert!(reasons.get(&format!("{reason:?}")).is_some_and(|times| *times >= 10), "{reason:?}: {reasons:?}");
         }
-        // Every fate but that of an attribute, which no condition asks for in these worlds.
-        assert!(fates.len() >= 9 && fates.values().all(|times| *times >= 10), "{fates:?}");
+        assert!(fates.len() == 11 && fates.values().all(|times| *times >= 10), "{fates:?}");
     }
 }
 
@@ -104,7 +104,7 @@ fn recomputed<'a, 'b>(explanation: &'b Explanation<'a>) -> (Reason, Option<&'b E
     let with = |effect, obstacles: &'static [Obstacle]| {
         explanation.entries.iter().filter(move |entry| entry.effect() == Some(effect) && entry.obstacles == obstacles)
     };
-    if let Some(denied) = with(Effect::Deny, &[]).min_by_key(|entry| order(entry)) {
+    if let Some(denied) = with(Effect::Deny, &[]).min_by_key(|entry| (entry.missing.is_some(), order(entry))) {
         return (Reason::DenyGrant, Some(denied));
     }
     if let Some(allowed) = with(Effect::Allow, &[]).min_by_key(|entry| (rank(entry.stated), order(entry))) {
@@ -127,8 +127,18 @@ fn recomputed<'a, 'b>(explanation: &'b Explanation<'a>) -> (Reason, Option<&'b E
         let reason = if is_blocked { Reason::PartnerAccessBlocked } else { Reason::PartnerAccessSessionRequired };
         return (reason, None);
     }
-    match with(Effect::Allow, &[Obstacle::NotActive]).min_by_key(|entry| (rank(entry.stated), order(entry))) {
-        Some(eligible) => (Reason::EligibleNotActive, Some(eligible)),
+    let eligible = with(Effect::Allow, &[Obstacle::NotActive]);
+    if let Some(eligible) = eligible.min_by_key(|entry| (rank(entry.stated), order(entry))) {
+        return (Reason::EligibleNotActive, Some(eligible));
+    }
+    let only = [Obstacle::AttributeMissing, Obstacle::PartnerAccess, Obstacle::NotActive];
+    let lacking = explanation.entries.iter().filter(|entry| {
+        entry.effect() == Some(Effect::Allow)
+            && entry.obstacles.first() == Some(&Obstacle::AttributeMissing)
+            && entry.obstacles.iter().all(|obstacle| only.contains(obstacle))
+    });
+    match lacking.min_by_key(|entry| (rank(entry.stated), order(entry))) {
+        Some(lacking) => (Reason::MissingAttribute, Some(lacking)),
         None => (Reason::NoMatchingGrant, None),
     }
 }
@@ -193,7 +203,7 @@ fn every_suggestion_is_true_and_as_small_as_can_be() {
         if asked % SUGGESTED_EVERY != 0 {
             return;
         }
-        let query = query(snapshot, question, Context::UNKNOWN);
+        let query = query(snapshot, question);
         let explanation = explain(snapshot, &query);
         let roles: Vec<Assignable> = snapshot
             .roles()
@@ -235,7 +245,7 @@ fn every_suggestion_is_true_and_as_small_as_can_be() {
         }
     });
     if size("PEERAGE_ORACLE_SUGGESTIONS", EXPLANATIONS) >= EXPLANATIONS {
-        assert!(kinds.len() == 13 && kinds.values().all(|times| *times >= 5), "{kinds:?}");
+        assert!(kinds.len() == 15 && kinds.values().all(|times| *times >= 5), "{kinds:?}");
         assert!(helped * 2 > denials, "{helped} of {denials} denials came with a suggestion");
     }
 }
@@ -289,6 +299,10 @@ fn altered<'a>(
                 let account = facts.accounts.iter_mut().find(|one| one.id == id).unwrap();
                 account.labels.insert(key.clone(), value.clone());
             }
+            Alteration::SayAttribute { name, value } => {
+                question.context.attributes.insert(name.clone(), value.clone());
+            }
+            Alteration::ActFrom(address) => question.context.source_address = Some(*address),
             Alteration::EnablePeer => {
                 facts.peers.iter_mut().find(|one| one.id == peer).unwrap().status = PeerStatus::Enabled;
             }

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use super::{Fields, account_name, peer_name, request_id};
 use crate::application::authorize::{Answer, Consistency, Subject};
+use crate::decision::evaluate::Deciding;
 use crate::decision::{Outcome, Reason, Snapshot};
+use crate::domain::binding::Mode;
 use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, ATTRIBUTES_MAX, AttributeValue, Context};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
-use crate::domain::permission::PermissionName;
+use crate::domain::permission::{APPROVE, PermissionName};
 use crate::domain::role::{AssuranceLevel, Requirements, StepUp};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::authorize_request::Subject as PbSubject;
@@ -182,17 +184,11 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
         role: String::new(),
         grant_index: 0,
         obligations: Vec::new(),
-        missing_attribute: String::new(),
+        missing_attribute: decision.missing_attribute(snapshot).unwrap_or_default().to_owned(),
     };
     let Some(deciding) = decision.deciding else { return response };
     if decision.reason == Reason::EligibleNotActive {
-        let group = deciding.group.and_then(|group| snapshot.group(group));
-        let elevation = pb::ElevationObligation {
-            method: "/peerage.v1.ElevationService/RequestElevation".to_owned(),
-            role_binding: format!("roleBindings/{}", deciding.binding),
-            group: group.map(|group| format!("groups/{}", group.id)).unwrap_or_default(),
-        };
-        response.obligations.push(obligation(pb::obligation::Obligation::Elevation(elevation)));
+        response.obligations = elevations(snapshot, deciding);
         return response;
     }
     response.role_binding = format!("roleBindings/{}", deciding.binding);
@@ -206,10 +202,10 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
 pub fn owed(unmet: Requirements, permission: &PermissionName, account: &AccountId) -> Vec<pb::Obligation> {
     let approval = unmet.approval.then(|| {
         pb::obligation::Obligation::Approval(pb::ApprovalObligation {
-            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
+            method: pb::REQUEST_APPROVAL.to_owned(),
             permission: permission.to_string(),
             account: format!("accounts/{account}"),
-            approver_permission: "approvals.decide".to_owned(),
+            approver_permission: APPROVE.to_owned(),
         })
     });
     let step_up = unmet.step_up.map(|wanted| pb::obligation::Obligation::StepUp(step_up(wanted)));
@@ -218,6 +214,21 @@ pub fn owed(unmet: Requirements, permission: &PermissionName, account: &AccountI
 
 fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
     pb::Obligation { obligation: Some(obligation) }
+}
+
+/// One elevation raises one of the two: a binding and the membership that leads to it may both wait.
+fn elevations(snapshot: &Snapshot, deciding: Deciding) -> Vec<pb::Obligation> {
+    let elevation = |role_binding, group| {
+        let method = pb::REQUEST_ELEVATION.to_owned();
+        let elevation = pb::ElevationObligation { method, role_binding, group };
+        obligation(pb::obligation::Obligation::Elevation(elevation))
+    };
+    let group = deciding.group.and_then(|group| snapshot.group(group));
+    let membership = (deciding.membership_mode == Mode::Eligible)
+        .then(|| elevation(String::new(), group.map(|group| format!("groups/{}", group.id)).unwrap_or_default()));
+    let binding = (deciding.binding_mode == Mode::Eligible)
+        .then(|| elevation(format!("roleBindings/{}", deciding.binding), String::new()));
+    membership.into_iter().chain(binding).collect()
 }
 
 fn step_up(wanted: StepUp) -> pb::StepUpObligation {
@@ -266,6 +277,7 @@ pub(super) const fn reason(reason: Reason) -> pb::DecisionReason {
         Reason::PartnerAccessSessionRequired => pb::DecisionReason::PartnerAccessSessionRequired,
         Reason::PartnerAccessBlocked => pb::DecisionReason::PartnerAccessBlocked,
         Reason::EligibleNotActive => pb::DecisionReason::EligibleNotActive,
+        Reason::MissingAttribute => pb::DecisionReason::MissingAttribute,
         Reason::NoMatchingGrant => pb::DecisionReason::NoMatchingGrant,
     }
 }

@@ -3,7 +3,7 @@
 mod text;
 
 use super::access::{self, OwnedCheck};
-use super::role::{grant, words};
+use super::role::{condition, grant, words};
 use super::{Fields, account_name, page, parse_time, peer_name, time};
 use crate::application::authorize::{Consistency, Subject};
 use crate::application::explain::{Explained, Place, ShownCheck, ShownEntry};
@@ -221,11 +221,7 @@ impl Names<'_> {
     fn change(&self, alteration: &Alteration) -> Change {
         let binding = |binding: &BindingId| format!("roleBindings/{binding}");
         let elevation = |role_binding: String, group: String| {
-            Change::Elevate(pb::ElevationObligation {
-                method: "/peerage.v1.ElevationService/RequestElevation".to_owned(),
-                role_binding,
-                group,
-            })
+            Change::Elevate(pb::ElevationObligation { method: pb::REQUEST_ELEVATION.to_owned(), role_binding, group })
         };
         match alteration {
             Alteration::ElevateBinding { binding: id, .. } => elevation(binding(id), String::new()),
@@ -244,6 +240,11 @@ impl Names<'_> {
                 key: key.clone(),
                 value: value.clone(),
             }),
+            Alteration::SayAttribute { name, value } => {
+                let (attribute, value) = (name.clone(), Some(condition::value_to_pb(value)));
+                Change::SetAttribute(pb::SuggestedAttribute { attribute, value })
+            }
+            Alteration::ActFrom(address) => Change::ActFrom(address.to_string()),
             Alteration::BindRole { role, account, reach } => Change::BindRole(pb::SuggestedBinding {
                 role: self.snapshot.role(*role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default(),
                 account: self.account(*account),
