@@ -146,7 +146,7 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
 
 /// Who a subject is, as far as the facts know.
 #[derive(Debug, Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     /// Whether or not it can act.
     Peer(PeerIndex),
     /// The key was one, and is over. Of revoked ones the facts know nothing.
@@ -154,7 +154,7 @@ enum Found {
     Nobody,
 }
 
-fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
+pub(super) fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     let peer = match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),

@@ -108,6 +108,8 @@ impl Refusal {
             | Error::NotReady
             | Error::Diverged { .. }
             | Error::RevisionNotReached
+            | Error::RevisionNotKept
+            | Error::MomentInFuture
             | Error::RequestIdReused
             | Error::PageToken
             | Error::PermissionUnknown { .. }

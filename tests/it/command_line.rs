@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod explain;
 mod moves;
 
 use std::path::Path;

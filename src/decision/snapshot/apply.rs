@@ -48,6 +48,31 @@ impl Snapshot {
         Ok(next)
     }
 
+    /// The facts before changes that led to this snapshot, which come newest first, at the same
+    /// revision. For looking back, never for deciding about the present.
+    ///
+    /// # Errors
+    /// As [`Snapshot::apply`].
+    pub fn without<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        compiler: &mut Compiler,
+    ) -> Result<Self, SnapshotError> {
+        let mut earlier = self.clone();
+        let mut peers = PeerEdits::default();
+        for change in changes {
+            let undo = Change { before: change.after.clone(), after: change.before.clone() };
+            if let (Some(Fact::Permission(fact)), None) = (&undo.before, &undo.after) {
+                // Its place stays taken, so that verdicts keep theirs: nobody finds it by its name.
+                Arc::make_mut(&mut earlier.catalogue).places.remove(&fact.name);
+            } else {
+                earlier.change(&undo, &mut peers, compiler)?;
+            }
+        }
+        peers.flush(&mut earlier);
+        Ok(earlier)
+    }
+
     pub(super) fn change(
         &mut self,
         change: &Change,

@@ -85,6 +85,12 @@ pub fn from_error(error: &Error) -> Status {
             from_error(&Error::NotReady)
         }
         Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
+        Error::RevisionNotKept => {
+            let mut details = info(ErrorReason::RevisionNotKept, []);
+            details.add_precondition_failure_violation(ErrorReason::RevisionNotKept.as_str_name(), "at", &message);
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        Error::MomentInFuture => status(Code::OutOfRange, ErrorReason::MomentInFuture, &message, []),
         Error::RequestIdReused => field(ErrorReason::RequestIdReused, "request_id", "was used for a different request"),
         Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
         Error::PermissionUnknown { field: path, name } => {

@@ -6,6 +6,7 @@
 mod changes;
 mod circumstances;
 mod conditions;
+mod explain;
 mod facts;
 mod fast;
 mod lists;

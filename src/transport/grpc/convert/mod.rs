@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod audit;
 pub mod batch;
 pub mod binding;
+pub mod explain;
 pub mod filter;
 pub mod group;
 pub mod mask;

@@ -113,9 +113,9 @@ impl AccountAccessService for Services {
 
     async fn explain_authorization(
         &self,
-        _request: Request<pb::ExplainAuthorizationRequest>,
+        request: Request<pb::ExplainAuthorizationRequest>,
     ) -> Result<Response<pb::ExplainAuthorizationResponse>, Status> {
-        Err(not_built())
+        self.explained(request).await
     }
 
     async fn list_accessible_accounts(

@@ -5,6 +5,7 @@ mod access_lists;
 mod account;
 mod audit;
 mod authentication;
+mod explain;
 mod peer;
 mod role;
 

@@ -209,7 +209,8 @@ fn match_to_pb(wanted: &AttributeMatch) -> pb::AttributeMatch {
     pb::AttributeMatch { attribute: wanted.attribute().to_owned(), demand: Some(demand) }
 }
 
-fn value_to_pb(value: &AttributeValue) -> pb::AttributeValue {
+/// Writes a value.
+pub fn value_to_pb(value: &AttributeValue) -> pb::AttributeValue {
     let kind = match value {
         AttributeValue::Text(text) => Kind::StringValue(text.clone()),
         AttributeValue::Int(number) => Kind::IntValue(*number),

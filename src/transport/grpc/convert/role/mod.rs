@@ -1,6 +1,6 @@
 //! Roles on the wire. Their grants: [`grant`]; the words in them: [`words`].
 
-mod condition;
+pub mod condition;
 pub mod grant;
 pub mod words;
 
