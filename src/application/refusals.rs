@@ -110,6 +110,7 @@ impl Refusal {
             | Error::RevisionNotReached
             | Error::RequestIdReused
             | Error::PageToken
+            | Error::PreviewOutdated
             | Error::PermissionUnknown { .. }
             | Error::LimitReached { .. }
             | Error::Overloaded

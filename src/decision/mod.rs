@@ -9,6 +9,7 @@
 
 pub mod administrators;
 pub mod compile;
+pub mod difference;
 pub mod evaluate;
 pub mod holdings;
 pub mod matrix;

@@ -115,6 +115,7 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
+        stage: None,
         source_address,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         trace_id: extensions

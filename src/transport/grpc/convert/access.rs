@@ -239,7 +239,7 @@ pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-const fn outcome(outcome: Outcome) -> pb::Decision {
+pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     match outcome {
         Outcome::Allow => pb::Decision::Allow,
         Outcome::Deny => pb::Decision::Deny,
