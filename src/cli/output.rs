@@ -42,7 +42,7 @@ macro_rules! named {
     )*};
 }
 
-named! { Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
+named! { AccessDifference Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission PreviewTotals Role RoleBinding }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 
@@ -148,7 +148,8 @@ fn dynamic<M: Named>(message: &M) -> anyhow::Result<DynamicMessage> {
     Ok(DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?)
 }
 
-fn json<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
+/// A message as a JSON value.
+pub(crate) fn json<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
     let options = SerializeOptions::new();
     Ok(dynamic(message)?.serialize_with_options(serde_json::value::Serializer, &options)?)
 }

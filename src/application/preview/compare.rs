@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cell;
-use crate::application::authorize::CHECK;
+use super::{Cell, PREVIEW};
 use crate::application::guard::View;
 use crate::decision::difference::{PeerDifferences, Sides, Touch, Turn, reached, touched};
-use crate::decision::{AccountIndex, Outcome, PeerIndex};
+use crate::decision::evaluate::evaluate_unsuspended;
+use crate::decision::{AccountIndex, Outcome, PeerIndex, Query, Snapshot};
 use crate::domain::binding::Reach;
+use crate::domain::context::Context;
 use crate::domain::fact::Change;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::permission::PermissionName;
@@ -66,19 +67,35 @@ pub(super) struct Found {
 pub(super) struct Audience<'a> {
     view: View<'a>,
     sides: Sides<'a>,
-    scope: AccountIndex,
-    checked: HashMap<AccountIndex, bool>,
+    scope: Option<AccountIndex>,
+    sights: HashMap<AccountIndex, Sight>,
     /// The accounts of peers that are touched in the same places, since many are.
     alike: Option<Alike>,
     work: usize,
+}
+
+/// On which sides of the changes the caller may be told of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sight {
+    before: bool,
+    after: bool,
+}
+
+impl Sight {
+    const FULL: Self = Self { before: true, after: true };
+
+    /// Whether it shows a decision that turns: what is denied on a side is no right to be seen there.
+    const fn shows(self, turn: Turn) -> bool {
+        (self.before || matches!(turn.before, Outcome::Deny)) && (self.after || matches!(turn.after, Outcome::Deny))
+    }
 }
 
 /// Places, whether they are the caller's own, and the accounts there.
 type Alike = (BTreeSet<(AccountIndex, Reach)>, bool, Arc<[AccountIndex]>);
 
 impl<'a> Audience<'a> {
-    pub(super) fn new(view: View<'a>, sides: Sides<'a>, scope: AccountIndex) -> Self {
-        Self { view, sides, scope, checked: HashMap::new(), alike: None, work: 0 }
+    pub(super) fn new(view: View<'a>, sides: Sides<'a>, scope: Option<AccountIndex>) -> Self {
+        Self { view, sides, scope, sights: HashMap::new(), alike: None, work: 0 }
     }
 
     /// The accounts that touches reach and the caller may be told of, in the order of their ids.
@@ -94,8 +111,9 @@ impl<'a> Audience<'a> {
         self.work += all.len();
         let mut shown: Vec<(&AccountId, AccountIndex)> = Vec::new();
         for account in all {
+            let sight = self.sight(peer, account);
             if self.is_in_scope(account)
-                && (is_own || self.may_check(account))
+                && (sight.before || sight.after)
                 && let Some(id) = self.id(account)
             {
                 shown.push((id, account));
@@ -108,13 +126,24 @@ impl<'a> Audience<'a> {
     }
 
     fn is_in_scope(&self, account: AccountIndex) -> bool {
-        [self.sides.before, self.sides.after].iter().any(|side| side.is_within(account, self.scope))
+        let sides = [self.sides.before, self.sides.after];
+        self.scope.is_none_or(|scope| sides.iter().any(|side| side.is_within(account, scope)))
     }
 
-    /// Whether the caller could ask about others there, before and after.
-    fn may_check(&mut self, account: AccountIndex) -> bool {
-        let (before, after) = (self.view, View { snapshot: self.sides.after, ..self.view });
-        *self.checked.entry(account).or_insert_with(|| before.may(CHECK, account) && after.may(CHECK, account))
+    /// What the caller may be told of a peer there.
+    fn sight(&mut self, peer: PeerIndex, account: AccountIndex) -> Sight {
+        if peer == self.view.actor {
+            return Sight::FULL;
+        }
+        let (Sides { before, after, .. }, view) = (self.sides, self.view);
+        let holds = |side: &Snapshot| {
+            side.find_permission(PREVIEW).is_some_and(|permission| {
+                let (peer, context) = (Some(view.actor), Context::UNKNOWN);
+                let query = Query { peer, permission, account, now: view.now, context };
+                evaluate_unsuspended(side, &query).is_allowed()
+            })
+        };
+        *self.sights.entry(account).or_insert_with(|| Sight { before: holds(before), after: holds(after) })
     }
 
     fn id(&self, account: AccountIndex) -> Option<&'a AccountId> {
@@ -149,6 +178,8 @@ pub(super) async fn read(mut audience: Audience<'_>, changes: &[Change], reading
             let turns = differences.at(*account);
             audience.work += 1 + differences.work() - worked;
             worked = differences.work();
+            let sight = audience.sight(*peer, *account);
+            let turns: Vec<Turn> = turns.iter().copied().filter(|turn| sight.shows(*turn)).collect();
             tally.cell(&audience, (*id, *account, name), &turns);
             if tally.is_done() || audience.work > WORK_MAX {
                 return tally.stopped(&audience);

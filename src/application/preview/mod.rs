@@ -5,9 +5,10 @@
 //! wait for the trying out alone. Every page tries them out anew, and a page is told only of the facts
 //! that the first one saw; where policy has changed since, the preview has to begin again.
 //!
-//! INVARIANT: a difference is told only where the caller could ask Authorize on either side: of itself,
-//! or on an account where it holds `access.check` before and after. Who may not make a change is told
-//! what the call that makes it would say, and nothing else.
+//! INVARIANT: a decision that is no denial is told only of the caller itself, or on an account where the
+//! caller holds `policy.preview` on that side of the changes. Who moves an account out of its own sight
+//! learns who loses by that, and not who gains. Who may not make a change is told what the call that
+//! makes it would say, and nothing else.
 
 mod compare;
 mod trial;
@@ -15,14 +16,17 @@ mod trial;
 pub use compare::{Shown, Totals};
 pub use trial::Trial;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Audience, Reading};
 use super::context::{Call, Ctx};
-use super::error::{Error, Result};
+use super::error::{Error, Precondition, Result};
 use super::guard::View;
 use super::page::Page;
 use super::stage::Stage;
+use crate::decision::AccountIndex;
 use crate::decision::difference::Sides;
 use crate::domain::context::Context;
 use crate::domain::ids::{AccountId, PeerId};
@@ -31,13 +35,13 @@ use crate::domain::permission::PermissionName;
 use crate::domain::time::Timestamp;
 
 /// What lets a caller preview changes.
-const PREVIEW: &str = "policy.preview";
+pub(super) const PREVIEW: &str = "policy.preview";
 
 /// A wish to know what changes would mean.
 #[derive(Debug, Clone)]
 pub struct Preview {
-    /// The account on which, and below, decisions are compared.
-    pub account: AccountId,
+    /// The account on which, and below, decisions are compared; without it, everywhere.
+    pub account: Option<AccountId>,
     pub changes: Vec<Trial>,
     pub context: Context,
     /// When windows are judged; `None` is now.
@@ -82,7 +86,7 @@ pub async fn preview(ctx: &Ctx, call: &Call, request: Preview) -> Result<Preview
     let (stage, before) = Stage::open(ctx).await?;
     let now = ctx.clock.now();
     let view = View::of_caller(&before, &call.caller, now)?;
-    let account = view.admit_at(PREVIEW, &request.account)?.account();
+    let scope = request.account.as_ref().map(|id| admit(&view, id)).transpose()?;
     let Preview { changes, context, after: place, limit, .. } = request;
     let time = match &place {
         Some(place) if (place.revision, place.digest) == (before.mark().revision, before.mark().digest) => place.time,
@@ -92,17 +96,29 @@ pub async fn preview(ctx: &Ctx, call: &Call, request: Preview) -> Result<Preview
         }
         None => request.time.unwrap_or(now),
     };
-    let staged = Call { stage: Some(std::sync::Arc::clone(&stage)), validate_only: true, ..call.clone() };
+    let staged = Call { stage: Some(Arc::clone(&stage)), validate_only: true, ..call.clone() };
     for change in changes {
         change.try_out(ctx, &staged).await?;
     }
     let tried = stage.close().await?;
     let sides = Sides { before: &before, after: &tried.after, now: time, context: &context };
-    let audience = Audience::new(view, sides, account);
+    let audience = Audience::new(view, sides, scope);
     let reading = Reading { limit, after: place.as_ref().map(|place| &place.cell) };
     let found = compare::read(audience, &tried.changes, reading).await;
     let totals = place.map_or(found.totals, |place| place.totals);
     let (revision, digest) = (before.mark().revision, before.mark().digest);
     let next = found.next.map(|cell| Place { revision, digest, time, totals, cell });
     Ok(Previewed { page: Page { items: found.shown, next }, totals, revision })
+}
+
+/// The account of an id, if the caller may preview there. What ends a suspension can be previewed on
+/// what is suspended.
+fn admit(view: &View<'_>, id: &AccountId) -> Result<AccountIndex> {
+    match view.admit_at(PREVIEW, id) {
+        Ok(permit) => Ok(permit.account()),
+        Err(suspended @ Error::Precondition { reason: Precondition::AccountSuspended, .. }) => {
+            view.snapshot.find_account(id.as_str()).ok_or(suspended)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -97,7 +97,7 @@ fn text(changes: &[Change]) -> String {
 }
 
 /// One revision of a few changes; the facts are changed along.
-fn revision_of(maker: &mut Maker, facts: &mut Facts, gone: &mut Vec<Fact>) -> Vec<Change> {
+pub(super) fn revision_of(maker: &mut Maker, facts: &mut Facts, gone: &mut Vec<Fact>) -> Vec<Change> {
     let mut revision = Revision { facts, gone, changes: Vec::new() };
     let acts = 1 + maker.random.below(3);
     while revision.changes.len() < acts {

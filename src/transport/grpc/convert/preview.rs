@@ -24,7 +24,7 @@ pub fn preview(
     packs: &Packs,
     now: Timestamp,
 ) -> Option<Preview> {
-    let account = fields.required("account", &request.account, account_name);
+    let account = fields.optional("account", &request.account, account_name);
     let context = access::context(fields, "context", request.context.as_ref());
     let time = fields.time("evaluation_time", request.evaluation_time.as_ref());
     if request.changes.is_empty() {
