@@ -42,7 +42,10 @@ macro_rules! named {
     )*};
 }
 
-named! { AccessDifference Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission PreviewTotals Role RoleBinding }
+named! {
+    AccessDifference AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
+    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission PreviewTotals Role RoleBinding
+}
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 

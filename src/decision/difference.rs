@@ -283,8 +283,7 @@ impl<'a> PeerDifferences<'a> {
                 && fact.partner_access == PartnerAccess::Allowed
                 && fact.labels.is_empty()
         };
-        let is_same =
-            is_plain(old) && is_plain(new) && !self.roots.contains(&account) && !self.lone.contains(&parent);
+        let is_same = is_plain(old) && is_plain(new) && !self.roots.contains(&account) && !self.lone.contains(&parent);
         is_same.then_some(parent)
     }
 

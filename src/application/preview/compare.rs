@@ -12,10 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{Cell, PREVIEW};
 use crate::application::guard::View;
 use crate::decision::difference::{PeerDifferences, Sides, Touch, Turn, reached, touched};
-use crate::decision::evaluate::evaluate_unsuspended;
-use crate::decision::{AccountIndex, Outcome, PeerIndex, Query, Snapshot};
+use crate::decision::{AccountIndex, Outcome, PeerIndex, Snapshot};
 use crate::domain::binding::Reach;
-use crate::domain::context::Context;
 use crate::domain::fact::Change;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::permission::PermissionName;
@@ -136,13 +134,7 @@ impl<'a> Audience<'a> {
             return Sight::FULL;
         }
         let (Sides { before, after, .. }, view) = (self.sides, self.view);
-        let holds = |side: &Snapshot| {
-            side.find_permission(PREVIEW).is_some_and(|permission| {
-                let (peer, context) = (Some(view.actor), Context::UNKNOWN);
-                let query = Query { peer, permission, account, now: view.now, context };
-                evaluate_unsuspended(side, &query).is_allowed()
-            })
-        };
+        let holds = |snapshot: &Snapshot| View { snapshot, ..view }.may_unsuspended(PREVIEW, account);
         *self.sights.entry(account).or_insert_with(|| Sight { before: holds(before), after: holds(after) })
     }
 
@@ -152,7 +144,8 @@ impl<'a> Audience<'a> {
     }
 
     fn permission(&self, turn: Turn) -> Option<PermissionName> {
-        let found = self.sides.after.permission(turn.permission).or_else(|| self.sides.before.permission(turn.permission));
+        let found =
+            self.sides.after.permission(turn.permission).or_else(|| self.sides.before.permission(turn.permission));
         found.map(|permission| permission.name.clone())
     }
 }
@@ -259,9 +252,9 @@ impl<'a> Tally<'a> {
 
     fn stopped(self, audience: &Audience<'_>) -> Found {
         let is_full = self.shown.len() >= self.reading.limit;
-        let last_read = self.last.and_then(|(peer, account)| {
-            Some(Cell { peer, account: audience.id(account)?.clone(), permission: None })
-        });
+        let last_read = self
+            .last
+            .and_then(|(peer, account)| Some(Cell { peer, account: audience.id(account)?.clone(), permission: None }));
         let next = if is_full { self.last_shown() } else { last_read };
         self.found(next, false)
     }

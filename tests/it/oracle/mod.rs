@@ -5,8 +5,12 @@
 //! the tests look.
 
 mod changes;
+mod circumstances;
+mod conditions;
+mod explain;
 mod facts;
 mod fast;
+mod lists;
 mod naive;
 mod plain;
 mod preview;
@@ -29,7 +33,7 @@ const DECISIONS_PER_WORLD: u64 = 250;
 /// One world in so many is a large one.
 const LARGE_EVERY: u64 = 25;
 
-const REASONS: [Reason; 13] = [
+const REASONS: [Reason; 14] = [
     Reason::Allowed,
     Reason::StepUpRequired,
     Reason::ApprovalRequired,
@@ -42,6 +46,7 @@ const REASONS: [Reason; 13] = [
     Reason::PartnerAccessSessionRequired,
     Reason::PartnerAccessBlocked,
     Reason::EligibleNotActive,
+    Reason::MissingAttribute,
     Reason::NoMatchingGrant,
 ];
 

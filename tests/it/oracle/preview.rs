@@ -39,10 +39,12 @@ fn what_a_preview_predicts_is_what_happens() {
         for round in 0..PREVIEWS_PER_WORLD {
             let before = facts.clone();
             let changes = revision_of(&mut maker, &mut facts, &mut gone);
+            let context = maker.context();
             let after = snapshot.with(&changes, &mut compiler).unwrap();
-            let predicted = predicted(&snapshot, &after, &changes, maker.now);
+            let predicted =
+                predicted(&Sides { before: &snapshot, after: &after, now: maker.now, context: &context }, &changes);
             let scratch = Snapshot::load(1, facts.all(), &mut compiler).unwrap();
-            let real = real((&snapshot, &before), (&scratch, &facts), maker.now);
+            let real = real((&snapshot, &before), (&scratch, &facts), (maker.now, &context));
             if predicted != real {
                 let wrong: Vec<_> = predicted.difference(&real).collect();
                 let missed: Vec<_> = real.difference(&predicted).collect();
@@ -59,12 +61,12 @@ fn what_a_preview_predicts_is_what_happens() {
     assert!(turning as u64 * 4 > done && rows as u64 > done, "{turning} of {done} turned {rows} decisions");
 }
 
-fn predicted(before: &Snapshot, after: &Snapshot, changes: &[Change], now: Timestamp) -> BTreeSet<Row> {
-    let sides = Sides { before, after, now, context: Context::UNKNOWN };
+fn predicted(sides: &Sides<'_>, changes: &[Change]) -> BTreeSet<Row> {
+    let Sides { before, after, .. } = *sides;
     let mut rows = BTreeSet::new();
-    for (id, (peer, touches)) in touched(&sides, changes) {
-        let mut differences = PeerDifferences::of(sides, peer, &touches);
-        for account in reached(&sides, &touches) {
+    for (id, (peer, touches)) in touched(sides, changes) {
+        let mut differences = PeerDifferences::of(*sides, peer, &touches);
+        for account in reached(sides, &touches) {
             let name = before.account_id(account).or_else(|| after.account_id(account)).unwrap();
             for turn in differences.at(account).iter() {
                 let permission = &after.permission(turn.permission).unwrap().name;
@@ -81,7 +83,11 @@ fn turned(before: Outcome, after: Outcome) -> String {
 }
 
 /// Every decision that differs, found by asking everything.
-fn real(before: (&Snapshot, &Facts), after: (&Snapshot, &Facts), now: Timestamp) -> BTreeSet<Row> {
+fn real(
+    before: (&Snapshot, &Facts),
+    after: (&Snapshot, &Facts),
+    (now, context): (Timestamp, &Context),
+) -> BTreeSet<Row> {
     let both = [before.1, after.1];
     let peers: BTreeSet<PeerId> = both.iter().flat_map(|facts| facts.peers.iter().map(|peer| peer.id)).collect();
     let accounts: BTreeSet<&AccountId> =
@@ -96,7 +102,6 @@ fn real(before: (&Snapshot, &Facts), after: (&Snapshot, &Facts), now: Timestamp)
                     let account = snapshot.find_account(account.as_str());
                     let permission = snapshot.find_permission(permission.as_str());
                     let (Some(account), Some(permission)) = (account, permission) else { return Outcome::Deny };
-                    let context = Context::UNKNOWN;
                     evaluate(snapshot, &Query { peer: snapshot.find_peer(peer), permission, account, now, context })
                         .outcome
                 };

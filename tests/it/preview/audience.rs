@@ -77,7 +77,9 @@ async fn who_moves_an_account_out_of_sight_learns_who_loses_and_not_who_gains() 
 async fn the_end_of_a_suspension_is_previewed_on_what_is_suspended() {
     let scene = Scene::new().await;
     let (server, name) = (&scene.server, scene.tenant.clone());
-    let holder = server.person_on(&scene.msp, &crate::roles::fresh("peer"), &scene.role(&[allow("ftp.view")]).await, &[&name]).await;
+    let holder = server
+        .person_on(&scene.msp, &crate::roles::fresh("peer"), &scene.role(&[allow("ftp.view")]).await, &[&name])
+        .await;
     let reason = "unpaid".to_owned();
     let scope = pb::SuspensionScope::Subtree.into();
     let suspend = pb::SuspendAccountRequest { name: name.clone(), scope, reason, ..Default::default() };
@@ -88,6 +90,7 @@ async fn the_end_of_a_suspension_is_previewed_on_what_is_suspended() {
     let resume = Change::ResumeAccount(pb::ResumeAccountRequest { name: name.clone(), ..Default::default() });
     let request = pb::PreviewChangeRequest { account: name, ..asking(resume) };
     let (gains, _) = all(admin, &request).await.unwrap();
-    let turned: Vec<_> = gains.into_iter().map(|(peer, account, permission, old, new)| (peer, account, permission, new, old)).collect();
+    let turned: Vec<_> =
+        gains.into_iter().map(|(peer, account, permission, old, new)| (peer, account, permission, new, old)).collect();
     assert_eq!(turned, losses, "what comes back is what went");
 }

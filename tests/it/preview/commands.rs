@@ -29,7 +29,10 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
         (&down, "mike loses"),
         ("accounts move contoso --to other-msp", "emily loses ftp.edit, ftp.view on contoso"),
         ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.edit, ftp.view on contoso"),
-        ("accounts update contoso --partner-access BLOCKED --justification asked", "emily loses ftp.edit, ftp.view on contoso"),
+        (
+            "accounts update contoso --partner-access BLOCKED --justification asked",
+            "emily loses ftp.edit, ftp.view on contoso",
+        ),
         ("accounts delete contoso --cascade", "emily loses ftp.edit, ftp.view on contoso"),
         ("peers disable emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
         ("peers update emily --expires 2030-01-01T00:00:00Z", "Nobody that you may know of"),

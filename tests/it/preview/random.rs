@@ -159,7 +159,8 @@ impl World {
 
     async fn binding(&self, client: &Client, random: &mut Random) -> Option<pb::RoleBinding> {
         let account = "accounts/platform".to_owned();
-        let list = pb::ListRoleBindingsRequest { account, include_descendants: true, page_size: 1000, ..Default::default() };
+        let list =
+            pb::ListRoleBindingsRequest { account, include_descendants: true, page_size: 1000, ..Default::default() };
         let bindings = client.roles().list_role_bindings(list).await.unwrap().into_inner().role_bindings;
         let custom: Vec<pb::RoleBinding> =
             bindings.into_iter().filter(|binding| self.roles.contains(&binding.role)).collect();
@@ -179,7 +180,10 @@ impl World {
                 };
                 let reach = if random.chance(30) { pb::Reach::AccountOnly } else { pb::Reach::Subtree };
                 let wish = pb::RoleBinding { reach: reach.into(), ..wish };
-                Change::CreateRoleBinding(pb::CreateRoleBindingRequest { role_binding: Some(wish), ..Default::default() })
+                Change::CreateRoleBinding(pb::CreateRoleBindingRequest {
+                    role_binding: Some(wish),
+                    ..Default::default()
+                })
             }
             2 => match self.binding(client, random).await {
                 Some(binding) => {
@@ -192,7 +196,12 @@ impl World {
                 Some(binding) => {
                     let mode = if random.chance(50) { pb::BindingMode::Active } else { pb::BindingMode::Eligible };
                     let reach = if random.chance(50) { pb::Reach::AccountOnly } else { pb::Reach::Subtree };
-                    let role_binding = pb::RoleBinding { name: binding.name, mode: mode.into(), reach: reach.into(), ..Default::default() };
+                    let role_binding = pb::RoleBinding {
+                        name: binding.name,
+                        mode: mode.into(),
+                        reach: reach.into(),
+                        ..Default::default()
+                    };
                     Change::UpdateRoleBinding(pb::UpdateRoleBindingRequest {
                         role_binding: Some(role_binding),
                         ..Default::default()
@@ -203,11 +212,19 @@ impl World {
             4 | 5 => self.edit_role(random),
             6 => {
                 let member = Some(groups::member(Self::some(&self.peers, random)));
-                Change::AddGroupMember(pb::AddGroupMemberRequest { group: self.group.clone(), member, ..Default::default() })
+                Change::AddGroupMember(pb::AddGroupMemberRequest {
+                    group: self.group.clone(),
+                    member,
+                    ..Default::default()
+                })
             }
             7 => {
                 let peer = Self::some(&self.peers, random).clone();
-                Change::RemoveGroupMember(pb::RemoveGroupMemberRequest { group: self.group.clone(), peer, ..Default::default() })
+                Change::RemoveGroupMember(pb::RemoveGroupMemberRequest {
+                    group: self.group.clone(),
+                    peer,
+                    ..Default::default()
+                })
             }
             8 => {
                 let destination_parent = Self::some(&self.msps, random).clone();
@@ -215,16 +232,26 @@ impl World {
                 Change::MoveAccount(pb::MoveAccountRequest { name, destination_parent, ..Default::default() })
             }
             9 => {
-                let scope = if random.chance(60) { pb::SuspensionScope::Subtree } else { pb::SuspensionScope::OwnPeers };
+                let scope =
+                    if random.chance(60) { pb::SuspensionScope::Subtree } else { pb::SuspensionScope::OwnPeers };
                 let (name, reason) = (Self::some(&self.accounts, random).clone(), "unpaid".to_owned());
-                Change::SuspendAccount(pb::SuspendAccountRequest { name, scope: scope.into(), reason, ..Default::default() })
+                Change::SuspendAccount(pb::SuspendAccountRequest {
+                    name,
+                    scope: scope.into(),
+                    reason,
+                    ..Default::default()
+                })
             }
             10 | 11 => {
                 let name = Self::some(&self.accounts, random).clone();
                 Change::ResumeAccount(pb::ResumeAccountRequest { name, ..Default::default() })
             }
             12 => {
-                let modes = [pb::PartnerAccessMode::Allowed, pb::PartnerAccessMode::SessionOnly, pb::PartnerAccessMode::Blocked];
+                let modes = [
+                    pb::PartnerAccessMode::Allowed,
+                    pb::PartnerAccessMode::SessionOnly,
+                    pb::PartnerAccessMode::Blocked,
+                ];
                 let partner_access = (*random.pick(&modes).unwrap()).into();
                 let settings = Some(pb::AccountSettings { partner_access, ..Default::default() });
                 let name = Self::some(&self.accounts[1..], random).clone();
@@ -268,7 +295,11 @@ async fn permissions(client: &Client) -> Vec<String> {
     loop {
         let request = pb::ListPermissionsRequest { page_size: 1000, page_token, ..Default::default() };
         let page = client.roles().list_permissions(request).await.unwrap().into_inner();
-        names.extend(page.permissions.into_iter().map(|permission| permission.name.trim_start_matches("permissions/").to_owned()));
+        names.extend(
+            page.permissions
+                .into_iter()
+                .map(|permission| permission.name.trim_start_matches("permissions/").to_owned()),
+        );
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;

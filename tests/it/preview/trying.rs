@@ -72,10 +72,8 @@ async fn changes_stand_on_those_before_them() {
     for alone in [&join, &give] {
         assert!(all(admin, &asking(alone.clone())).await.unwrap().0.is_empty(), "{alone:?}");
     }
-    let both = pb::PreviewChangeRequest {
-        changes: vec![change(join.clone()), change(give.clone())],
-        ..asking(join.clone())
-    };
+    let both =
+        pb::PreviewChangeRequest { changes: vec![change(join.clone()), change(give.clone())], ..asking(join.clone()) };
     let expected = [row(&holder.name, &scene.tenant, "ftp.view", true)];
     assert_eq!(all(admin, &both).await.unwrap().0, expected);
     // Taken back in the same preview, nobody gains.
@@ -84,8 +82,7 @@ async fn changes_stand_on_those_before_them() {
         peer: holder.name.clone(),
         ..Default::default()
     });
-    let back =
-        pb::PreviewChangeRequest { changes: [join, give, leave].map(change).to_vec(), ..both };
+    let back = pb::PreviewChangeRequest { changes: [join, give, leave].map(change).to_vec(), ..both };
     assert!(all(admin, &back).await.unwrap().0.is_empty());
 }
 
@@ -128,7 +125,9 @@ async fn what_would_be_refused_is_refused_alike() {
         assert_eq!(previewed.message(), made.message());
     }
     // Nobody sees what more than their own rights would give.
-    let modest = scene.with(&[allow("policy.preview"), allow("role_bindings.*"), allow("accounts.view"), allow("peers.view")]).await;
+    let modest = scene
+        .with(&[allow("policy.preview"), allow("role_bindings.*"), allow("accounts.view"), allow("peers.view")])
+        .await;
     let role = scene.role(&[allow("ftp.view")]).await;
     let result = page(&modest.client, &asking(bind(binding(&modest.name, &role, &scene.tenant)))).await;
     refused(result, Code::PermissionDenied, "ESCALATION");

@@ -63,9 +63,9 @@ fn trial(change: &Change, packs: &Packs, now: Timestamp) -> (&'static str, Resul
         Change::DeleteRole(it) => read!("delete_role", it, |fields| {
             named(fields, (&it.name, &it.etag), role_name).map(|(id, etag)| Trial::DeleteRole(id, etag))
         }),
-        Change::CreateRoleBinding(it) => read!("create_role_binding", it, |fields| {
-            binding::create(fields, it, now).map(Trial::CreateBinding)
-        }),
+        Change::CreateRoleBinding(it) => {
+            read!("create_role_binding", it, |fields| { binding::create(fields, it, now).map(Trial::CreateBinding) })
+        }
         Change::UpdateRoleBinding(it) => {
             read!("update_role_binding", it, |fields| binding::update(fields, it).map(Trial::UpdateBinding))
         }

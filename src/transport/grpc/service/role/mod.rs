@@ -100,10 +100,7 @@ impl RoleService for Services {
         bindings::create_many(&self.ctx, request).await
     }
 
-    async fn preview_change(
-        &self,
-        request: Request<pb::PreviewChangeRequest>,
-    ) -> Answer<pb::PreviewChangeResponse> {
+    async fn preview_change(&self, request: Request<pb::PreviewChangeRequest>) -> Answer<pb::PreviewChangeResponse> {
         preview::change(&self.ctx, request).await
     }
 
