@@ -51,6 +51,25 @@ pub(super) struct Reading<'a> {
     pub(super) after: Option<&'a Cell>,
 }
 
+impl Cell {
+    /// Whether all of a peer was read.
+    fn is_past(&self, peer: PeerId) -> bool {
+        peer < self.peer || (peer == self.peer && self.account.is_none())
+    }
+
+    /// Whether an account comes before the last one that was read of a peer.
+    fn is_beyond(&self, peer: PeerId, account: &AccountId) -> bool {
+        peer == self.peer && self.account.as_ref().is_some_and(|last| account < last)
+    }
+
+    /// Whether a permission was read.
+    fn has(&self, peer: PeerId, account: &AccountId, permission: &PermissionName) -> bool {
+        let is_here = peer == self.peer && self.account.as_ref() == Some(account);
+        // Where no permission is named, all of the account was read.
+        is_here && self.permission.as_ref().is_none_or(|last| permission <= last)
+    }
+}
+
 /// What was read.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -97,7 +116,7 @@ impl<'a> Audience<'a> {
     }
 
     /// The accounts that touches reach and the caller may be told of, in the order of their ids.
-    fn accounts(&mut self, peer: PeerIndex, touches: &BTreeSet<Touch>) -> Arc<[AccountIndex]> {
+    async fn accounts(&mut self, peer: PeerIndex, touches: &BTreeSet<Touch>) -> Arc<[AccountIndex]> {
         let places: BTreeSet<(AccountIndex, Reach)> = touches.iter().map(|touch| (touch.root, touch.reach)).collect();
         let is_own = peer == self.view.actor;
         if let Some((known, known_own, accounts)) = &self.alike
@@ -108,7 +127,10 @@ impl<'a> Audience<'a> {
         let all = reached(&self.sides, touches);
         self.work += all.len();
         let mut shown: Vec<(&AccountId, AccountIndex)> = Vec::new();
-        for account in all {
+        for (place, account) in all.into_iter().enumerate() {
+            if place % WORK_PER_TURN == WORK_PER_TURN - 1 {
+                tokio::task::yield_now().await;
+            }
             let sight = self.sight(peer, account);
             if self.is_in_scope(account)
                 && (sight.before || sight.after)
@@ -157,15 +179,15 @@ pub(super) async fn read(mut audience: Audience<'_>, changes: &[Change], reading
     let mut tally = Tally::new(reading);
     let mut rested = 0;
     for (id, (peer, touches)) in &touched {
-        if reading.after.is_some_and(|after| *id < after.peer) {
+        if reading.after.is_some_and(|after| after.is_past(*id)) {
             continue;
         }
-        let accounts = audience.accounts(*peer, touches);
+        let accounts = audience.accounts(*peer, touches).await;
         let mut differences = PeerDifferences::of(sides, *peer, touches);
         let mut worked = 0;
         for account in accounts.iter() {
             let Some(name) = audience.id(*account) else { continue };
-            if reading.after.is_some_and(|after| (*id, name) < (after.peer, &after.account)) {
+            if reading.after.is_some_and(|after| after.is_beyond(*id, name)) {
                 continue;
             }
             let turns = differences.at(*account);
@@ -182,6 +204,10 @@ pub(super) async fn read(mut audience: Audience<'_>, changes: &[Change], reading
                 tokio::task::yield_now().await;
             }
         }
+        tally.last = Some((*id, None));
+        if audience.work > WORK_MAX {
+            return tally.stopped(&audience);
+        }
     }
     tally.ended()
 }
@@ -192,8 +218,8 @@ struct Tally<'a> {
     shown: Vec<Shown>,
     /// Whether there are differences that the page has no room for.
     has_more: bool,
-    /// The last account that was read of a peer.
-    last: Option<(PeerId, AccountIndex)>,
+    /// The last account that was read of a peer, or none where it was all of them.
+    last: Option<(PeerId, Option<AccountIndex>)>,
     totals: Totals,
     /// The last peer that has a difference.
     peer: Option<PeerId>,
@@ -213,13 +239,11 @@ impl<'a> Tally<'a> {
         (peer, account, name): (PeerId, AccountIndex, &AccountId),
         turns: &[Turn],
     ) {
-        self.last = Some((peer, account));
-        let read = self.reading.after.filter(|after| (after.peer, &after.account) == (peer, name));
+        self.last = Some((peer, Some(account)));
         for turn in turns {
             self.count(*turn);
             let Some(permission) = audience.permission(*turn) else { continue };
-            // Where no permission is named, all of this account was read.
-            if read.is_some_and(|read| read.permission.as_ref().is_none_or(|last| permission <= *last)) {
+            if self.reading.after.is_some_and(|after| after.has(peer, name, &permission)) {
                 continue;
             }
             if self.shown.len() >= self.reading.limit {
@@ -252,9 +276,10 @@ impl<'a> Tally<'a> {
 
     fn stopped(self, audience: &Audience<'_>) -> Found {
         let is_full = self.shown.len() >= self.reading.limit;
-        let last_read = self
-            .last
-            .and_then(|(peer, account)| Some(Cell { peer, account: audience.id(account)?.clone(), permission: None }));
+        let last_read = self.last.map(|(peer, account)| {
+            let account = account.and_then(|account| audience.id(account).cloned());
+            Cell { peer, account, permission: None }
+        });
         let next = if is_full { self.last_shown() } else { last_read };
         self.found(next, false)
     }
@@ -266,7 +291,11 @@ impl<'a> Tally<'a> {
 
     fn last_shown(&self) -> Option<Cell> {
         let shown = self.shown.last()?;
-        Some(Cell { peer: shown.peer, account: shown.account.clone(), permission: Some(shown.permission.clone()) })
+        Some(Cell {
+            peer: shown.peer,
+            account: Some(shown.account.clone()),
+            permission: Some(shown.permission.clone()),
+        })
     }
 
     fn found(self, next: Option<Cell>, is_complete: bool) -> Found {

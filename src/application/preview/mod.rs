@@ -60,11 +60,11 @@ pub struct Place {
     cell: Cell,
 }
 
-/// The last cell that was read: all of it, or up to a permission.
+/// How far was read: to the end of a peer, of an account of it, or up to a permission there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cell {
     pub(super) peer: PeerId,
-    pub(super) account: AccountId,
+    pub(super) account: Option<AccountId>,
     pub(super) permission: Option<PermissionName>,
 }
 
