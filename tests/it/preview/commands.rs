@@ -15,7 +15,7 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let contoso = server.customer("contoso", &msp).await;
     let role = server.custom_role(&msp, &["ftp.view", "ftp.edit"]).await;
     let role_id = role.trim_start_matches("roles/");
-    let emily = server.person(&msp, "emily", &role).await;
+    server.person(&msp, "emily", &role).await;
     let mike = server.person(&contoso, "mike", &role).await;
     let bound = server.bind(&mike.name, "roles/mspcontrol.help_desk", &contoso).await;
     let bound = bound.trim_start_matches("roleBindings/");

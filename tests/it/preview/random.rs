@@ -131,7 +131,7 @@ impl World {
             let request = pb::BatchAuthorizeRequest { items: cells.iter().map(item).collect(), ..Default::default() };
             let answers = client.access().batch_authorize(request).await.unwrap().into_inner().results;
             for (cell, answer) in cells.iter().zip(answers) {
-                let Some(ItemResult::Response(answer)) = answer.result else { panic!("no decision on {cell:?}") };
+                let Some(ItemResult::Decision(answer)) = answer.result else { panic!("no decision on {cell:?}") };
                 decisions.insert(cell.clone(), answer.decision());
             }
         }
