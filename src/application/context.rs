@@ -15,6 +15,7 @@ use super::page;
 use super::pool::Pool;
 use super::published::Published;
 use super::refusals::Refusals;
+use super::stage::Stage;
 use super::uses::Uses;
 use crate::crypto::page_token::PageKey;
 use crate::decision::compile::Compiler;
@@ -206,6 +207,8 @@ pub struct Call {
     pub body_hash: [u8; 32],
     /// All checks, no change (AIP-163).
     pub validate_only: bool,
+    /// Where the change is tried out together with others, none of which is made.
+    pub stage: Option<Arc<Stage>>,
     pub user_agent: Option<String>,
     pub trace_id: Option<String>,
 }

@@ -33,6 +33,7 @@ pub fn may_name(ctx: &Ctx, caller: Caller, error: &Error) -> bool {
         | Error::Denied { .. }
         | Error::RequestIdReused
         | Error::PageToken
+        | Error::PreviewOutdated
         | Error::PermissionUnknown { .. }
         | Error::LimitReached { .. }
         | Error::Overloaded

@@ -129,6 +129,9 @@ pub enum Error {
     RequestIdReused,
     #[error("the page token is not of this list")]
     PageToken,
+    /// A later page would tell of other facts than the one before.
+    #[error("the policy changed since the page before; begin the preview anew")]
+    PreviewOutdated,
     #[error("permission `{name}` is not registered")]
     PermissionUnknown { field: String, name: String },
     #[error("at most {most} {of} are allowed")]
@@ -259,6 +262,7 @@ impl Error {
             | Self::LimitReached { .. }
             | Self::Precondition { .. }
             | Self::GainsUnconfirmed { .. }
+            | Self::PreviewOutdated
             | Self::EtagMismatch { .. } => true,
             Self::Unauthenticated(_)
             | Self::RequestIdReused

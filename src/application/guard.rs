@@ -141,6 +141,13 @@ impl<'a> View<'a> {
         self.decide(permission, account).is_some_and(|decision| decision.is_allowed())
     }
 
+    /// Whether the caller may, without more, if no suspension of the account stood in the way.
+    #[must_use]
+    pub fn may_unsuspended(&self, permission: &str, account: AccountIndex) -> bool {
+        let Some(permission) = self.snapshot.find_permission(permission) else { return false };
+        evaluate_unsuspended(self.snapshot, &self.query(permission, account, &self.context())).is_allowed()
+    }
+
     /// Whether the caller may do something anywhere: the first gate, before anything is looked up.
     ///
     /// It asks about the accounts where the caller holds bindings, which is where a right starts.

@@ -31,6 +31,7 @@ pub mod peers;
 pub mod permissions;
 pub mod photos;
 pub mod pool;
+pub mod preview;
 pub mod published;
 pub mod refresh;
 pub mod refusals;
@@ -38,6 +39,7 @@ pub mod requests;
 pub mod roles;
 mod rows;
 mod scope;
+pub mod stage;
 pub mod uses;
 pub mod write;
 

@@ -112,6 +112,7 @@ impl Refusal {
             | Error::MomentInFuture
             | Error::RequestIdReused
             | Error::PageToken
+            | Error::PreviewOutdated
             | Error::PermissionUnknown { .. }
             | Error::LimitReached { .. }
             | Error::Overloaded

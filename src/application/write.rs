@@ -81,7 +81,10 @@ impl<'a> Write<'a> {
     /// is not there.
     pub async fn begin(ctx: &'a Ctx, call: &'a Call) -> Result<Self> {
         requests::check(call)?;
-        let (transaction, before) = Self::catch_up(ctx).await?;
+        let (transaction, before) = match &call.stage {
+            Some(stage) => stage.take()?,
+            None => Self::catch_up(ctx).await?,
+        };
         let now = ctx.clock.now();
         let peer = View::of_caller(&before, &call.caller, now)?.actor;
         Ok(Self::new(ctx, Author::Caller { call, peer }, transaction, before, now))
@@ -120,7 +123,7 @@ impl<'a> Write<'a> {
     }
 
     /// Locks the revision row and applies what other processes committed since the snapshot here.
-    async fn catch_up(ctx: &Ctx) -> Result<(PolicyTransaction, Arc<Snapshot>)> {
+    pub(super) async fn catch_up(ctx: &Ctx) -> Result<(PolicyTransaction, Arc<Snapshot>)> {
         let transaction = ctx.store.begin_policy().await?;
         let snapshot = ctx.snapshot();
         let head = transaction.head().await?;
@@ -245,7 +248,7 @@ impl<'a> Write<'a> {
     /// Whether the caller only asks what would be: all is judged, and nothing made.
     #[must_use]
     pub const fn is_rehearsal(&self) -> bool {
-        matches!(self.plan.author, Author::Caller { call, .. } if call.validate_only)
+        matches!(self.plan.author, Author::Caller { call, .. } if call.validate_only || call.stage.is_some())
     }
 
     /// Records an act on something of an account, in that account's log and in the actor's own.
@@ -319,13 +322,22 @@ impl<'a> Write<'a> {
     }
 
     /// Judges the changes, then makes them last and publishes them. With `validate_only` everything
-    /// is judged and nothing made. Returns the result as it was given.
+    /// is judged and nothing made; on a stage it is left there for what is tried out next. Returns the
+    /// result as it was given.
     ///
     /// # Errors
     /// [`Error::Escalation`] and [`Error::Precondition`] where a rule forbids the change;
     /// [`Error::Store`] where the database could not keep it, and then nothing of it is there.
     pub async fn commit<T: Serialize>(self, result: T) -> Result<T> {
         let Self { mut plan, transaction } = self;
+        if let Author::Caller { call, .. } = plan.author
+            && let Some(stage) = &call.stage
+        {
+            plan.settle()?;
+            plan.rows.insert(transaction.connection()).await?;
+            stage.put(transaction, plan.before, plan.changes);
+            return Ok(result);
+        }
         if let Author::Caller { call, .. } = plan.author
             && call.validate_only
         {

@@ -12,9 +12,11 @@ use tonic::Status;
 use super::connection::{Connection, Server};
 use super::consent::{self, Consent, Loss};
 use super::output::{self, Format};
+use super::preview::{self, DryRun};
 use super::words::{AccountKind, PartnerAccessMode, SuspensionScope, Word as _};
 use super::{names, page};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::policy_change::Change;
 
 /// What to do with accounts.
 #[derive(Debug, Args)]
@@ -23,7 +25,7 @@ use crate::transport::grpc::pb;
     peerage accounts get contoso-corp\n  \
     peerage accounts create northwind --kind CUSTOMER --parent contoso-msp --title 'Northwind' --label env=test\n  \
     peerage accounts update northwind --title 'Northwind Traders'\n  \
-    peerage accounts move northwind --to fabrikam-msp\n  \
+    peerage accounts move northwind --to fabrikam-msp --dry-run\n  \
     peerage accounts suspend northwind --scope SUBTREE --reason 'unpaid since March'\n  \
     peerage accounts delete northwind --cascade --dry-run\n\n\
     An account may be named `northwind` or `accounts/northwind`.")]
@@ -49,6 +51,8 @@ enum Action {
         /// The account that will be above it
         #[arg(long, value_name = "ACCOUNT")]
         to: String,
+        #[command(flatten)]
+        preview: DryRun,
     },
     /// Suspends an account
     Suspend {
@@ -58,12 +62,16 @@ enum Action {
         scope: SuspensionScope,
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        preview: DryRun,
     },
     /// Ends an account's own suspension
     Resume {
         account: String,
         #[arg(long, default_value = "")]
         reason: String,
+        #[command(flatten)]
+        preview: DryRun,
     },
     /// Deletes an account for good; its id is never used again
     Delete {
@@ -156,6 +164,8 @@ struct Update {
     /// Why partner access changes; asked of the operator alone
     #[arg(long, default_value = "")]
     justification: String,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 /// Reads `key=value`.
@@ -177,32 +187,45 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         }
         Action::Create(arguments) => client.create_account(create(arguments)).await?,
         Action::Update(arguments) => {
+            let dry_run = arguments.preview.dry_run;
             let request = update(&connection, arguments).await?;
+            if dry_run {
+                return look(&connection, Change::UpdateAccount(request), format).await;
+            }
             client.update_account(request).await?
         }
-        Action::Move { account, to } => {
+        Action::Move { account, to, preview } => {
             let request = pb::MoveAccountRequest {
                 name: names::account(&account),
                 destination_parent: names::account(&to),
                 ..Default::default()
             };
+            if preview.dry_run {
+                return look(&connection, Change::MoveAccount(request), format).await;
+            }
             let moved = client.move_account(request).await?.into_inner();
             output::one(format, &moved)?;
             moved::warn_of_outsiders(&connection, &moved).await;
             return Ok(ExitCode::SUCCESS);
         }
-        Action::Suspend { account, scope, reason } => {
+        Action::Suspend { account, scope, reason, preview } => {
             let name = names::account(&account);
             let request = pb::SuspendAccountRequest { name, scope: scope.number(), reason, ..Default::default() };
+            if preview.dry_run {
+                return look(&connection, Change::SuspendAccount(request), format).await;
+            }
             client.suspend_account(request).await?
         }
-        Action::Resume { account, reason } => {
-            let name = names::account(&account);
-            client.resume_account(pb::ResumeAccountRequest { name, reason, ..Default::default() }).await?
+        Action::Resume { account, reason, preview } => {
+            let request = pb::ResumeAccountRequest { name: names::account(&account), reason, ..Default::default() };
+            if preview.dry_run {
+                return look(&connection, Change::ResumeAccount(request), format).await;
+            }
+            client.resume_account(request).await?
         }
         Action::Delete { account, cascade, consent } => {
             let name = names::account(&account);
-            if consent.given(format, async || loss(&connection, &name, cascade).await).await? {
+            if consent.given(format, async || loss(&connection, (&name, cascade), format).await).await? {
                 let text = format!("deleted {name}");
                 client.delete_account(pb::DeleteAccountRequest { name, cascade, ..Default::default() }).await?;
                 output::done(format, &text)?;
@@ -211,6 +234,12 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         }
     };
     output::one(format, account.get_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows who would gain and lose by a change, and makes none.
+async fn look(connection: &Connection, change: Change, format: Format) -> anyhow::Result<ExitCode> {
+    preview::show(connection, change, format).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -248,13 +277,12 @@ async fn list(connection: &Connection, arguments: List, format: Format) -> anyho
 }
 
 /// What a deletion would take, once the server has found nothing against it.
-async fn loss(connection: &Connection, name: &str, cascade: bool) -> anyhow::Result<Loss> {
+async fn loss(connection: &Connection, (name, cascade): (&str, bool), format: Format) -> anyhow::Result<Loss> {
     let mut client = connection.accounts();
     let account = client.get_account(pb::GetAccountRequest { name: name.to_owned(), read_mask: None }).await?;
     let account = account.into_inner();
-    let rehearsal =
-        pb::DeleteAccountRequest { name: name.to_owned(), cascade, validate_only: true, ..Default::default() };
-    client.delete_account(rehearsal).await?;
+    let deletion = pb::DeleteAccountRequest { name: name.to_owned(), cascade, ..Default::default() };
+    let rights = preview::rights(connection, Change::DeleteAccount(deletion), format).await?;
     let id = names::short(&account.name).to_owned();
     let mut details = vec![("title", account.title), ("kind", pb::AccountKind::of(account.kind))];
     if cascade {
@@ -263,7 +291,8 @@ async fn loss(connection: &Connection, name: &str, cascade: bool) -> anyhow::Res
         details.push(("role bindings", consent::count(bindings_below(connection, name).await)?));
     }
     let all = if cascade { ", with everything in and below it" } else { "" };
-    Ok(Loss { what: format!("deletes account {id} for good{all}; its id is never used again"), name: id, details })
+    let what = format!("deletes account {id} for good{all}; its id is never used again");
+    Ok(Loss { what, name: id, details, rights: Some(rights) })
 }
 
 async fn accounts_below(connection: &Connection, name: &str) -> Result<Vec<pb::Account>, Status> {

@@ -12,6 +12,7 @@ use clap::Args;
 use tonic::{Code, Status};
 
 use super::output::{self, Format, clean};
+use super::preview::Rights;
 
 /// Whether the caller means it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -33,6 +34,8 @@ pub(crate) struct Loss {
     pub(crate) what: String,
     /// What else there is to know, as names and values.
     pub(crate) details: Vec<(&'static str, String)>,
+    /// Who gains and loses by it, where it changes rights.
+    pub(crate) rights: Option<Rights>,
 }
 
 impl Consent {
@@ -76,6 +79,9 @@ fn show(format: Format, loss: &Loss) -> anyhow::Result<()> {
             let mut object: serde_json::Map<_, serde_json::Value> = details.collect();
             object.insert("dryRun".to_owned(), true.into());
             object.insert("what".to_owned(), loss.what.clone().into());
+            if let Some(rights) = &loss.rights {
+                rights.put_into(&mut object)?;
+            }
             output::write(&format!("{}\n", serde_json::to_string_pretty(&object)?))
         }
     }
@@ -83,7 +89,8 @@ fn show(format: Format, loss: &Loss) -> anyhow::Result<()> {
 
 fn text(loss: &Loss) -> String {
     let details: Vec<_> = loss.details.iter().map(|(name, value)| (format!("  {name}"), value.clone())).collect();
-    format!("{}.\n{}", clean(&loss.what), output::pairs(&details))
+    let rights = loss.rights.as_ref().map(Rights::text).unwrap_or_default();
+    format!("{}.\n{}{rights}", clean(&loss.what), output::pairs(&details))
 }
 
 fn is_typed(name: &str, mut input: impl BufRead) -> io::Result<bool> {

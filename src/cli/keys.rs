@@ -91,7 +91,7 @@ async fn loss(connection: &Connection, request: pb::RevokeApiKeyRequest) -> anyh
     let id = names::short(&key.name).to_owned();
     let last_used = time::show(key.last_used_time.as_ref());
     let details = vec![("title", key.title), ("peer", key.peer), ("last used", last_used)];
-    Ok(Loss { what: format!("revokes API key {id} for good"), name: id, details })
+    Ok(Loss { rights: None, what: format!("revokes API key {id} for good"), name: id, details })
 }
 
 async fn create(connection: &Connection, key: pb::ApiKey, path: Option<&Path>, format: Format) -> anyhow::Result<()> {

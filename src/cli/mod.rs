@@ -27,6 +27,7 @@ mod names;
 mod output;
 mod page;
 mod peers;
+mod preview;
 mod roles;
 mod serve;
 pub mod sheet;

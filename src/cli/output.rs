@@ -43,8 +43,8 @@ macro_rules! named {
 }
 
 named! {
-    AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
-    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding
+    AccessDifference AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
+    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission PreviewTotals Role RoleBinding
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
@@ -151,7 +151,8 @@ fn dynamic<M: Named>(message: &M) -> anyhow::Result<DynamicMessage> {
     Ok(DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?)
 }
 
-fn json<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
+/// A message as a JSON value.
+pub(crate) fn json<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
     let options = SerializeOptions::new();
     Ok(dynamic(message)?.serialize_with_options(serde_json::value::Serializer, &options)?)
 }

@@ -17,9 +17,11 @@ pub(super) use import::check;
 use super::connection::{Connection, Server};
 use super::consent::{Consent, Loss};
 use super::output::{self, Format};
+use super::preview::{self, DryRun};
 use super::words::{MailFormat, PeerKind, TwoFactorProvider, Word as _};
 use super::{names, time};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::policy_change::Change;
 
 /// What to do with peers.
 #[derive(Debug, Args)]
@@ -52,9 +54,17 @@ enum Action {
     /// Changes a peer's profile, user name or expiry
     Update(Box<Update>),
     /// Lets a disabled peer act again
-    Enable { peer: String },
+    Enable {
+        peer: String,
+        #[command(flatten)]
+        preview: DryRun,
+    },
     /// Stops a peer; its sessions and API keys end
-    Disable { peer: String },
+    Disable {
+        peer: String,
+        #[command(flatten)]
+        preview: DryRun,
+    },
     /// Deletes a peer; it can be brought back for 30 days, its API keys cannot
     Delete {
         peer: String,
@@ -105,6 +115,8 @@ struct Update {
     user_name: Option<String>,
     #[command(flatten)]
     profile: Profile,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 macro_rules! profile {
@@ -189,16 +201,31 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             client.get_peer(pb::GetPeerRequest { name: names::peer(&peer), read_mask: None }).await?
         }
         Action::Create(arguments) => client.create_peer(create(*arguments)).await?,
-        Action::Update(arguments) => client.update_peer(update(*arguments)?).await?,
-        Action::Enable { peer } => {
-            client.enable_peer(pb::EnablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        Action::Update(arguments) => {
+            let dry_run = arguments.preview.dry_run;
+            let request = update(*arguments)?;
+            if dry_run {
+                return look(&connection, Change::UpdatePeer(request), format).await;
+            }
+            client.update_peer(request).await?
         }
-        Action::Disable { peer } => {
-            client.disable_peer(pb::DisablePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        Action::Enable { peer, preview } => {
+            let request = pb::EnablePeerRequest { name: names::peer(&peer), ..Default::default() };
+            if preview.dry_run {
+                return look(&connection, Change::EnablePeer(request), format).await;
+            }
+            client.enable_peer(request).await?
+        }
+        Action::Disable { peer, preview } => {
+            let request = pb::DisablePeerRequest { name: names::peer(&peer), ..Default::default() };
+            if preview.dry_run {
+                return look(&connection, Change::DisablePeer(request), format).await;
+            }
+            client.disable_peer(request).await?
         }
         Action::Delete { peer, consent } => {
             let request = pb::DeletePeerRequest { name: names::peer(&peer), ..Default::default() };
-            if !consent.given(format, async || loss(&connection, request.clone()).await).await? {
+            if !consent.given(format, async || loss(&connection, request.clone(), format).await).await? {
                 return Ok(ExitCode::SUCCESS);
             }
             client.delete_peer(request).await?
@@ -208,6 +235,12 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         }
     };
     output::one(format, peer.get_ref())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows who would gain and lose by a change, and makes none.
+async fn look(connection: &Connection, change: Change, format: Format) -> anyhow::Result<ExitCode> {
+    preview::show(connection, change, format).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -221,7 +254,8 @@ fn delimiter(text: &str) -> Result<u8, String> {
 }
 
 /// What a deletion would take, once the server has found nothing against it.
-async fn loss(connection: &Connection, request: pb::DeletePeerRequest) -> anyhow::Result<Loss> {
+async fn loss(connection: &Connection, request: pb::DeletePeerRequest, format: Format) -> anyhow::Result<Loss> {
+    let rights = preview::rights(connection, Change::DeletePeer(request.clone()), format).await?;
     let rehearsal = pb::DeletePeerRequest { validate_only: true, ..request };
     let peer = connection.peers().delete_peer(rehearsal).await?.into_inner();
     let what = format!(
@@ -235,7 +269,7 @@ async fn loss(connection: &Connection, request: pb::DeletePeerRequest) -> anyhow
         ("home", names::short(&peer.home_account).to_owned()),
         ("uid", peer.uid),
     ];
-    Ok(Loss { name: peer.user_name, what, details })
+    Ok(Loss { name: peer.user_name, what, details, rights: Some(rights) })
 }
 
 fn create(arguments: Create) -> pb::CreatePeerRequest {

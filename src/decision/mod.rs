@@ -11,6 +11,7 @@
 pub mod administrators;
 pub mod compile;
 pub mod condition;
+pub mod difference;
 pub mod evaluate;
 pub mod explain;
 pub mod holdings;

@@ -6,9 +6,11 @@ use prost_types::Timestamp;
 use crate::cli::connection::Connection;
 use crate::cli::consent::{Consent, Loss};
 use crate::cli::output::{self, Format};
+use crate::cli::preview::{self, DryRun};
 use crate::cli::words::{BindingMode, Reach, Word as _};
 use crate::cli::{names, page, time};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::policy_change::Change;
 
 #[derive(Debug, Args)]
 pub(super) struct Bind {
@@ -33,6 +35,8 @@ pub(super) struct Bind {
     /// Why it is needed, where the role asks for it
     #[arg(long, default_value = "")]
     justification: String,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +75,9 @@ pub(super) async fn bind(connection: &Connection, arguments: Bind, format: Forma
         ..Default::default()
     };
     let request = pb::CreateRoleBindingRequest { role_binding: Some(binding), ..Default::default() };
+    if arguments.preview.dry_run {
+        return preview::show(connection, Change::CreateRoleBinding(request), format).await;
+    }
     let binding = connection.roles().create_role_binding(request).await?;
     output::one(format, binding.get_ref())
 }
@@ -82,7 +89,7 @@ pub(super) async fn unbind(
     format: Format,
 ) -> anyhow::Result<()> {
     let name = names::role_binding(binding);
-    if !consent.given(format, async || loss(connection, &name).await).await? {
+    if !consent.given(format, async || loss(connection, &name, format).await).await? {
         return Ok(());
     }
     let text = format!("deleted {name}");
@@ -92,19 +99,19 @@ pub(super) async fn unbind(
 }
 
 /// What a deletion would take, once the server has found nothing against it.
-async fn loss(connection: &Connection, name: &str) -> anyhow::Result<Loss> {
+async fn loss(connection: &Connection, name: &str, format: Format) -> anyhow::Result<Loss> {
     let mut client = connection.roles();
     let get = pb::GetRoleBindingRequest { name: name.to_owned(), read_mask: None };
     let binding = client.get_role_binding(get).await?.into_inner();
-    let rehearsal = pb::DeleteRoleBindingRequest { name: name.to_owned(), validate_only: true, ..Default::default() };
-    client.delete_role_binding(rehearsal).await?;
+    let deletion = pb::DeleteRoleBindingRequest { name: name.to_owned(), ..Default::default() };
+    let rights = preview::rights(connection, Change::DeleteRoleBinding(deletion), format).await?;
     let details = vec![
         ("holder", holder(&binding).to_owned()),
         ("role", names::short(&binding.role).to_owned()),
         ("account", names::short(&binding.account).to_owned()),
     ];
     let id = names::short(&binding.name).to_owned();
-    Ok(Loss { what: format!("takes role binding {id} away"), name: id, details })
+    Ok(Loss { what: format!("takes role binding {id} away"), name: id, details, rights: Some(rights) })
 }
 
 pub(super) async fn list(connection: &Connection, arguments: List, format: Format) -> anyhow::Result<()> {

@@ -24,7 +24,7 @@ mod catalogue;
     peerage roles matrix opspilot365\n  \
     peerage roles permissions --filter 'feature = \"Devices\"'\n  \
     peerage roles create 'Night shift' --owner contoso-msp --inheritable --grants grants.yaml\n  \
-    peerage roles bind mike@contosomsp.com opspilot365.technician contoso-corp\n  \
+    peerage roles bind mike@contosomsp.com opspilot365.technician contoso-corp --dry-run\n  \
     peerage roles bindings --account contoso-corp\n  \
     peerage roles unbind 0193a7b2-0000-7000-8000-00000000000a\n\n\
     A file of grants is a list, as in `peerage apply`:\n  \
@@ -179,7 +179,7 @@ async fn loss(connection: &Connection, name: &str) -> anyhow::Result<Loss> {
     let id = names::short(&role.name).to_owned();
     let owner = names::short(&role.owner_account).to_owned();
     let details = vec![("title", role.title), ("owner", owner), ("grants", role.grants.len().to_string())];
-    Ok(Loss { what: format!("deletes role {id} for good"), name: id, details })
+    Ok(Loss { what: format!("deletes role {id} for good"), name: id, details, rights: None })
 }
 
 async fn list(

@@ -120,6 +120,7 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
+        stage: None,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         trace_id: extensions
             .get::<TraceId>()

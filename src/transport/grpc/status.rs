@@ -92,6 +92,7 @@ pub fn from_error(error: &Error) -> Status {
         }
         Error::MomentInFuture => status(Code::OutOfRange, ErrorReason::MomentInFuture, &message, []),
         Error::RequestIdReused => field(ErrorReason::RequestIdReused, "request_id", "was used for a different request"),
+        Error::PreviewOutdated => status(Code::Aborted, ErrorReason::ConcurrentChange, &message, []),
         Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
         Error::PermissionUnknown { field: path, name } => {
             let mut details = info(ErrorReason::PermissionUnknown, [("permission", name.as_str())]);

@@ -1,7 +1,8 @@
 //! The engine against two oracles: a naive evaluator written from the rules, and plain casbin.
 //!
 //! Worlds are small, random and seeded; a failure prints its seed and the fewest facts that show it.
-//! `PEERAGE_ORACLE_DECISIONS` and `PEERAGE_ORACLE_REVISIONS` set how long the two tests look.
+//! `PEERAGE_ORACLE_DECISIONS`, `PEERAGE_ORACLE_REVISIONS` and `PEERAGE_ORACLE_PREVIEWS` set how long
+//! the tests look.
 
 mod changes;
 mod circumstances;
@@ -12,6 +13,7 @@ mod fast;
 mod lists;
 mod naive;
 mod plain;
+mod preview;
 mod random;
 mod shrink;
 mod world;

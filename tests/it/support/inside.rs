@@ -16,6 +16,7 @@ pub fn call(ctx: &Ctx, method: &'static str, key: &str) -> Call {
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
+        stage: None,
         user_agent: None,
         trace_id: None,
     }

@@ -3,14 +3,10 @@
 use tonic::{Request, Response, Status};
 
 use super::Services;
-use crate::application::accounts::delete::{Contents, DeleteAccount};
-use crate::application::accounts::ownership::{RequestTransfer, Transfer};
-use crate::application::accounts::place::MoveAccount;
-use crate::application::accounts::suspend::{Resume, Suspend};
+use crate::application::accounts::ownership::RequestTransfer;
 use crate::application::accounts::{self, create, delete, list, ownership, place, suspend, update};
-use crate::domain::account::REASON_MAX;
-use crate::domain::text;
 use crate::transport::grpc::call::{self, LacksAll, answer, checked, checked_of};
+use crate::transport::grpc::convert::account::acts;
 use crate::transport::grpc::convert::{self, account, page};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::account_service_server::AccountService;
@@ -92,13 +88,7 @@ impl AccountService for Services {
     async fn move_account(&self, request: Request<pb::MoveAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/MoveAccount")?;
         let work = async {
-            let wish = checked_of(&call, |fields| {
-                let id = fields.required("name", &request.name, convert::account_name);
-                let destination =
-                    fields.required("destination_parent", &request.destination_parent, convert::account_name);
-                let etag = fields.take("etag", convert::etag(&request.etag));
-                Some(MoveAccount { id: id?, destination: destination?, etag: etag? })
-            })?;
+            let wish = checked_of(&call, |fields| acts::move_account(fields, &request))?;
             place::move_account(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
@@ -107,13 +97,7 @@ impl AccountService for Services {
     async fn suspend_account(&self, request: Request<pb::SuspendAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/SuspendAccount")?;
         let work = async {
-            let wish = checked_of(&call, |fields| {
-                let id = fields.required("name", &request.name, convert::account_name);
-                let scope = fields.take("scope", account::suspension_scope(request.scope));
-                let reason = fields.take("reason", account::reason(&request.reason));
-                let etag = fields.take("etag", convert::etag(&request.etag));
-                Some(Suspend { id: id?, scope: scope?, reason: reason?, etag: etag? })
-            })?;
+            let wish = checked_of(&call, |fields| acts::suspend(fields, &request))?;
             suspend::suspend(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
@@ -122,12 +106,7 @@ impl AccountService for Services {
     async fn resume_account(&self, request: Request<pb::ResumeAccountRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/ResumeAccount")?;
         let work = async {
-            let wish = checked_of(&call, |fields| {
-                let id = fields.required("name", &request.name, convert::account_name);
-                let reason = fields.take("reason", text::paragraph(&request.reason, REASON_MAX));
-                let etag = fields.take("etag", convert::etag(&request.etag));
-                Some(Resume { id: id?, reason: reason?, etag: etag? })
-            })?;
+            let wish = checked_of(&call, |fields| acts::resume(fields, &request))?;
             suspend::resume(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await
@@ -136,12 +115,7 @@ impl AccountService for Services {
     async fn delete_account(&self, request: Request<pb::DeleteAccountRequest>) -> Reply<pb::DeleteAccountResponse> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/DeleteAccount")?;
         let work = async {
-            let wish = checked_of(&call, |fields| {
-                let id = fields.required("name", &request.name, convert::account_name);
-                let contents = if request.cascade { Contents::Cascade } else { Contents::Refuse };
-                let etag = fields.take("etag", convert::etag(&request.etag));
-                Some(DeleteAccount { id: id?, contents, etag: etag? })
-            })?;
+            let wish = checked_of(&call, |fields| acts::delete(fields, &request))?;
             delete::delete(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |update_revision| pb::DeleteAccountResponse { update_revision }).await
@@ -167,20 +141,7 @@ impl AccountService for Services {
     async fn transfer_ownership(&self, request: Request<pb::TransferOwnershipRequest>) -> Reply<pb::Account> {
         let (call, request) = call::mutation(request, "/peerage.v1.AccountService/TransferOwnership")?;
         let work = async {
-            let wish = checked_of(&call, |fields| {
-                let id = fields.required("name", &request.name, convert::account_name);
-                let new_owner = fields.required("new_owner", &request.new_owner, convert::peer_name);
-                let role = fields.optional("former_owner_role", &request.former_owner_role, convert::role_name);
-                let reason = fields.take("reason", account::reason(&request.reason));
-                let etag = fields.take("etag", convert::etag(&request.etag));
-                Some(Transfer {
-                    id: id?,
-                    new_owner: new_owner?,
-                    former_owner_role: role?,
-                    reason: reason?,
-                    etag: etag?,
-                })
-            })?;
+            let wish = checked_of(&call, |fields| acts::transfer(fields, &request))?;
             ownership::transfer(&self.ctx, &call, wish).await
         };
         answer(&self.ctx, &call, work, |shown| account::to_pb(&shown, None)).await

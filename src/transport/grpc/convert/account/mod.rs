@@ -1,5 +1,6 @@
 //! Accounts on the wire: requests that make or change one, here; lists and answers beside.
 
+pub mod acts;
 mod list;
 mod password_policy;
 mod shown;

@@ -1,4 +1,5 @@
-//! RoleService: the catalogue, roles, bindings and groups. Previews, exports and imports follow.
+//! RoleService: the catalogue, roles, bindings and groups, and what a change of
+//! these would mean. Exports and imports follow.
 //!
 //! Each method stands in the file of its family.
 
@@ -6,6 +7,7 @@ mod bindings;
 mod groups;
 mod members;
 mod permissions;
+mod preview;
 mod roles;
 
 use tonic::codegen::BoxStream;
@@ -98,8 +100,8 @@ impl RoleService for Services {
         bindings::create_many(&self.ctx, request).await
     }
 
-    async fn preview_change(&self, _: Request<pb::PreviewChangeRequest>) -> Answer<pb::PreviewChangeResponse> {
-        Err(not_built())
+    async fn preview_change(&self, request: Request<pb::PreviewChangeRequest>) -> Answer<pb::PreviewChangeResponse> {
+        preview::change(&self.ctx, request).await
     }
 
     type ExportPolicyStream = BoxStream<pb::ExportPolicyResponse>;

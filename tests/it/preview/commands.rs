@@ -1,0 +1,66 @@
+//! `--dry-run` of the commands that change rights.
+
+use crate::command_line::{run, run_as, said, told};
+use crate::support::Server;
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    server.partner("other-msp", &["mspcontrol"]).await;
+    let contoso = server.customer("contoso", &msp).await;
+    let role = server.custom_role(&msp, &["ftp.view", "ftp.edit"]).await;
+    let role_id = role.trim_start_matches("roles/");
+    server.person(&msp, "emily", &role).await;
+    let mike = server.person(&contoso, "mike", &role).await;
+    let bound = server.bind(&mike.name, "roles/mspcontrol.help_desk", &contoso).await;
+    let bound = bound.trim_start_matches("roleBindings/");
+    let revision = async || server.decide("peers/me", "accounts.view", "accounts/platform").await.revision;
+    let before = revision().await;
+
+    let up = format!("roles bind mike {role_id} contoso-msp");
+    let down = format!("roles unbind {bound}");
+    let commands = [
+        (up.as_str(), "mike gains ftp.edit, ftp.view on contoso-msp"),
+        (&down, "mike loses"),
+        ("accounts move contoso --to other-msp", "emily loses ftp.edit, ftp.view on contoso"),
+        ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.edit, ftp.view on contoso"),
+        (
+            "accounts update contoso --partner-access BLOCKED --justification asked",
+            "emily loses ftp.edit, ftp.view on contoso",
+        ),
+        ("accounts delete contoso --cascade", "emily loses ftp.edit, ftp.view on contoso"),
+        ("peers disable emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+        ("peers update emily --expires 2030-01-01T00:00:00Z", "Nobody that you may know of"),
+        ("peers delete emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+    ];
+    for (command, shown) in commands {
+        let dry = run(&server, folder.path(), &words(&format!("{command} --dry-run"))).await;
+        assert!(dry.status.success(), "{command}: {}", said(&dry));
+        assert!(told(&dry).contains("nothing was changed") && told(&dry).contains(shown), "{command}: {}", told(&dry));
+        let json = run(&server, folder.path(), &words(&format!("{command} --dry-run -o json"))).await;
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(json["dryRun"], true);
+        assert_eq!(json["totals"]["isComplete"], true, "{json}");
+        let rows = json["differences"].as_array().unwrap();
+        let lost = json["totals"]["lostCount"].as_str().unwrap_or("0");
+        assert_eq!(rows.iter().filter(|row| row["after"] == "DECISION_DENY").count().to_string(), lost, "{json}");
+    }
+    assert_eq!(revision().await, before, "nothing was changed");
+
+    // What would be refused is refused.
+    let refused = run(&server, folder.path(), &words("accounts resume contoso --dry-run")).await;
+    assert!(said(&refused).contains("ACCOUNT_NOT_SUSPENDED"), "{}", said(&refused));
+    // Who may not preview has every check run, and learns nothing else.
+    let rights = ["accounts.view", "peers.view", "roles.view", "role_bindings.*", "ftp.*"];
+    let blind = server.custom_role(&msp, &rights).await;
+    let blind = server.person(&msp, "blind", &blind).await;
+    let dry = run_as(&server, folder.path(), &blind.key, &words(&format!("{up} --dry-run"))).await;
+    assert!(dry.status.success() && told(&dry).contains("`policy.preview`"), "{}{}", told(&dry), said(&dry));
+    assert!(!told(&dry).contains("gains"), "{}", told(&dry));
+    server.stop().await;
+}
