@@ -27,6 +27,7 @@ pub mod passwords;
 pub mod peers;
 pub mod permissions;
 pub mod photos;
+pub mod policy;
 pub mod pool;
 pub mod published;
 pub mod refresh;

@@ -10,6 +10,7 @@
 pub mod administrators;
 pub mod compile;
 pub mod evaluate;
+pub mod export;
 pub mod holdings;
 pub mod matrix;
 pub mod shard_map;

@@ -6,6 +6,7 @@
 mod changes;
 mod facts;
 mod fast;
+mod foreign;
 mod naive;
 mod plain;
 mod random;

@@ -149,7 +149,8 @@ fn source_address(fields: &mut Fields, field: String, text: &str) -> Option<Opti
     fields.take(field, address.ok_or(Invalid::Form { form: "an IPv4 or IPv6 address" })).map(Some)
 }
 
-fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
+/// Reads how fresh the policy must be.
+pub fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
     let mut not_false = |field: &str, value, consistency| {
         let why = Invalid::MustBe { value: true, why: "a demand that is not meant is left out" };

@@ -13,6 +13,7 @@ pub mod order;
 pub mod page;
 pub mod peer;
 pub mod permission;
+pub mod policy;
 pub mod role;
 
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! RoleService: the catalogue, roles, bindings and groups. Previews, exports and imports follow.
+//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews and imports follow.
 //!
 //! Each method stands in the file of its family.
 
@@ -6,6 +6,7 @@ mod bindings;
 mod groups;
 mod members;
 mod permissions;
+mod policy;
 mod roles;
 
 use tonic::codegen::BoxStream;
@@ -104,8 +105,8 @@ impl RoleService for Services {
 
     type ExportPolicyStream = BoxStream<pb::ExportPolicyResponse>;
 
-    async fn export_policy(&self, _: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
-        Err(not_built())
+    async fn export_policy(&self, request: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
+        policy::export(self, request).await
     }
 
     async fn import_policy(&self, _: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
