@@ -207,7 +207,7 @@ impl World {
         };
         let mut condition = Condition::default();
         if number % 12 == 5 {
-            condition.account_labels.insert("env".to_owned(), vec!["test".to_owned()]);
+            condition.account_labels.insert("env".to_owned(), ["test".to_owned()].into());
         }
         Ok(Grant { pattern: Pattern::parse(&pattern)?, effect, requirements, condition })
     }

@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
     say(&format!("{} peers", ctx.snapshot().peer_count()))?;
     let keys = api_keys::list_of_peer(ctx.store.reader(), operator, None, 1).await?;
     let key = keys.first().context("the operator has no API key")?;
-    let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash };
+    let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash, source_address: None };
     Bench { ctx, operator, pages, random: Random::new(1) }.run().await
 }
 
@@ -242,7 +242,6 @@ impl Bench {
             request_id: None,
             body_hash: [0; 32],
             validate_only: false,
-            source_address: None,
             user_agent: None,
             trace_id: None,
         }

@@ -11,12 +11,10 @@ use super::error::{Error, Result};
 use super::guard::View;
 use super::refresh;
 use crate::crypto::api_key::hash_presented;
-use crate::decision::evaluate::Deciding;
-use crate::decision::{AccountIndex, Decision, Outcome, PeerIndex, Query, Reason, Snapshot, evaluate};
+use crate::decision::{AccountIndex, Decision, PeerIndex, Query, Reason, Snapshot, evaluate};
 use crate::domain::context::Context;
 use crate::domain::ids::AccountId;
 use crate::domain::peer::PeerRef;
-use crate::domain::role::Requirements;
 
 /// What lets a caller ask about others.
 pub(super) const CHECK: &str = "access.check";
@@ -126,16 +124,16 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
     let account = match account {
         Some(account) if is_self || view.may(CHECK, account) => account,
         None if is_self && !may_check_everywhere(view) => {
-            return Ok(Answer { decision: denial(Reason::NoMatchingGrant), revision: snapshot.revision() });
+            return Ok(Answer { decision: Decision::deny(Reason::NoMatchingGrant), revision: snapshot.revision() });
         }
         _ => return Err(missing()),
     };
     if has_ended {
-        return Ok(Answer { decision: denial(Reason::SubjectSessionEnded), revision: snapshot.revision() });
+        return Ok(Answer { decision: Decision::deny(Reason::SubjectSessionEnded), revision: snapshot.revision() });
     }
     let is_bound = subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
     let decision = match (is_self, is_bound) {
-        (true, false) => denial(Reason::NoMatchingGrant),
+        (true, false) => Decision::deny(Reason::NoMatchingGrant),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
         (false, false) => {
             let peer = subject.filter(|subject| is_visible(view, *subject));
@@ -148,7 +146,7 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
 
 /// Who a subject is, as far as the facts know.
 #[derive(Debug, Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     /// Whether or not it can act.
     Peer(PeerIndex),
     /// The key was one, and is over. Of revoked ones the facts know nothing.
@@ -156,7 +154,7 @@ enum Found {
     Nobody,
 }
 
-fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
+pub(super) fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     let peer = match subject {
         Subject::Caller => Some(view.actor),
         Subject::Peer(peer) => view.find_peer(peer),
@@ -175,7 +173,7 @@ fn find_subject(ctx: &Ctx, view: &View<'_>, subject: &Subject) -> Found {
     peer.map_or(Found::Nobody, Found::Peer)
 }
 
-fn may_check_everywhere(view: &View<'_>) -> bool {
+pub(super) fn may_check_everywhere(view: &View<'_>) -> bool {
     let root = view.snapshot.find_account(AccountId::platform().as_str());
     root.is_some_and(|root| view.may(CHECK, root))
 }
@@ -191,13 +189,4 @@ pub(super) fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
 pub(super) fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
     let path = snapshot.path(account);
     snapshot.held(peer).any(|held| path.contains(held.binding.account))
-}
-
-const fn denial(reason: Reason) -> Decision {
-    Decision {
-        outcome: Outcome::Deny,
-        reason,
-        deciding: None::<Deciding>,
-        unmet: Requirements { step_up: None, approval: false },
-    }
 }

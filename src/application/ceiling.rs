@@ -5,6 +5,8 @@
 //! the day it is written. What no fact shows (another peer's password, e-mail address or factor) is
 //! checked by its use case through [`Holdings::may_become`].
 
+use std::collections::BTreeMap;
+
 use super::error::{Error, Forbidden, Result};
 use super::guard::View;
 use super::invariants::Ownership;
@@ -14,6 +16,7 @@ use crate::decision::holdings::{Ceiling, Excess, Holdings, Place, given_by_group
 use crate::decision::snapshot::{Holder, Snapshot};
 use crate::decision::{AccountIndex, PeerIndex, RoleIndex};
 use crate::domain::binding::{Principal, Reach};
+use crate::domain::condition::Condition;
 use crate::domain::fact::{AccountFact, ApiKeyFact, BindingFact, Change, Fact, MemberFact, PeerFact, RoleFact};
 use crate::domain::ids::{AccountId, PeerId, RoleId};
 use crate::domain::peer::PeerStatus;
@@ -303,8 +306,8 @@ impl Judge<'_> {
             let known = |one: &AccountIndex| self.before.account(*one).is_some_and(|record| !record.gone);
             let path = self.after.path(account);
             let old = path.as_slice().iter().copied().find(known);
-            let held = old.is_some_and(|old| self.before.holds(&self.before.path(old), &grant.condition));
-            let holds = self.after.holds(&path, &grant.condition);
+            let held = old.is_some_and(|old| self.before.labels_hold(&self.before.path(old), &grant.condition));
+            let holds = self.after.labels_hold(&path, &grant.condition);
             match grant.effect {
                 Effect::Allow => holds && !held,
                 Effect::Deny => held && !holds,
@@ -313,7 +316,7 @@ impl Judge<'_> {
     }
 
     /// A grant under a condition on a changed label may begin to count, and a DENY may cease to: the
-    /// actor must hold, without that condition, all that any such grant names.
+    /// actor must hold, without that demand of labels, all that any such grant names.
     fn relabelled(&self, account: AccountIndex, changed: &dyn Fn(&String) -> bool) -> Verdict {
         let path = self.after.path(account);
         let places = path.as_slice().iter().copied().chain(self.before.subtree(account).into_iter().skip(1));
@@ -328,8 +331,10 @@ impl Judge<'_> {
                 let top = if is_above { account } else { bound };
                 let on_labels = |grant: &&Grant| grant.condition.account_labels.keys().any(changed);
                 let touched = role.fact.grants.iter().filter(on_labels);
-                let touched: Vec<Grant> =
-                    touched.filter(|grant| self.gives_more(grant, top, binding.reach)).map(unconditional).collect();
+                let touched: Vec<Grant> = touched
+                    .filter(|grant| self.gives_more(grant, top, binding.reach))
+                    .map(whatever_the_labels)
+                    .collect();
                 let Some(place) = place_of(self.before, holder, binding) else { continue };
                 if touched.is_empty() || place.window.is_over(self.actor.now) {
                     continue;
@@ -343,9 +348,14 @@ impl Judge<'_> {
     }
 }
 
-/// The grant as if its condition held, a DENY as the ALLOW that its end would give.
-fn unconditional(grant: &Grant) -> Grant {
-    Grant { effect: Effect::Allow, condition: Default::default(), ..grant.clone() }
+/// The grant as if its labels held, a DENY as the ALLOW that its end would give: that one under no
+/// condition at all, since a DENY counts also where a request does not say what its condition asks.
+fn whatever_the_labels(grant: &Grant) -> Grant {
+    let condition = match grant.effect {
+        Effect::Allow => Condition { account_labels: BTreeMap::new(), ..grant.condition.clone() },
+        Effect::Deny => Condition::default(),
+    };
+    Grant { effect: Effect::Allow, condition, ..grant.clone() }
 }
 
 /// Whether a binding gives no more than another of the same holder.

@@ -1,6 +1,7 @@
 //! What every use case works with: the store, the published snapshot, the clock, randomness, and who
 //! is calling.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -175,6 +176,8 @@ pub struct Caller {
     /// SHA-256 of the key that was presented: by it every later look at the policy tells whether the
     /// credential still counts.
     pub key_hash: [u8; 32],
+    /// Where the call came from, for the conditions of what the caller holds itself.
+    pub source_address: Option<IpAddr>,
 }
 
 /// What a call was named by its caller.
@@ -203,7 +206,6 @@ pub struct Call {
     pub body_hash: [u8; 32],
     /// All checks, no change (AIP-163).
     pub validate_only: bool,
-    pub source_address: Option<String>,
     pub user_agent: Option<String>,
     pub trace_id: Option<String>,
 }

@@ -42,6 +42,8 @@ pub fn may_name(ctx: &Ctx, caller: Caller, error: &Error) -> bool {
         | Error::Diverged { .. }
         | Error::GainsUnconfirmed { .. }
         | Error::RevisionNotReached
+        | Error::RevisionNotKept
+        | Error::MomentInFuture
         | Error::Unimplemented
         | Error::Store(_)
         | Error::Snapshot(_)

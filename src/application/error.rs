@@ -154,6 +154,10 @@ pub enum Error {
     Diverged { here: i64, there: i64 },
     #[error("the revision asked for is not here yet")]
     RevisionNotReached,
+    #[error("the history of policy does not reach back that far")]
+    RevisionNotKept,
+    #[error("the moment asked about is yet to come")]
+    MomentInFuture,
     #[error("not built in this release")]
     Unimplemented,
     #[error("the store could not do this")]
@@ -265,6 +269,8 @@ impl Error {
             | Self::NotReady
             | Self::Diverged { .. }
             | Self::RevisionNotReached
+            | Self::RevisionNotKept
+            | Self::MomentInFuture
             | Self::Unimplemented
             | Self::Store(_)
             | Self::Snapshot(_)

@@ -4,6 +4,9 @@
 //! same NOT_FOUND. Mutating functions demand a [`Permit`], which only this module makes, so that an
 //! unchecked path does not compile.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use super::context::Caller;
 use super::error::{Error, Precondition, Result, Unauthenticated};
 use crate::decision::evaluate::{Decision, Outcome, Query, Reason, evaluate, evaluate_unsuspended, subject_fault};
@@ -39,6 +42,8 @@ impl Permit {
 pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     pub actor: PeerIndex,
+    /// Where the caller acts from.
+    pub source: Option<IpAddr>,
     pub now: Timestamp,
 }
 
@@ -50,24 +55,29 @@ impl<'a> View<'a> {
     /// [`Error::Unauthenticated`] where the key is gone or expired, or its peer is gone, disabled,
     /// expired or its home suspended.
     pub fn of_caller(snapshot: &'a Snapshot, caller: &Caller, now: Timestamp) -> Result<Self> {
-        let (view, found) = Self::of_key(snapshot, caller.key_hash, now)?;
+        let (view, found) = Self::of_key(snapshot, caller.key_hash, caller.source_address, now)?;
         if found == *caller { Ok(view) } else { Err(Error::Unauthenticated(Unauthenticated::CredentialUnknown)) }
     }
 
-    /// The view of whoever presents a key, by its hash.
+    /// The view of whoever presents a key, by its hash, from an address.
     ///
     /// # Errors
     /// As [`View::of_caller`].
-    pub fn of_key(snapshot: &'a Snapshot, key_hash: [u8; 32], now: Timestamp) -> Result<(Self, Caller)> {
+    pub fn of_key(
+        snapshot: &'a Snapshot,
+        key_hash: [u8; 32],
+        source_address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(Self, Caller)> {
         let unknown = || Error::Unauthenticated(Unauthenticated::CredentialUnknown);
         let key = snapshot.find_api_key(&key_hash).ok_or_else(unknown)?;
         if key.expire_time.is_some_and(|end| end <= now) {
             return Err(Error::Unauthenticated(Unauthenticated::CredentialExpired));
         }
         let peer = snapshot.peer_id(key.peer).ok_or_else(unknown)?;
-        let view = Self { snapshot, actor: key.peer, now };
+        let view = Self { snapshot, actor: key.peer, source: source_address, now };
         view.check_actor()?;
-        Ok((view, Caller { peer, api_key: key.id, key_hash }))
+        Ok((view, Caller { peer, api_key: key.id, key_hash, source_address }))
     }
 
     fn check_actor(&self) -> Result<()> {
@@ -92,20 +102,26 @@ impl<'a> View<'a> {
                 | Reason::PartnerAccessSessionRequired
                 | Reason::PartnerAccessBlocked
                 | Reason::EligibleNotActive
+                | Reason::MissingAttribute
                 | Reason::NoMatchingGrant,
             ) => Err(Error::Unauthenticated(Unauthenticated::CredentialUnknown)),
         }
     }
 
-    const fn query(&self, permission: PermissionIndex, account: AccountIndex) -> Query<'static> {
-        Query { peer: Some(self.actor), permission, account, now: self.now, context: Context::UNKNOWN }
+    /// What is known of the caller's own circumstances. Administration has no resource with attributes.
+    const fn context(&self) -> Context {
+        Context { attributes: BTreeMap::new(), source_address: self.source }
+    }
+
+    const fn query<'c>(&self, permission: PermissionIndex, account: AccountIndex, context: &'c Context) -> Query<'c> {
+        Query { peer: Some(self.actor), permission, account, now: self.now, context }
     }
 
     /// What Authorize would answer to the caller about itself; `None` for an unknown permission.
     #[must_use]
     pub fn decide(&self, permission: &str, account: AccountIndex) -> Option<Decision> {
         let permission = self.snapshot.find_permission(permission)?;
-        Some(evaluate(self.snapshot, &self.query(permission, account)))
+        Some(evaluate(self.snapshot, &self.query(permission, account, &self.context())))
     }
 
     /// Whether the caller holds the permission here, with or without more to do, and only suspension
@@ -113,7 +129,8 @@ impl<'a> View<'a> {
     #[must_use]
     fn is_held_up_by_suspension(&self, permission: &str, account: AccountIndex) -> bool {
         let Some(permission) = self.snapshot.find_permission(permission) else { return false };
-        let query = self.query(permission, account);
+        let context = self.context();
+        let query = self.query(permission, account, &context);
         evaluate(self.snapshot, &query).reason == Reason::AccountSuspended
             && evaluate_unsuspended(self.snapshot, &query).outcome != Outcome::Deny
     }

@@ -5,6 +5,7 @@
 //! before it commits ([`ceiling`] for escalation, [`invariants`] for the rules nobody may bend), so
 //! that no path can forget. Neither wire messages nor SQL are known here.
 
+pub mod access_lists;
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
@@ -17,6 +18,7 @@ mod commit;
 pub mod context;
 pub mod discretion;
 pub mod error;
+pub mod explain;
 pub mod generate;
 pub mod groups;
 pub mod guard;
@@ -24,6 +26,7 @@ pub mod invariants;
 pub mod packs;
 pub mod page;
 pub mod passwords;
+pub mod past;
 pub mod peers;
 pub mod permissions;
 pub mod photos;

@@ -14,7 +14,7 @@ pub use gathered::{Due, Refusals};
 use gathered::{Kind, Lane, Owed};
 
 use super::audit;
-use super::context::{Call, Ctx};
+use super::context::{Call, Caller, Ctx};
 use super::error::{Error, Forbidden, Result};
 use crate::domain::audit::{AuditDraft, Target, Text};
 use crate::domain::ids::AccountId;
@@ -108,6 +108,8 @@ impl Refusal {
             | Error::NotReady
             | Error::Diverged { .. }
             | Error::RevisionNotReached
+            | Error::RevisionNotKept
+            | Error::MomentInFuture
             | Error::RequestIdReused
             | Error::PageToken
             | Error::PermissionUnknown { .. }
@@ -124,7 +126,9 @@ impl Refusal {
 
 async fn note(ctx: &Ctx, call: &Call, refusal: Refusal) -> Result<()> {
     let now = ctx.clock.now();
-    let lane = Lane { caller: call.caller, method: call.method };
+    // From wherever it calls, so that many addresses are no larger budget.
+    let caller = Caller { source_address: None, ..call.caller };
+    let lane = Lane { caller, method: call.method };
     let target = refusal.target.name.value().unwrap_or_default().to_owned();
     let kind = Kind::One { action: refusal.action, reason: refusal.reason, target };
     let event = |kind: &Kind| match kind {

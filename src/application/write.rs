@@ -347,7 +347,10 @@ impl<'a> Write<'a> {
 impl Plan<'_> {
     fn view(&self) -> Result<View<'_>> {
         match self.author {
-            Author::Caller { peer, .. } => Ok(View { snapshot: &self.before, actor: peer, now: self.now }),
+            Author::Caller { call, peer } => {
+                let source = call.caller.source_address;
+                Ok(View { snapshot: &self.before, actor: peer, source, now: self.now })
+            }
             Author::System(name) => Err(Error::Internal(anyhow::anyhow!("`{name}` has no view of its own"))),
         }
     }

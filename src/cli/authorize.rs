@@ -1,13 +1,16 @@
-//! `peerage authorize`: one decision, with its reason, for people and for scripts.
+//! `peerage authorize`: one decision, with its reason, for people and for scripts; with `--explain` also
+//! everything that led to it, now or in the past.
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::connection::{Connection, Server};
 use super::output::{self, Format};
 use super::words::Word as _;
-use super::{failure, names};
+use super::{failure, names, page, time};
+use crate::domain::condition::SOURCE_ADDRESS;
 use crate::transport::grpc::pb;
 
 /// The subject may not act, or not yet.
@@ -19,7 +22,9 @@ const NOT_ALLOWED: u8 = 1;
     peerage authorize emily@contosomsp.com users.reset_password contoso-corp\n  \
     peerage authorize me accounts.create_customer contoso-msp\n  \
     peerage authorize emily@contosomsp.com licenses.order contoso-corp -o json\n  \
-    if peerage authorize me devices.view contoso-corp >/dev/null; then echo yes; fi\n\n\
+    if peerage authorize me devices.view contoso-corp >/dev/null; then echo yes; fi\n  \
+    peerage authorize emily@contosomsp.com users.delete contoso-corp --explain\n  \
+    peerage authorize emily@contosomsp.com users.delete contoso-corp --explain --at 2026-11-17T14:05:00Z\n\n\
     Asking about others needs `access.check` on the account.\n\n\
     Exit codes: 0 ALLOW; 1 DENY, REQUIRES_APPROVAL or REQUIRES_STEP_UP; 2 no decision was made.")]
 pub(crate) struct Arguments {
@@ -32,24 +37,56 @@ pub(crate) struct Arguments {
     /// Waits for the newest policy, as after a change on another server
     #[arg(long)]
     latest: bool,
+    /// Says why, as a tree: each binding with what became of it, and what would make it ALLOW
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    at: At,
+}
+
+/// A moment of the past.
+#[derive(Debug, Args)]
+#[group(required = false, multiple = false)]
+struct At {
+    /// Explains what was decided at a time, such as 2026-11-17T14:05:00Z
+    #[arg(long = "at", value_name = "TIME", value_parser = time::parse, requires = "explain")]
+    time: Option<prost_types::Timestamp>,
+    /// Explains what was decided at a revision of the policy
+    #[arg(long = "at-revision", value_name = "REVISION", value_parser = clap::value_parser!(i64).range(1..), requires = "explain")]
+    revision: Option<i64>,
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
     let consistency =
         arguments.latest.then_some(pb::Consistency { requirement: Some(pb::consistency::Requirement::Latest(true)) });
     let peer = names::peer(&arguments.peer);
-    let request = pb::AuthorizeRequest {
-        subject: Some(pb::authorize_request::Subject::Peer(peer.clone())),
-        permission: arguments.permission,
-        account: names::account(&arguments.account),
-        consistency,
-        ..Default::default()
+    let account = names::account(&arguments.account);
+    let mut connection = Connection::open(server).await?;
+    let answer = if arguments.explain {
+        let request = pb::ExplainAuthorizationRequest {
+            subject: Some(pb::explain_authorization_request::Subject::Peer(peer.clone())),
+            permission: arguments.permission,
+            account,
+            consistency,
+            at: arguments.at.wire(),
+            ..Default::default()
+        };
+        explained(&mut connection, request, format).await?
+    } else {
+        let request = pb::AuthorizeRequest {
+            subject: Some(pb::authorize_request::Subject::Peer(peer.clone())),
+            permission: arguments.permission,
+            account,
+            consistency,
+            ..Default::default()
+        };
+        let answer = connection.access().authorize(request).await?.into_inner();
+        match format {
+            Format::Table => output::write(&output::pairs(&lines(&answer)))?,
+            Format::Json => output::one(format, &answer)?,
+        }
+        answer
     };
-    let answer = Connection::open(server).await?.access().authorize(request).await?.into_inner();
-    match format {
-        Format::Table => output::write(&output::pairs(&lines(&answer)))?,
-        Format::Json => output::one(format, &answer)?,
-    }
     if answer.reason() == pb::DecisionReason::SubjectUnknown
         && let Some(hint) = names::unknown_peer(&peer)
     {
@@ -57,6 +94,41 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     }
     let is_allowed = answer.decision() == pb::Decision::Allow;
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALLOWED) })
+}
+
+impl At {
+    fn wire(&self) -> Option<pb::explain_authorization_request::At> {
+        use pb::explain_authorization_request::At as Wire;
+        let time = self.time.map(Wire::AtTime);
+        time.or_else(|| self.revision.map(Wire::AtRevision))
+    }
+}
+
+/// Shows a decision with all of its trace, and returns the decision.
+async fn explained(
+    connection: &mut Connection,
+    request: pb::ExplainAuthorizationRequest,
+    format: Format,
+) -> anyhow::Result<pb::AuthorizeResponse> {
+    let mut whole = pb::ExplainAuthorizationResponse::default();
+    let grants = page::follow(None, async |page_size, page_token| {
+        let request = pb::ExplainAuthorizationRequest { page_size, page_token, ..request.clone() };
+        let mut page = connection.access().explain_authorization(request).await?.into_inner();
+        let (grants, token) = (std::mem::take(&mut page.grants), std::mem::take(&mut page.next_page_token));
+        if whole.decision.is_none() {
+            whole = page;
+        } else {
+            whole.text.push_str(&page.text);
+        }
+        Ok((grants, token))
+    });
+    whole.grants = grants.await?;
+    match format {
+        // Line by line, since what ends a line could also drive a terminal.
+        Format::Table => output::write(&whole.text.lines().map(|line| output::clean(line) + "\n").collect::<String>())?,
+        Format::Json => output::one(format, &whole)?,
+    }
+    whole.decision.context("the server explained no decision")
 }
 
 fn lines(answer: &pb::AuthorizeResponse) -> Vec<(String, String)> {
@@ -69,7 +141,11 @@ fn lines(answer: &pb::AuthorizeResponse) -> Vec<(String, String)> {
         lines.push(("binding", answer.role_binding.clone()));
     }
     if !answer.missing_attribute.is_empty() {
-        lines.push(("missing", format!("attribute `{}`", answer.missing_attribute)));
+        let missing = match answer.missing_attribute.as_str() {
+            SOURCE_ADDRESS => "the source address".to_owned(),
+            name => format!("attribute `{name}`"),
+        };
+        lines.push(("missing", missing));
     }
     lines.extend(answer.obligations.iter().filter_map(obligation).map(|text| ("obligation", text)));
     lines.push(("revision", answer.revision.to_string()));

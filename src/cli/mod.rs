@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod access;
 mod accounts;
 mod apply;
 mod audit;
@@ -87,6 +88,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Asks whether a peer may do something on an account now
     Authorize(Client<authorize::Arguments>),
+    /// Lists where a peer may do something, who may do it somewhere, and what somebody may do there
+    Access(Client<access::Arguments>),
     /// Makes the server's accounts, peers, roles and bindings as a file says
     Apply(Client<apply::Arguments>),
     /// Lists, shows and changes accounts
@@ -162,6 +165,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config(arguments) => config::run(&arguments),
         Command::Generate(arguments) => generate::run(arguments).await,
         Command::Authorize(client) => authorize::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Access(client) => access::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Apply(client) => apply::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Accounts(client) => accounts::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Peers(client) => peers::run(client.arguments, &client.server.settled(), client.output).await,

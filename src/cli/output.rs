@@ -42,7 +42,10 @@ macro_rules! named {
     )*};
 }
 
-named! { Account ApiKey AuditEvent AuthorizeResponse CreateApiKeyResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding }
+named! {
+    AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
+    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding
+}
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());
 

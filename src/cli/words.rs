@@ -64,6 +64,7 @@ words! {
     ApiKeyState = "API_KEY_STATE_";
     AssuranceLevel = "ASSURANCE_LEVEL_";
     AuditOutcome = "AUDIT_OUTCOME_";
+    DayOfWeek = "DAY_OF_WEEK_";
     BindingMode = "BINDING_MODE_";
     Decision = "DECISION_";
     DecisionReason = "DECISION_REASON_";
@@ -100,6 +101,8 @@ macro_rules! choices {
 }
 
 choices! {
+    /// The answers that can stand in a list.
+    Decision { Allow, #[value(alias = "REQUIRES-STEP-UP")] RequiresStepUp, #[value(alias = "REQUIRES-APPROVAL")] RequiresApproval }
     /// The kinds of accounts that can be created.
     AccountKind { Partner, Customer, Department }
     /// What a suspension stops.

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::condition::Prepared;
 use super::holdings::place_of;
 use super::snapshot::{AccountIndex, Held, Holder, PeerIndex, PermissionIndex, RoleIndex, RoleRecord, Snapshot};
 use crate::domain::binding::{Mode, Reach};
@@ -109,7 +110,11 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
             match class.effect {
                 // One that begins later takes the right away without another change: an end as well.
-                Effect::Deny => denied |= class.condition.as_ref().is_none_or(|known| snapshot.holds(&path, known)),
+                // One that counts at some times or from some addresses alone is a condition all the same.
+                Effect::Deny => {
+                    let can_hold = |known: &Arc<Prepared>| snapshot.labels_hold(&path, known.condition());
+                    denied |= class.condition.as_ref().is_none_or(can_hold);
+                }
                 Effect::Allow => {
                     let lasts = window.contains(now) && window.expire().is_none();
                     allowed |= lasts && class.requirements.rank() == 0 && class.condition.is_none();
@@ -230,7 +235,8 @@ fn account_touches(before: &Snapshot, after: &Snapshot, account: &AccountFact, p
             peers.extend(below.flat_map(|one| before.homed_at(one).collect::<Vec<_>>()));
         }
     } else if old.map(|fact| fact.labels.clone()) != new.map(|fact| fact.labels.clone()) {
-        let denies_on_labels = |grant: &Grant| grant.effect == Effect::Deny && !grant.condition.is_empty();
+        let denies_on_labels =
+            |grant: &Grant| grant.effect == Effect::Deny && !grant.condition.account_labels.is_empty();
         let roles = before.roles().filter(|(_, role)| role.fact.grants.iter().any(denies_on_labels));
         let holders = roles.flat_map(|(role, _)| before.bound_by_role(role).map(|(holder, _)| holder));
         peers.extend(holders.collect::<BTreeSet<_>>().into_iter().flat_map(|holder| before.peers_of(holder)));

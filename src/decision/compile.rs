@@ -16,8 +16,9 @@ use std::sync::Arc;
 use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
+use super::condition::{Prepared, Zones};
 use crate::domain::permission::{Pattern, Permission};
-use crate::domain::role::{AssuranceLevel, Condition, Effect, Grant, Requirements, RoleRules, StepUp};
+use crate::domain::role::{AssuranceLevel, Effect, Grant, Requirements, RoleRules, StepUp};
 
 /// The casbin model, the meaning of every decision.
 pub const MODEL: &str = include_str!("model.conf");
@@ -61,7 +62,7 @@ pub struct Class {
     pub effect: Effect,
     /// What must be met, the role's own `min_assurance` included.
     pub requirements: Requirements,
-    pub condition: Option<Arc<Condition>>,
+    pub condition: Option<Arc<Prepared>>,
     pub bits: Bits,
     /// Places of the grants in the role, in order.
     pub grants: Vec<u16>,
@@ -79,6 +80,7 @@ pub struct CompiledRole {
 /// asking it.
 pub struct Compiler {
     enforcer: Enforcer,
+    zones: Zones,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -96,7 +98,7 @@ impl Compiler {
         // casbin's constructors are async for the sake of adapters that do I/O; none is used here.
         let model = DefaultModel::from_str(MODEL).now_or_never().ok_or(CompileError::Pending)??;
         let enforcer = Enforcer::new_raw(model, NullAdapter).now_or_never().ok_or(CompileError::Pending)??;
-        Ok(Self { enforcer })
+        Ok(Self { enforcer, zones: Zones::default() })
     }
 
     /// Compiles a role over the whole catalogue.
@@ -109,7 +111,7 @@ impl Compiler {
         rules: &RoleRules,
         catalogue: impl IntoIterator<Item = (usize, &'a Permission)>,
     ) -> Result<CompiledRole, CompileError> {
-        let mut role = CompiledRole { any: Bits::default(), classes: classes(grants, rules) };
+        let mut role = CompiledRole { any: Bits::default(), classes: classes(grants, rules, &mut self.zones) };
         self.extend(&mut role, grants, catalogue)?;
         Ok(role)
     }
@@ -223,7 +225,7 @@ pub fn effective_requirements(grant: &Grant, rules: &RoleRules) -> Requirements 
     Requirements { step_up: Some(step_up), ..grant.requirements }
 }
 
-fn classes(grants: &[Grant], rules: &RoleRules) -> Vec<Class> {
+fn classes(grants: &[Grant], rules: &RoleRules, zones: &mut Zones) -> Vec<Class> {
     let mut classes: Vec<Class> = Vec::new();
     for (place, grant) in grants.iter().enumerate() {
         let Ok(place) = u16::try_from(place) else { break };
@@ -231,14 +233,18 @@ fn classes(grants: &[Grant], rules: &RoleRules) -> Vec<Class> {
         let same = classes.iter_mut().find(|class| {
             class.effect == grant.effect
                 && class.requirements == requirements
-                && class.condition.as_deref().unwrap_or(&Condition::default()) == &grant.condition
+                && match &class.condition {
+                    Some(prepared) => *prepared.condition() == grant.condition,
+                    None => grant.condition.is_empty(),
+                }
         });
         match same {
             Some(class) => class.grants.push(place),
             None => classes.push(Class {
                 effect: grant.effect,
                 requirements,
-                condition: (!grant.condition.is_empty()).then(|| Arc::new(grant.condition.clone())),
+                condition: (!grant.condition.is_empty())
+                    .then(|| Arc::new(Prepared::new(&grant.condition, grant.effect, zones))),
                 bits: Bits::default(),
                 grants: vec![place],
             }),
@@ -250,6 +256,7 @@ fn classes(grants: &[Grant], rules: &RoleRules) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::condition::Condition;
     use crate::domain::permission::{PermissionFlags, PermissionName, PermissionOwner};
 
     fn permission(name: &str, reserved: bool) -> Permission {

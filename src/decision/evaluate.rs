@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use super::compile::Class;
+use super::condition::{Missing, Verdict};
 use super::snapshot::{
     AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, Snapshot,
 };
@@ -58,10 +59,13 @@ pub enum Reason {
     PartnerAccessSessionRequired,
     PartnerAccessBlocked,
     EligibleNotActive,
+    /// Some condition needs what the request does not say.
+    MissingAttribute,
     NoMatchingGrant,
 }
 
-/// The grant that decided, and how the peer came by it.
+/// The grant that decided, and how the peer came by it. Of MISSING_ATTRIBUTE it is the grant that would
+/// decide if what is missing were such that its condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deciding {
     pub binding: BindingId,
@@ -69,6 +73,9 @@ pub struct Deciding {
     pub role: RoleIndex,
     /// Its place in the role's list of grants.
     pub grant: u16,
+    /// Whether the binding, and the membership that leads to it, count without an elevation.
+    pub binding_mode: Mode,
+    pub membership_mode: Mode,
 }
 
 /// An answer with its reason.
@@ -79,11 +86,24 @@ pub struct Decision {
     pub deciding: Option<Deciding>,
     /// What is still to be met where the outcome is a requirement.
     pub unmet: Requirements,
+    /// What the deciding grant's condition needs and the request lacks, where the answer rests on that.
+    pub missing: Option<Missing>,
 }
 
 impl Decision {
-    const fn deny(reason: Reason) -> Self {
-        Self { outcome: Outcome::Deny, reason, deciding: None, unmet: Requirements { step_up: None, approval: false } }
+    /// A denial that no grant decides.
+    #[must_use]
+    pub const fn deny(reason: Reason) -> Self {
+        let unmet = Requirements { step_up: None, approval: false };
+        Self { outcome: Outcome::Deny, reason, deciding: None, unmet, missing: None }
+    }
+
+    /// The name of what is missing, as the deciding grant's condition has it.
+    #[must_use]
+    pub fn missing_attribute<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a str> {
+        let (missing, deciding) = (self.missing?, self.deciding?);
+        let grant = snapshot.role(deciding.role)?.fact.grants.get(usize::from(deciding.grant))?;
+        Some(missing.name(&grant.condition))
     }
 
     #[must_use]
@@ -100,6 +120,10 @@ struct Candidate<'a> {
     role: RoleIndex,
     class: &'a Class,
     grants: &'a [Grant],
+    binding_mode: Mode,
+    membership_mode: Mode,
+    /// What its condition needs and the request lacks.
+    missing: Option<Missing>,
 }
 
 /// What the walk has seen so far.
@@ -110,8 +134,12 @@ struct Walk<'a> {
     permission: &'a Permission,
     access: PartnerAccess,
     denied: Option<Candidate<'a>>,
+    /// Denied unless what the request lacks should be otherwise.
+    perhaps_denied: Option<Candidate<'a>>,
     allowed: Option<Candidate<'a>>,
     eligible: Option<Candidate<'a>>,
+    /// Would match, raised or not, if what the request lacks were right.
+    lacking: Option<Candidate<'a>>,
     kept_out: bool,
 }
 
@@ -154,8 +182,10 @@ fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query<'_>)
         permission,
         access,
         denied: None,
+        perhaps_denied: None,
         allowed: None,
         eligible: None,
+        lacking: None,
         kept_out: false,
     };
     walk.peer(&peer);
@@ -228,47 +258,75 @@ impl<'a> Walk<'a> {
         if !role.compiled.any.contains(bit) || !reaches || !window(binding).contains(self.query.now) {
             return;
         }
-        let is_active = binding.mode == Mode::Active && membership == Mode::Active;
         for class in role.compiled.classes.iter().filter(|class| class.bits.contains(bit)) {
-            if class.condition.as_ref().is_some_and(|condition| !self.snapshot.holds(&self.path, condition)) {
-                continue;
-            }
-            let grants = &role.fact.grants;
-            let candidate = Candidate { binding: binding.id, group, role: binding.role, class, grants };
-            self.candidate(candidate, is_active);
+            let missing = match &class.condition {
+                None => None,
+                Some(condition) => {
+                    let Query { now, context, .. } = *self.query;
+                    match condition.verdict(self.snapshot, &self.path, now, context) {
+                        Verdict::Holds => None,
+                        Verdict::Lacks(missing) => Some(missing),
+                        Verdict::Fails => continue,
+                    }
+                }
+            };
+            self.candidate(Candidate {
+                binding: binding.id,
+                group,
+                role: binding.role,
+                class,
+                grants: &role.fact.grants,
+                binding_mode: binding.mode,
+                membership_mode: membership,
+                missing,
+            });
         }
     }
 
-    fn candidate(&mut self, candidate: Candidate<'a>, is_active: bool) {
+    fn candidate(&mut self, candidate: Candidate<'a>) {
+        let is_active = candidate.binding_mode == Mode::Active && candidate.membership_mode == Mode::Active;
+        let permission = self.permission;
+        let kept = |kept: &mut Option<Candidate<'a>>| keep_least(kept, candidate, permission);
         let is_kept_out = match self.access {
             PartnerAccess::Allowed => false,
             PartnerAccess::SessionOnly | PartnerAccess::ByApproval => !self.permission.flags.from_outside,
             PartnerAccess::Blocked => true,
         };
-        match (candidate.class.effect, is_active) {
+        match (candidate.class.effect, is_active, candidate.missing) {
             // An eligible DENY takes nothing away until it is raised.
-            (Effect::Deny, false) => {}
-            (Effect::Deny, true) => keep_least(&mut self.denied, candidate, self.permission),
-            (Effect::Allow, _) if is_kept_out => self.kept_out = true,
-            (Effect::Allow, true) => keep_least(&mut self.allowed, candidate, self.permission),
-            (Effect::Allow, false) => keep_least(&mut self.eligible, candidate, self.permission),
+            (Effect::Deny, false, _) => {}
+            (Effect::Deny, true, None) => kept(&mut self.denied),
+            (Effect::Deny, true, Some(_)) => kept(&mut self.perhaps_denied),
+            // It does not match, and so neither partner access nor an elevation has to do with it.
+            (Effect::Allow, _, Some(_)) => kept(&mut self.lacking),
+            (Effect::Allow, _, None) if is_kept_out => self.kept_out = true,
+            (Effect::Allow, true, None) => kept(&mut self.allowed),
+            (Effect::Allow, false, None) => kept(&mut self.eligible),
         }
     }
 
     fn decide(&self) -> Decision {
         let deny = |reason, candidate: Option<Candidate<'_>>| Decision {
             deciding: candidate.map(|candidate| candidate.deciding(self.permission)),
+            missing: candidate.and_then(|candidate| candidate.missing),
             ..Decision::deny(reason)
         };
-        if let Some(denied) = self.denied {
+        if let Some(denied) = self.denied.or(self.perhaps_denied) {
             return deny(Reason::DenyGrant, Some(denied));
         }
         let Some(allowed) = self.allowed else {
-            return match (self.kept_out, self.access, self.eligible) {
-                (true, PartnerAccess::Blocked, _) => deny(Reason::PartnerAccessBlocked, None),
-                (true, ..) => deny(Reason::PartnerAccessSessionRequired, None),
-                (false, _, Some(eligible)) => deny(Reason::EligibleNotActive, Some(eligible)),
-                (false, _, None) => deny(Reason::NoMatchingGrant, None),
+            if self.kept_out {
+                return match self.access {
+                    PartnerAccess::Blocked => deny(Reason::PartnerAccessBlocked, None),
+                    PartnerAccess::Allowed | PartnerAccess::SessionOnly | PartnerAccess::ByApproval => {
+                        deny(Reason::PartnerAccessSessionRequired, None)
+                    }
+                };
+            }
+            return match (self.eligible, self.lacking) {
+                (Some(eligible), _) => deny(Reason::EligibleNotActive, Some(eligible)),
+                (None, Some(lacking)) => deny(Reason::MissingAttribute, Some(lacking)),
+                (None, None) => deny(Reason::NoMatchingGrant, None),
             };
         };
         let unmet = allowed.class.requirements;
@@ -277,7 +335,7 @@ impl<'a> Walk<'a> {
             (Some(_), false) => (Outcome::RequiresStepUp, Reason::StepUpRequired),
             (_, true) => (Outcome::RequiresApproval, Reason::ApprovalRequired),
         };
-        Decision { outcome, reason, deciding: Some(allowed.deciding(self.permission)), unmet }
+        Decision { outcome, reason, deciding: Some(allowed.deciding(self.permission)), unmet, missing: None }
     }
 }
 
@@ -309,7 +367,14 @@ impl Candidate<'_> {
     }
 
     fn deciding(&self, permission: &Permission) -> Deciding {
-        Deciding { binding: self.binding, group: self.group, role: self.role, grant: self.grant(permission) }
+        Deciding {
+            binding: self.binding,
+            group: self.group,
+            role: self.role,
+            grant: self.grant(permission),
+            binding_mode: self.binding_mode,
+            membership_mode: self.membership_mode,
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 /// The most attributes of one request.
 pub const ATTRIBUTES_MAX: usize = 64;
 /// The longest name and the longest text of an attribute, in characters.
@@ -13,7 +15,8 @@ pub const ATTRIBUTE_NAME_MAX: usize = 63;
 pub const ATTRIBUTE_TEXT_MAX: usize = 1024;
 
 /// One typed value of an attribute.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum AttributeValue {
     Text(String),
     Int(i64),

@@ -9,6 +9,7 @@ pub mod account;
 pub mod api_key;
 pub mod audit;
 pub mod binding;
+pub mod condition;
 pub mod contact;
 pub mod context;
 pub mod fact;

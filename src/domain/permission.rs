@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::ids::{AccountId, is_segment};
 use super::invalid::Invalid;
 
+/// What whoever decides an approval must hold, beside what is asked for.
+pub const APPROVE: &str = "approvals.decide";
+
 /// The pack of what this service itself does. Its roles can be given everywhere.
 pub const CORE_PACK: &str = "core";
 

@@ -1,11 +1,10 @@
 //! Roles: named lists of grants, with rules about their use.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::account::AccountKind;
 use super::binding::Reach;
+pub use super::condition::Condition;
 use super::ids::{AccountId, RoleId};
 use super::invalid::Invalid;
 use super::peer::PeerKind;
@@ -16,6 +15,9 @@ use super::time::Timestamp;
 pub const GRANTS_MAX: usize = 512;
 /// The most different conditions among the grants of one role: a decision tries each in turn.
 pub const CONDITIONS_MAX: usize = 32;
+/// The most windows, attributes and labels in all of these together, for the same reason. Networks are
+/// searched in halves and do not count.
+pub const CONDITION_PARTS_MAX: usize = 256;
 /// The longest title and description, in characters.
 pub const TITLE_MAX: usize = 128;
 pub const DESCRIPTION_MAX: usize = 1024;
@@ -79,22 +81,6 @@ impl Requirements {
             }
         };
         step_up && (!self.approval || other.approval)
-    }
-}
-
-/// When a grant counts. Every part that is set must hold; an empty condition always holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Condition {
-    /// The account's label has one of these values, inheritance counted.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub account_labels: BTreeMap<String, Vec<String>>,
-}
-
-impl Condition {
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.account_labels.is_empty()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The commands that are clients, as a person at a terminal or a script runs them.
 
+mod access;
 mod apply;
+mod explain;
 mod moves;
 
 use std::path::Path;

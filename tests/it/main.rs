@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod access_lists;
 mod accounts;
 mod api_contract;
 mod api_keys;
@@ -19,7 +20,9 @@ mod audit;
 mod bindings;
 mod bounds;
 mod command_line;
+mod conditions;
 mod denials;
+mod explain;
 mod fire;
 mod following;
 mod groups;
@@ -35,6 +38,7 @@ mod requirements;
 mod roles;
 mod server;
 mod sidesteps;
+mod states;
 mod storage;
 mod support;
 mod tables;

@@ -47,7 +47,7 @@ pub(super) fn draft(
     let acting = acting_peer(snapshot, peer);
     let mut draft = AuditDraft::success(now, acting.map_or(Actor::Anonymous, Actor::Peer), action, target);
     draft.session = Some(format!("apiKeys/{}", call.caller.api_key));
-    draft.source_address = call.source_address.clone().map(Personal::new);
+    draft.source_address = call.caller.source_address.map(|address| Personal::new(address.to_string()));
     draft.user_agent = call.user_agent.clone().map(Personal::new);
     draft.trace_id = call.trace_id.clone();
     draft

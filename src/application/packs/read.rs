@@ -15,7 +15,7 @@ use super::sheet::{
 use super::{CORE, Column, Matrix, Pack, PackError, PackRole, Row, Template};
 use crate::application::peers::PROFILE_FIELDS;
 use crate::decision::matrix::{Cell, Scope};
-use crate::domain::account::{self, AccountKind};
+use crate::domain::account::AccountKind;
 use crate::domain::binding::Reach;
 use crate::domain::fact::RoleFact;
 use crate::domain::ids::{RoleId, is_pack, is_segment};
@@ -201,15 +201,7 @@ impl Reader<'_> {
     }
 
     fn condition(&self, place: &str, condition: &Condition) -> Outcome<Condition> {
-        for (key, values) in &condition.account_labels {
-            account::label_key(key).map_err(|why| self.value(place, key, why))?;
-            if values.is_empty() {
-                return Err(self.value(place, key, Invalid::Empty));
-            }
-            for value in values {
-                account::label_value(value).map_err(|why| self.value(place, value, why))?;
-            }
-        }
+        condition.check().map_err(|(value, why)| self.value(place, &value, why))?;
         Ok(condition.clone())
     }
 

@@ -70,6 +70,41 @@ fn a_matrix_that_the_engine_contradicts_is_refused() {
 }
 
 #[test]
+fn grants_of_packs_have_conditions_of_every_kind() {
+    let plain = "when: { account_labels: { env: [test] } }";
+    let with = |condition: &str| edited("mspcontrol", plain, &format!("when: {condition}"));
+    let packs = with(
+        "{ account_labels: { env: [test, stage, test] }, source_networks: ['2001:db8::/32', 10.0.0.0/8], \
+         weekly_windows: [{ days: [FRIDAY, MONDAY], start_minute: 540, end_minute: 1020, time_zone: Europe/Vienna }], \
+         resource_attributes: [{ attribute: tier, any_of: [gold, '7', 7, true] }, { attribute: name, prefix: srv- }, \
+         { attribute: size, range: { end: 10 } }] }",
+    )
+    .unwrap();
+    let grants = packs.iter().flat_map(|pack| &pack.roles).flat_map(|role| &role.fact.grants);
+    let conditions: Vec<String> = grants
+        .filter(|grant| !grant.condition.is_empty())
+        .map(|grant| serde_json::to_string(&grant.condition).unwrap())
+        .collect();
+    let expected = concat!(
+        r#"{"source_networks":["10.0.0.0/8","2001:db8::/32"],"weekly_windows":[{"days":["MONDAY","FRIDAY"],"#,
+        r#""start_minute":540,"end_minute":1020,"time_zone":"Europe/Vienna"}],"resource_attributes":["#,
+        r#"{"attribute":"name","prefix":"srv-"},{"attribute":"size","range":{"end":10}},"#,
+        r#"{"attribute":"tier","any_of":["7","gold",7,true]}],"account_labels":{"env":["stage","test"]}}"#
+    );
+    assert!(conditions.iter().any(|condition| condition == expected), "{conditions:?}");
+    for bad in [
+        "{ source_networks: [10.0.0.1/8] }",
+        "{ weekly_windows: [{ days: [MONDAY], start_minute: 0, end_minute: 1, time_zone: Mars/Here }] }",
+        "{ weekly_windows: [{ days: [MONDAY], start_minute: 1440, end_minute: 1, time_zone: Etc/UTC }] }",
+        "{ resource_attributes: [{ attribute: tier }] }",
+        "{ account_labels: { env: [] } }",
+        "{ at_night: true }",
+    ] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn ownership_belongs_to_owners() {
     let packs = packs();
     let name = "accounts.request_ownership_transfer";

@@ -65,7 +65,7 @@ pub(super) fn seen_after(write: &Write<'_>, mut peer: Peer) -> Result<SeenPeer> 
         peer.update_revision = 0;
     }
     let after = write.after()?;
-    let view = View { snapshot: &after, actor: write.view()?.actor, now: write.now() };
+    let view = View { snapshot: &after, ..write.view()? };
     Ok(sight::Onlooker::new(view).describe(peer, Sight::Full))
 }
 

@@ -1,9 +1,9 @@
-//! Grants and rules of custom roles, written as in the role packs.
+//! Grants and rules of custom roles, written as in the role packs. Their conditions are read next door.
 
-use super::problems::{At, Fields, Problems, read};
+use super::condition;
+use super::problems::{At, Fields, Problems};
 use super::yaml::{self, Node, Value};
 use crate::cli::words::Word;
-use crate::domain::account::{label_key, label_value};
 use crate::domain::permission::Pattern;
 use crate::domain::role::GRANTS_MAX;
 use crate::transport::grpc::pb;
@@ -45,7 +45,7 @@ fn grant(node: &Node, problems: &mut Problems) -> Option<pb::Grant> {
     if fields.node("deny").is_some() && (approval || step_up.is_some()) {
         fields.problem(node.line, "a DENY grant carries no requirements");
     }
-    let condition = fields.node("when").map(|when| condition(when, fields.problems()));
+    let condition = fields.node("when").map(|when| condition::condition(when, fields.problems()));
     let requirements = (approval || step_up.is_some()).then(|| pb::Requirements {
         step_up: step_up.flatten(),
         approval: approval.then_some(pb::ApprovalRequirement {}),
@@ -71,30 +71,6 @@ fn step_up(node: &Node, problems: &mut Problems) -> Option<pb::StepUpRequirement
 fn minutes(text: &str) -> Result<i64, String> {
     let minutes = text.parse().ok().filter(|minutes| (1..=MAX_AGE_MINUTES).contains(minutes));
     minutes.ok_or_else(|| format!("must be a number from 1 to {MAX_AGE_MINUTES}"))
-}
-
-fn condition(node: &Node, problems: &mut Problems) -> Option<pb::Condition> {
-    let fields = Fields::open(node, &["account_labels"], problems)?;
-    let labels = fields.node("account_labels")?;
-    let Value::Map(entries) = &labels.value else {
-        problems.add(labels.line, "`account_labels` must be a map such as `{ env: [test] }`");
-        return None;
-    };
-    let mut account_labels = Vec::new();
-    for (key, values) in entries {
-        let key = read("account_labels", key, label_key, problems);
-        let Value::List(items) = &values.value else {
-            problems.add(values.line, "the values of a label must be a list such as `[test]`");
-            continue;
-        };
-        let values: Vec<_> =
-            items.iter().filter_map(|item| read("account_labels", item, label_value, problems)).collect();
-        if let Some(key) = key {
-            let values = values.into_iter().map(|at| at.value).collect();
-            account_labels.push(pb::AccountLabelMatch { key: key.value, values });
-        }
-    }
-    Some(pb::Condition { account_labels, ..Default::default() })
 }
 
 const RULES: [&str; 6] =
@@ -135,14 +111,14 @@ fn words<T: Into<i32>>(fields: &mut Fields<'_, '_>, key: &str, parse: impl Fn(&s
     words
 }
 
-/// The form in which grants are compared: what says nothing is left out, label matches are sorted.
+/// The form in which grants are compared: what says nothing is left out, what has no order is sorted.
 pub(super) fn normal(grants: &[pb::Grant]) -> Vec<pb::Grant> {
     let mut grants = grants.to_vec();
     for grant in &mut grants {
         grant.requirements.take_if(|requirements| *requirements == pb::Requirements::default());
         grant.condition.take_if(|condition| *condition == pb::Condition::default());
         if let Some(condition) = &mut grant.condition {
-            condition.account_labels.sort_by(|left, right| left.key.cmp(&right.key));
+            condition::normalize(condition);
         }
     }
     grants

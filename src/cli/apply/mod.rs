@@ -16,6 +16,7 @@ use super::connection::{Connection, Server};
 use super::failure;
 use super::output::{self, Format, clean};
 
+mod condition;
 mod declared;
 mod execute;
 pub(crate) mod grants;

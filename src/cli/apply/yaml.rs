@@ -16,6 +16,8 @@ use super::problems::Problems;
 pub(crate) struct Node {
     pub(crate) line: u64,
     pub(crate) value: Value,
+    /// Whether YAML takes the scalar for a number or a truth value, as it does without quotation marks.
+    pub(crate) is_typed: bool,
 }
 
 /// What a node holds.
@@ -65,6 +67,7 @@ enum Raw {
 fn node(raw: Spanned<Raw>, source: &str) -> Node {
     let line = raw.referenced.line();
     let span = raw.defined.span();
+    let is_typed = matches!(raw.value, Raw::Typed(_));
     let value = match raw.value {
         Raw::Empty => Value::Empty,
         Raw::Text(text) => Value::Text(text),
@@ -74,7 +77,7 @@ fn node(raw: Spanned<Raw>, source: &str) -> Node {
             Value::Map(entries.into_iter().map(|(key, value)| (node(key, source), node(value, source))).collect())
         }
     };
-    Node { line, value }
+    Node { line, value, is_typed }
 }
 
 fn slice(source: &str, span: serde_saphyr::Span) -> Option<String> {

@@ -30,7 +30,13 @@ mod catalogue;
     A file of grants is a list, as in `peerage apply`:\n  \
     - { allow: devices.view }\n  \
     - { allow: licenses.order, approval: true }\n  \
-    - { deny: devices.delete }")]
+    - { deny: devices.delete }\n  \
+    - allow: billing.view\n    \
+      when:\n      \
+        source_networks: [192.0.2.0/24, '2001:db8::/32']\n      \
+        weekly_windows: [{ days: [MONDAY, FRIDAY], start_minute: 540, end_minute: 1020, time_zone: Europe/Vienna }]\n      \
+        resource_attributes: [{ attribute: tier, any_of: [gold, silver] }, { attribute: seats, range: { end: 50 } }]\n      \
+        account_labels: { env: [test] }")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     action: Action,

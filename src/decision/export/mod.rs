@@ -20,6 +20,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::compile::Class;
+use super::condition::Verdict;
 use super::evaluate::subject_fault;
 use super::snapshot::{AccountIndex, Holder, PeerIndex, RoleIndex, Snapshot};
 use crate::domain::account::PartnerAccess;
@@ -273,7 +274,17 @@ impl Export {
     /// Whether the grants of a class count on an account, as far as that account and the peer's home say.
     fn counts(&self, class: &Class, flags: PermissionFlags, account: AccountIndex, home: AccountIndex) -> bool {
         let path = self.snapshot.path(account);
-        if class.condition.as_ref().is_some_and(|condition| !self.snapshot.holds(&path, condition)) {
+        let verdict = match &class.condition {
+            None => Verdict::Holds,
+            Some(condition) => condition.verdict(&self.snapshot, &path, self.now, &self.context),
+        };
+        let holds = match verdict {
+            Verdict::Holds => true,
+            Verdict::Fails => false,
+            // What the context does not say denies, and does not allow.
+            Verdict::Lacks(_) => class.effect == Effect::Deny,
+        };
+        if !holds {
             return false;
         }
         let is_let_in = match self.snapshot.partner_access(&path, home) {

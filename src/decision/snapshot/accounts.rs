@@ -2,7 +2,7 @@
 
 use super::{AccountIndex, Snapshot};
 use crate::domain::account::{DEPTH_MAX, PartnerAccess, SuspensionScope};
-use crate::domain::role::Condition;
+use crate::domain::condition::Condition;
 
 /// The accounts from a target up to the root, the target first.
 #[derive(Debug, Clone, Copy)]
@@ -103,14 +103,13 @@ impl Snapshot {
         path.as_slice().iter().find_map(|account| self.account(*account)?.fact.labels.get(key).map(String::as_str))
     }
 
-    /// Whether a condition holds at the account that the path begins with.
+    /// Whether what a condition demands of labels holds at the account that the path begins with: all of
+    /// a condition that depends on facts alone, and so all that a change of facts can make hold or fail.
     #[inline]
     #[must_use]
-    pub fn holds(&self, path: &Path, condition: &Condition) -> bool {
-        condition
-            .account_labels
-            .iter()
-            .all(|(key, values)| self.label(path, key).is_some_and(|value| values.iter().any(|wanted| wanted == value)))
+    pub fn labels_hold(&self, path: &Path, condition: &Condition) -> bool {
+        let labels = &condition.account_labels;
+        labels.iter().all(|(key, values)| self.label(path, key).is_some_and(|value| values.contains(value)))
     }
 
     /// The packs whose roles can be assigned at an account: what the nearest partner says, or all.

@@ -48,6 +48,31 @@ impl Snapshot {
         Ok(next)
     }
 
+    /// The facts before changes that led to this snapshot, which come newest first, at the same
+    /// revision. For looking back, never for deciding about the present.
+    ///
+    /// # Errors
+    /// As [`Snapshot::apply`].
+    pub fn without<'a>(
+        &self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        compiler: &mut Compiler,
+    ) -> Result<Self, SnapshotError> {
+        let mut earlier = self.clone();
+        let mut peers = PeerEdits::default();
+        for change in changes {
+            let undo = Change { before: change.after.clone(), after: change.before.clone() };
+            if let (Some(Fact::Permission(fact)), None) = (&undo.before, &undo.after) {
+                // Its place stays taken, so that verdicts keep theirs: nobody finds it by its name.
+                Arc::make_mut(&mut earlier.catalogue).places.remove(&fact.name);
+            } else {
+                earlier.change(&undo, &mut peers, compiler)?;
+            }
+        }
+        peers.flush(&mut earlier);
+        Ok(earlier)
+    }
+
     pub(super) fn change(
         &mut self,
         change: &Change,
@@ -126,18 +151,22 @@ impl Snapshot {
             None => None,
         };
         let record = AccountRecord { fact: Arc::new(fact.clone()), parent, gone: false };
-        let index = match self.account_places.get(&fact.id) {
+        let (index, has_moved) = match self.account_places.get(&fact.id) {
             Some(index) => {
                 let index = *index;
-                if let Some(old) = self.account(index).and_then(|old| old.parent) {
+                let old = self.account(index).and_then(|old| old.parent);
+                if old != parent {
+                    self.drop_below(index);
+                }
+                if let Some(old) = old {
                     self.children.remove(&(old, index));
                 }
-                index
+                (index, old != parent)
             }
             None => {
                 let index = AccountIndex::of(self.accounts.len())?;
                 self.account_places.insert(fact.id.clone(), index);
-                index
+                (index, true)
             }
         };
         if let Some(parent) = parent {
@@ -152,6 +181,9 @@ impl Snapshot {
         }
         if self.height(index) + self.path(index).as_slice().len() - 1 > DEPTH_MAX || self.is_truncated(index) {
             return Err(SnapshotError::TooDeep { account: fact.id.clone() });
+        }
+        if has_moved {
+            self.put_below(index);
         }
         Ok(())
     }
@@ -176,6 +208,7 @@ impl Snapshot {
         if is_used {
             return Err(out_of_step(FactKey::Account(id.clone())));
         }
+        self.drop_below(index);
         let record = self.accounts.get_mut(index.place()).ok_or_else(|| unknown(id))?;
         record.gone = true;
         if let Some(parent) = record.parent {

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod apply;
+mod below;
 mod edits;
 mod held;
 mod index;
@@ -35,6 +36,7 @@ use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
 pub use accounts::Path;
+use below::Below;
 pub use held::Held;
 pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
 pub use load::Loader;
@@ -117,6 +119,7 @@ pub struct Snapshot {
     api_keys: ShardMap<[u8; 32], ApiKeyRecord>,
     // Reverse indexes, for guards and lists; the hot path does not touch them.
     children: OrdSet<(AccountIndex, AccountIndex)>,
+    below: OrdSet<Below>,
     homes: OrdSet<(AccountIndex, PeerIndex)>,
     bound_at: OrdSet<(AccountIndex, Holder, BindingId)>,
     bound_by_role: OrdSet<(RoleIndex, AccountIndex, Holder, BindingId)>,
@@ -161,6 +164,11 @@ impl Snapshot {
     #[must_use]
     pub fn permissions(&self) -> &[Permission] {
         &self.catalogue.permissions
+    }
+
+    /// The catalogue in order of registration, with the numbers of the permissions.
+    pub fn catalogue(&self) -> impl Iterator<Item = (PermissionIndex, &Permission)> {
+        (0_u32..).map(PermissionIndex).zip(self.permissions())
     }
 
     #[inline]

@@ -5,6 +5,7 @@
 //! holds the digest of the whole feed, so that a reader finds out that the database is not the one it
 //! followed: restored from a backup, or failed over to a copy that lagged.
 
+mod back;
 mod load;
 
 use sea_orm::sea_query::ExprTrait as _;
@@ -21,6 +22,7 @@ use super::write;
 use crate::domain::fact::{Change, Fact, FactKey, Mark};
 use crate::domain::time::Timestamp;
 
+pub use back::{Moment, back, commit_time, current_at, first};
 pub use load::load;
 
 const TABLE: &str = "policy_changes";

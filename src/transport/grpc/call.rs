@@ -1,6 +1,7 @@
 //! From a request to a [`Call`], and from a use case's result to a response: what every service
 //! method begins and ends with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,9 +105,13 @@ pub(super) fn read<T>(request: Request<T>, method: &'static str) -> std::result:
     Ok((describe(caller, method, metadata.as_ref(), &extensions), message))
 }
 
+/// Where a call comes from: the other end of its connection.
+pub(super) fn source_address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Origin>().map(|origin| origin.address.ip())
+}
+
 /// What is known of a call before its message is read.
 pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap, extensions: &Extensions) -> Call {
-    let source_address = extensions.get::<Origin>().map(|origin| origin.address.ip().to_string());
     let text = |key: &str| headers.get(key).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
     Call {
         caller,
@@ -115,7 +120,6 @@ pub(super) fn describe(caller: Caller, method: &'static str, headers: &HeaderMap
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
-        source_address,
         user_agent: text("user-agent").map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         trace_id: extensions
             .get::<TraceId>()

@@ -278,7 +278,7 @@ impl Rule {
             Some(Work::Hashing)
         } else if STREAMS.contains(&name) {
             Some(Work::Streams)
-        } else if begins(&["List", "PreviewChange"]) {
+        } else if begins(&["List", "Explain", "PreviewChange"]) {
             Some(Work::Lists)
         } else {
             match self.audit {

@@ -9,11 +9,13 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::pb::ErrorReason;
+use super::pb::{self, ErrorReason};
 use crate::application::error::{StoreFault, Unauthenticated};
 use crate::application::{Error, Forbidden, Precondition, Taken, Violation};
-use crate::domain::ids::RoleId;
+use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::invalid::Invalid;
+use crate::domain::permission::APPROVE;
+use crate::domain::role::{AssuranceLevel, Requirements, StepUp};
 use crate::telemetry::metrics::ShedReason;
 
 /// The most violations that a status spells out, since it travels in a trailer of at most 16 KiB at
@@ -49,16 +51,7 @@ pub fn from_error(error: &Error) -> Status {
             let values = [("resource", name.as_str()), ("kind", kind)];
             status(Code::NotFound, ErrorReason::ResourceNotFound, &message, values)
         }
-        Error::Denied { permission, account, unmet } => {
-            let reason = match (unmet.step_up, unmet.approval) {
-                (None, false) => ErrorReason::PermissionDenied,
-                (Some(_), false) => ErrorReason::StepUpRequired,
-                (_, true) => ErrorReason::ApprovalRequired,
-            };
-            let account = format!("accounts/{account}");
-            let values = [("permission", *permission), ("account", &account)];
-            status(Code::PermissionDenied, reason, &message, values)
-        }
+        Error::Denied { permission, account, unmet } => denied(permission, account, *unmet, &message),
         Error::Escalation { pattern, account } => {
             let account = format!("accounts/{account}");
             let values = [("permission", pattern.as_str()), ("account", &account)];
@@ -92,6 +85,12 @@ pub fn from_error(error: &Error) -> Status {
             from_error(&Error::NotReady)
         }
         Error::RevisionNotReached => status(Code::Unavailable, ErrorReason::RevisionNotReached, &message, []),
+        Error::RevisionNotKept => {
+            let mut details = info(ErrorReason::RevisionNotKept, []);
+            details.add_precondition_failure_violation(ErrorReason::RevisionNotKept.as_str_name(), "at", &message);
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        Error::MomentInFuture => status(Code::OutOfRange, ErrorReason::MomentInFuture, &message, []),
         Error::RequestIdReused => field(ErrorReason::RequestIdReused, "request_id", "was used for a different request"),
         Error::PageToken => field(ErrorReason::PageTokenInvalid, "page_token", "is not of this list"),
         Error::PermissionUnknown { field: path, name } => {
@@ -188,6 +187,41 @@ pub fn unreadable() -> Status {
 pub fn not_permitted(permission: &str) -> Status {
     let message = format!("permission `{permission}` is needed");
     status(Code::PermissionDenied, ErrorReason::PermissionDenied, &message, [("permission", permission)])
+}
+
+/// The status of a caller who may view and not do, or not yet: then the metadata says what is owed.
+fn denied(permission: &str, account: &AccountId, unmet: Requirements, message: &str) -> Status {
+    let reason = match (unmet.step_up, unmet.approval) {
+        (None, false) => ErrorReason::PermissionDenied,
+        (Some(_), false) => ErrorReason::StepUpRequired,
+        (_, true) => ErrorReason::ApprovalRequired,
+    };
+    let account = format!("accounts/{account}");
+    let mut values = vec![("permission", permission.to_owned()), ("account", account)];
+    if unmet.approval {
+        values.push(("method", pb::REQUEST_APPROVAL.to_owned()));
+        values.push(("approver_permission", APPROVE.to_owned()));
+    }
+    if let Some(StepUp { level, max_age_seconds }) = unmet.step_up {
+        values.push(("min_assurance", spelled(level).to_owned()));
+        if max_age_seconds > 0 {
+            values.push(("max_age_seconds", max_age_seconds.to_string()));
+        }
+    }
+    let metadata: HashMap<String, String> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason.as_str_name(), DOMAIN, metadata);
+    Status::with_error_details(Code::PermissionDenied, message, details)
+}
+
+fn spelled(level: AssuranceLevel) -> &'static str {
+    let word = match level {
+        AssuranceLevel::None => pb::AssuranceLevel::Unspecified,
+        AssuranceLevel::Email => pb::AssuranceLevel::Email,
+        AssuranceLevel::Totp => pb::AssuranceLevel::Totp,
+        AssuranceLevel::Passkey => pb::AssuranceLevel::Passkey,
+    };
+    word.as_str_name()
 }
 
 fn info<const N: usize>(reason: ErrorReason, values: [(&str, &str); N]) -> ErrorDetails {

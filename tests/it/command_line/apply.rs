@@ -234,3 +234,51 @@ async fn what_cannot_be_read_is_left_alone_and_named() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grants_in_files_have_conditions() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    server.partner("contoso-msp", &["opspilot365"]).await;
+    let file = |condition: &str| {
+        let grant = format!("{{ allow: users.view, when: {condition} }}");
+        let file = format!("roles:\n- {{ owner: contoso-msp, title: Late, inheritable: true, grants: [{grant}] }}\n");
+        std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    };
+    let apply = async || {
+        let applied = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+        assert!(applied.status.success(), "{}", said(&applied));
+    };
+    file(
+        "{ source_networks: [192.0.2.0/24, 10.0.0.0/8], account_labels: { env: [test, stage] }, \
+         weekly_windows: [{ days: [friday, MONDAY], start_minute: 540, end_minute: 1020, time_zone: europe/vienna }], \
+         resource_attributes: [{ attribute: tier, any_of: [gold, 7] }] }",
+    );
+    apply().await;
+    let made = revision(&server).await;
+    // Said in another order, it is the same.
+    file(
+        "{ weekly_windows: [{ days: [MONDAY, FRIDAY], start_minute: 540, end_minute: 1020, time_zone: Europe/Vienna }], \
+         account_labels: { env: [stage, test] }, source_networks: [10.0.0.0/8, 192.0.2.0/24], \
+         resource_attributes: [{ attribute: tier, any_of: [7, gold] }] }",
+    );
+    apply().await;
+    assert_eq!(revision(&server).await, made);
+    // A narrower one is an edit.
+    file("{ source_networks: [10.0.0.0/8] }");
+    apply().await;
+    assert!(revision(&server).await > made);
+
+    let roles = run(&server, folder.path(), &words("roles list --account contoso-msp -o json")).await;
+    let roles: serde_json::Value = serde_json::from_str(&told(&roles)).unwrap();
+    let late = roles.as_array().unwrap().iter().find(|role| role["title"] == "Late").unwrap();
+    assert_eq!(late["grants"][0]["condition"]["sourceNetworks"], serde_json::json!(["10.0.0.0/8"]));
+    let name = late["name"].as_str().unwrap();
+    let shown = run(&server, folder.path(), &["roles", "get", name]).await;
+    assert!(told(&shown).contains("10.0.0.0/8"), "{}", told(&shown));
+
+    file("{ source_networks: [10.0.0.1/8] }");
+    let refused = run(&server, folder.path(), &words("apply -f world.yaml")).await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("world.yaml:2: `source_networks`"), "{}", said(&refused));
+    server.stop().await;
+}

@@ -3,7 +3,8 @@
 //! Random revisions, each of a few changes such as the server makes, are applied one upon the other.
 //! Every few revisions all questions of the world are put to both snapshots, and what they tell
 //! guards and lists is compared; some questions go to the naive evaluator too. A snapshot from
-//! before must still answer as it did: the two share memory.
+//! before must still answer as it did: the two share memory. And with the changes undone, newest first,
+//! the later one answers like the one before.
 
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
@@ -47,8 +48,10 @@ fn follow(seed: u64, every: u64, compiler: &mut Compiler) -> Result<(), String> 
     let mut snapshot = Snapshot::load(1, facts.all(), compiler).unwrap();
     let (mut before, mut before_facts) = (snapshot.clone(), facts.clone());
     let mut before_answers = answers(&before, &before_facts, &maker);
+    let mut since = Vec::new();
     for revision in 2..2 + REVISIONS_PER_WORLD {
         let changes = revision_of(&mut maker, &mut facts, &mut gone);
+        since.extend(changes.iter().cloned());
         snapshot = snapshot
             .apply(revision.cast_signed(), &changes, compiler)
             .map_err(|error| format!("revision {revision}: {error}: {}", text(&changes)))?;
@@ -77,6 +80,20 @@ fn follow(seed: u64, every: u64, compiler: &mut Compiler) -> Result<(), String> 
         if answers(&before, &before_facts, &maker) != before_answers {
             return at("the snapshot before it changed its answers".to_owned());
         }
+        // Going back leads to where it came from.
+        let undone = snapshot.without(since.iter().rev(), compiler).map_err(|error| format!("undoing: {error}"))?;
+        if let Some(difference) =
+            first_difference(&before_facts, &maker, &answers(&undone, &before_facts, &maker), &before_answers)
+        {
+            return at(format!("undone: {difference}"));
+        }
+        let (own, other) = (fast::picture(&undone, &before_facts, &[]), fast::picture(&before, &before_facts, &[]));
+        if own != other {
+            let only_own: Vec<_> = own.difference(&other).collect();
+            let only_other: Vec<_> = other.difference(&own).collect();
+            return at(format!("undone only: {only_own:#?}\nbefore only: {only_other:#?}"));
+        }
+        since.clear();
         (before, before_facts, before_answers) = (snapshot.clone(), facts.clone(), after_answers);
     }
     Ok(())
@@ -97,7 +114,7 @@ fn text(changes: &[Change]) -> String {
 }
 
 /// One revision of a few changes; the facts are changed along.
-fn revision_of(maker: &mut Maker, facts: &mut Facts, gone: &mut Vec<Fact>) -> Vec<Change> {
+pub(super) fn revision_of(maker: &mut Maker, facts: &mut Facts, gone: &mut Vec<Fact>) -> Vec<Change> {
     let mut revision = Revision { facts, gone, changes: Vec::new() };
     let acts = 1 + maker.random.below(3);
     while revision.changes.len() < acts {

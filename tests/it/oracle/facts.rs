@@ -21,8 +21,17 @@ pub(crate) struct Facts {
 impl Facts {
     /// All facts, each after those it names.
     pub(crate) fn all(&self) -> Vec<Fact> {
-        let mut accounts = self.accounts.clone();
-        accounts.sort_by_key(|account| self.path(&account.id).len());
+        let mut sorted = self.accounts.clone();
+        sorted.sort_by_key(|account| self.path(&account.id).len());
+        self.with_accounts(sorted)
+    }
+
+    /// As [`Facts::all`], where every account stands behind the one above it already.
+    pub(crate) fn in_order(&self) -> Vec<Fact> {
+        self.with_accounts(self.accounts.clone())
+    }
+
+    fn with_accounts(&self, accounts: Vec<AccountFact>) -> Vec<Fact> {
         let mut all = Vec::new();
         all.extend(self.permissions.iter().cloned().map(Fact::Permission));
         all.extend(accounts.into_iter().map(Fact::Account));

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use peerage::decision::snapshot::Holder;
 use peerage::decision::{Query, Snapshot, evaluate};
-use peerage::domain::context::Context;
 use peerage::domain::fact::Fact;
 use peerage::domain::role::RoleOrigin;
 use peerage::domain::time::Timestamp;
 
 use super::facts::Facts;
 use super::naive::{Answer, Decider, Question};
+use super::world::Maker;
 
 /// The engine's answer.
 pub(crate) fn answer(snapshot: &Snapshot, question: &Question) -> Answer {
@@ -19,7 +19,7 @@ pub(crate) fn answer(snapshot: &Snapshot, question: &Question) -> Answer {
         permission: snapshot.find_permission(question.permission.as_str()).unwrap(),
         account: snapshot.find_account(question.account.as_str()).unwrap(),
         now: question.now,
-        context: Context::UNKNOWN,
+        context: &question.context,
     };
     let decision = evaluate(snapshot, &query);
     let decider = decision.deciding.map(|deciding| Decider {
@@ -28,7 +28,8 @@ pub(crate) fn answer(snapshot: &Snapshot, question: &Question) -> Answer {
         role: snapshot.role(deciding.role).unwrap().fact.id.clone(),
         grant: deciding.grant,
     });
-    Answer { outcome: decision.outcome, reason: decision.reason, decider, unmet: decision.unmet }
+    let missing = decision.missing_attribute(snapshot).map(str::to_owned);
+    Answer { outcome: decision.outcome, reason: decision.reason, decider, unmet: decision.unmet, missing }
 }
 
 /// Every question that can be put to a small world; in a large one, one in so many that they are
@@ -41,6 +42,7 @@ pub(crate) fn questions(facts: &Facts, now: Timestamp, most: usize) -> impl Iter
         permission: facts.permissions[number % permissions].name.clone(),
         account: facts.accounts[number / permissions % accounts].id.clone(),
         now,
+        context: Maker::new(u64::try_from(number).unwrap()).context(),
     })
 }
 
@@ -55,6 +57,8 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         lines.insert(format!("{} path {path:?}", fact.id));
         lines.insert(format!("{} fact {:?}", fact.id, snapshot.account(account).unwrap().fact));
         lines.extend(snapshot.children(account).map(|child| format!("{} child {}", fact.id, name(child))));
+        let below: Vec<_> = snapshot.below(account, None).map(|(id, index)| (id, name(index))).collect();
+        lines.insert(format!("{} below {below:?}", fact.id));
         let homed = snapshot.homed_at(account).map(|peer| snapshot.peer_id(peer).unwrap());
         lines.extend(homed.map(|peer| format!("{} home of {peer}", fact.id)));
         let bound = snapshot.bound_at(account);

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use peerage::decision::compile::Compiler;
 use peerage::decision::export::{Export, MODEL};
 use peerage::decision::{Outcome, Snapshot};
+use peerage::domain::context::Context;
 use peerage::domain::ids::AccountId;
 use peerage::domain::time::Timestamp;
 
@@ -92,8 +93,7 @@ impl Foreign {
     /// Where what the two say of an export differs from what the rules say, in words.
     fn differences(&mut self, facts: &Facts, snapshot: Snapshot, asked: &Asked) -> Vec<(Question, String)> {
         let root = snapshot.find_account(asked.root.as_str()).unwrap();
-        let context = Default::default();
-        let mut export = Export::new(Arc::new(snapshot), root, asked.now, context);
+        let mut export = Export::new(Arc::new(snapshot), root, asked.now, asked.context.clone());
         let mut policy = String::new();
         while let Some(piece) = export.next(4_096) {
             assert!(piece.ends_with('\n') && piece.len() <= 4_096, "{piece}");
@@ -124,25 +124,27 @@ impl Foreign {
 struct Asked {
     root: AccountId,
     now: Timestamp,
+    context: Context,
     questions: Vec<Question>,
 }
 
 impl Asked {
-    /// Questions about accounts of one export, for its time.
+    /// Questions about accounts of one export, for its time and context.
     fn of(maker: &mut Maker, facts: &Facts, count: u64) -> Self {
         let root =
             if maker.random.chance(50) { AccountId::platform() } else { maker.some_account(facts) };
         let distance = *maker.random.pick(&[-1, 0, 0, 1]).unwrap();
         let now = maker.now.plus_micros(distance);
+        let context = maker.context();
         let mut questions = Vec::new();
         while (questions.len() as u64) < count {
-            let mut question = Question { now, ..maker.question(facts) };
+            let mut question = Question { now, context: context.clone(), ..maker.question(facts) };
             if !facts.is_within(&question.account, &root) {
                 question.account = root.clone();
             }
             questions.push(question);
         }
-        Self { root, now, questions }
+        Self { root, now, context, questions }
     }
 }
 

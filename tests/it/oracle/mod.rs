@@ -4,9 +4,13 @@
 //! `PEERAGE_ORACLE_DECISIONS` and `PEERAGE_ORACLE_REVISIONS` set how long the two tests look.
 
 mod changes;
+mod circumstances;
+mod conditions;
+mod explain;
 mod facts;
 mod fast;
 mod foreign;
+mod lists;
 mod naive;
 mod plain;
 mod random;
@@ -28,7 +32,7 @@ const DECISIONS_PER_WORLD: u64 = 250;
 /// One world in so many is a large one.
 const LARGE_EVERY: u64 = 25;
 
-const REASONS: [Reason; 13] = [
+const REASONS: [Reason; 14] = [
     Reason::Allowed,
     Reason::StepUpRequired,
     Reason::ApprovalRequired,
@@ -41,6 +45,7 @@ const REASONS: [Reason; 13] = [
     Reason::PartnerAccessSessionRequired,
     Reason::PartnerAccessBlocked,
     Reason::EligibleNotActive,
+    Reason::MissingAttribute,
     Reason::NoMatchingGrant,
 ];
 

@@ -6,6 +6,7 @@
 use peerage::decision::{Outcome, Reason};
 use peerage::domain::account::{AccountKind, PartnerAccess, SuspensionScope};
 use peerage::domain::binding::{Mode, Principal, Reach};
+use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, BindingFact, PeerFact, RoleFact};
 use peerage::domain::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
 use peerage::domain::peer::PeerStatus;
@@ -13,6 +14,7 @@ use peerage::domain::permission::{Permission, PermissionName};
 use peerage::domain::role::{AssuranceLevel, Effect, Grant, Requirements, StepUp};
 use peerage::domain::time::Timestamp;
 
+use super::conditions::{self, Holds};
 use super::facts::Facts;
 
 /// What is asked, by names.
@@ -22,6 +24,7 @@ pub(crate) struct Question {
     pub(crate) permission: PermissionName,
     pub(crate) account: AccountId,
     pub(crate) now: Timestamp,
+    pub(crate) context: Context,
 }
 
 /// The grant that decided, by names.
@@ -40,9 +43,11 @@ pub(crate) struct Answer {
     pub(crate) reason: Reason,
     pub(crate) decider: Option<Decider>,
     pub(crate) unmet: Requirements,
+    pub(crate) missing: Option<String>,
 }
 
-/// A matching grant of a binding that reaches the account in its window, its condition held.
+/// A matching grant of a binding that reaches the account in its window, and whose condition holds or
+/// depends on what the request lacks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
     pub(crate) binding: &'a BindingFact,
@@ -51,6 +56,8 @@ pub(crate) struct Line<'a> {
     pub(crate) grant: &'a Grant,
     /// Active, and by an active membership; otherwise it waits for an elevation.
     pub(crate) active: bool,
+    /// What its condition needs and the request lacks.
+    pub(crate) missing: Option<&'a str>,
 }
 
 impl Line<'_> {
@@ -95,11 +102,15 @@ pub(crate) fn answer(facts: &Facts, question: &Question) -> Answer {
     };
     let lines = matching(facts, question, peer, permission);
 
-    // A DENY grant of any binding that applies wins over everything.
+    // A DENY grant of any binding that applies wins over everything, also where its condition lacks
+    // something; one whose condition holds is named first.
     let denies = lines.iter().filter(|line| line.active && !line.is_allow());
-    if let Some(line) = denies.min_by_key(|line| line.order()) {
+    if let Some(line) = denies.min_by_key(|line| (line.missing.is_some(), line.order())) {
         return deny(Reason::DenyGrant, Some(line));
     }
+
+    // An ALLOW grant whose condition lacks something does not match.
+    let (lacking, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.missing.is_some());
 
     // Partner access takes ALLOW grants away, whether they are active or wait for an elevation.
     let access = access(facts, question, peer);
@@ -122,10 +133,13 @@ pub(crate) fn answer(facts: &Facts, question: &Question) -> Answer {
             (Some(_), false) => (Outcome::RequiresStepUp, Reason::StepUpRequired),
             (_, true) => (Outcome::RequiresApproval, Reason::ApprovalRequired),
         };
-        return Answer { outcome, reason, decider: Some(line.decider()), unmet };
+        return Answer { outcome, reason, decider: Some(line.decider()), unmet, missing: None };
     }
     if let Some(line) = best(lines.iter().filter(|line| line.is_allow())) {
         return deny(Reason::EligibleNotActive, Some(line));
+    }
+    if let Some(line) = best(lacking.iter().filter(|line| line.is_allow())) {
+        return deny(Reason::MissingAttribute, Some(line));
     }
     deny(Reason::NoMatchingGrant, None)
 }
@@ -136,12 +150,18 @@ pub(crate) fn applying<'a>(facts: &'a Facts, question: &Question) -> Vec<Line<'a
     let Ok((peer, permission)) = admit(facts, question) else { return Vec::new() };
     let allowed = counts(access(facts, question, peer), permission);
     let mut lines = reaching(facts, question, peer);
-    lines.retain(|line| line.active && (allowed || !line.is_allow()));
+    lines.retain(|line| line.active && (!line.is_allow() || (allowed && line.missing.is_none())));
     lines
 }
 
 fn deny(reason: Reason, line: Option<&Line<'_>>) -> Answer {
-    Answer { outcome: Outcome::Deny, reason, decider: line.map(Line::decider), unmet: Requirements::default() }
+    Answer {
+        outcome: Outcome::Deny,
+        reason,
+        decider: line.map(Line::decider),
+        unmet: Requirements::default(),
+        missing: line.and_then(|line| line.missing).map(str::to_owned),
+    }
 }
 
 /// Whether the subject may act at all, and on an account in this state.
@@ -200,7 +220,7 @@ fn counts(access: PartnerAccess, permission: &Permission) -> bool {
 }
 
 /// Every grant of every binding of the peer that is on the account or reaches down to it, is inside
-/// its window, and whose condition holds.
+/// its window, and whose condition does not fail.
 fn reaching<'a>(facts: &'a Facts, question: &Question, peer: &PeerFact) -> Vec<Line<'a>> {
     let path = facts.path(&question.account);
     let mut lines = Vec::new();
@@ -226,8 +246,12 @@ fn reaching<'a>(facts: &'a Facts, question: &Question, peer: &PeerFact) -> Vec<L
         let active = binding.mode == Mode::Active && membership == Mode::Active;
         let Some(role) = facts.roles.iter().find(|role| role.id == binding.role) else { continue };
         for (place, grant) in (0_u16..).zip(&role.grants) {
-            if holds(grant, &path) {
-                lines.push(Line { binding, role, place, grant, active });
+            match conditions::holds(&grant.condition, &path, question) {
+                Holds::Yes => lines.push(Line { binding, role, place, grant, active, missing: None }),
+                Holds::Lacks(missing) => {
+                    lines.push(Line { binding, role, place, grant, active, missing: Some(missing) });
+                }
+                Holds::No => {}
             }
         }
     }
@@ -243,14 +267,6 @@ fn matching<'a>(facts: &'a Facts, question: &Question, peer: &PeerFact, permissi
 /// Half-open: the start counts, the end no longer does.
 fn is_open(start: Option<Timestamp>, expire: Option<Timestamp>, now: Timestamp) -> bool {
     start.is_none_or(|start| start <= now) && expire.is_none_or(|expire| now < expire)
-}
-
-/// Every label that the condition names has one of its values at the account, the nearest counting.
-fn holds(grant: &Grant, path: &[&AccountFact]) -> bool {
-    grant.condition.account_labels.iter().all(|(key, values)| {
-        let nearest = path.iter().find_map(|account| account.labels.get(key));
-        nearest.is_some_and(|value| values.contains(value))
-    })
 }
 
 /// A literal names itself, `*` anything; a reserved permission is named literally only.

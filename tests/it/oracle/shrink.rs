@@ -64,9 +64,19 @@ fn simpler(fact: &Fact) -> Vec<Fact> {
                 fewer.grants.remove(place);
                 ways.push(Fact::Role(fewer));
                 if !fact.grants[place].condition.is_empty() {
-                    let mut freer = fact.clone();
-                    freer.grants[place].condition = Condition::default();
-                    ways.push(Fact::Role(freer));
+                    let own = &fact.grants[place].condition;
+                    let parts = [
+                        Condition::default(),
+                        Condition { account_labels: Default::default(), ..own.clone() },
+                        Condition { source_networks: Default::default(), ..own.clone() },
+                        Condition { weekly_windows: Default::default(), ..own.clone() },
+                        Condition { resource_attributes: Default::default(), ..own.clone() },
+                    ];
+                    for condition in parts.into_iter().filter(|part| part != own) {
+                        let mut freer = fact.clone();
+                        freer.grants[place].condition = condition;
+                        ways.push(Fact::Role(freer));
+                    }
                 }
             }
             if fact.rules != RoleRules::default() {

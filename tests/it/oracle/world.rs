@@ -10,21 +10,25 @@ use std::collections::BTreeMap;
 
 use peerage::domain::account::{AccountKind, DEPTH_MAX, PartnerAccess, SuspensionScope};
 use peerage::domain::binding::{Mode, Principal, Reach};
+use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, ApiKeyFact, BindingFact, GroupFact, MemberFact, PeerFact, RoleFact};
 use peerage::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use peerage::domain::peer::{PeerKind, PeerStatus};
 use peerage::domain::permission::{Pattern, Permission, PermissionFlags, PermissionName, PermissionOwner};
-use peerage::domain::role::{AssuranceLevel, Condition, Effect, Grant, Requirements, RoleOrigin, RoleRules, StepUp};
+use peerage::domain::role::{AssuranceLevel, Effect, Grant, Requirements, RoleOrigin, RoleRules, StepUp};
 use peerage::domain::time::{Timestamp, Window};
 
+use super::circumstances;
 use super::facts::Facts;
 use super::naive::Question;
 use super::random::Random;
 
 const RESOURCES: [&str; 5] = ["accounts", "billing", "devices", "licenses", "users"];
 const ACTIONS: [&str; 5] = ["delete", "manage", "order", "reset", "view"];
-const LABELS: [(&str, [&str; 3]); 2] = [("env", ["test", "stage", "live"]), ("tier", ["gold", "silver", "iron"])];
+pub(super) const LABELS: [(&str, [&str; 3]); 2] =
+    [("env", ["test", "stage", "live"]), ("tier", ["gold", "silver", "iron"])];
 const HOUR: i64 = 3_600_000_000;
+const MINUTE: i64 = 60_000_000;
 
 /// Makes worlds, facts and questions from one seed.
 pub(crate) struct Maker {
@@ -35,15 +39,19 @@ pub(crate) struct Maker {
 impl Maker {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let micros = 1_800_000_000_000_000 + i64::try_from(random.below(1_000_000_000_000)).unwrap();
+        let mut micros = 1_800_000_000_000_000 + i64::try_from(random.below(1_000_000_000_000)).unwrap();
+        if random.chance(40) {
+            // Where weekly windows begin and end.
+            micros -= micros % MINUTE;
+        }
         Self { random, now: Timestamp::from_micros(micros) }
     }
 
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         *self.random.pick(items).unwrap()
     }
 
-    fn between(&mut self, low: usize, high: usize) -> usize {
+    pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.random.below(high - low + 1)
     }
 
@@ -240,7 +248,8 @@ impl Maker {
             Effect::Allow => self.requirements(),
             Effect::Deny => Requirements::default(),
         };
-        Grant { pattern: Pattern::parse(&pattern).unwrap(), effect, requirements, condition: self.condition() }
+        let condition = circumstances::condition(self);
+        Grant { pattern: Pattern::parse(&pattern).unwrap(), effect, requirements, condition }
     }
 
     fn requirements(&mut self) -> Requirements {
@@ -257,15 +266,9 @@ impl Maker {
         self.pick(&[AssuranceLevel::Email, AssuranceLevel::Totp, AssuranceLevel::Passkey])
     }
 
-    fn condition(&mut self) -> Condition {
-        let mut account_labels = BTreeMap::new();
-        for (key, values) in LABELS {
-            if self.random.chance(15) {
-                let few = (0..self.between(1, 2)).map(|_| self.pick(&values).to_owned()).collect();
-                account_labels.insert(key.to_owned(), few);
-            }
-        }
-        Condition { account_labels }
+    /// What a request says of itself, often too little.
+    pub(crate) fn context(&mut self) -> Context {
+        circumstances::context(self)
     }
 
     pub(crate) fn peer(&mut self, facts: &Facts) -> PeerFact {
@@ -353,6 +356,7 @@ impl Maker {
     pub(crate) fn question(&mut self, facts: &Facts) -> Question {
         let distance = self.pick(&[-1, 0, 0, 0, 1]);
         let mut question = Question {
+            context: self.context(),
             peer: self.random.pick(&facts.peers).map(|peer| peer.id),
             permission: self.random.pick(&facts.permissions).unwrap().name.clone(),
             account: self.some_account(facts),

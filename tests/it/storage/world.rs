@@ -19,6 +19,18 @@ use peerage::domain::time::{Timestamp, Window};
 use peerage::storage::{Store, accounts, peers, roles};
 use uuid::Uuid;
 
+/// A condition with every part that there is.
+const CONDITION: &str = r#"{
+    "source_networks": ["10.0.0.0/8", "2001:db8::/32"],
+    "weekly_windows": [{"days": ["MONDAY"], "start_minute": 540, "end_minute": 1020, "time_zone": "Europe/Vienna"}],
+    "resource_attributes": [
+        {"attribute": "name", "prefix": "srv-"},
+        {"attribute": "seats", "range": {"start": 1, "end": 50}},
+        {"attribute": "tier", "any_of": ["gold", 7, true]}
+    ],
+    "account_labels": {"env": ["stage", "test"]}
+}"#;
+
 /// Ids that rise, as the server's do, and are the same in every run.
 pub(super) fn fresh() -> Uuid {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -106,7 +118,7 @@ pub(super) fn role(role: RoleId, origin: RoleOrigin, title: &str) -> Role {
             step_up: Some(StepUp { level: AssuranceLevel::Totp, max_age_seconds: 900 }),
             approval: true,
         },
-        condition: Condition { account_labels: BTreeMap::from([("env".to_owned(), vec!["test".to_owned()])]) },
+        condition: serde_json::from_str::<Condition>(CONDITION).unwrap(),
     };
     Role {
         id: role,

@@ -8,7 +8,7 @@ use peerage::transport::grpc::rules;
 /// A call of a method by a key, as the gate would describe it.
 pub fn call(ctx: &Ctx, method: &'static str, key: &str) -> Call {
     let snapshot = ctx.snapshot();
-    let (_, caller) = View::of_key(&snapshot, hash_presented(key).unwrap(), ctx.clock.now()).unwrap();
+    let (_, caller) = View::of_key(&snapshot, hash_presented(key).unwrap(), None, ctx.clock.now()).unwrap();
     Call {
         caller,
         method,
@@ -16,7 +16,6 @@ pub fn call(ctx: &Ctx, method: &'static str, key: &str) -> Call {
         request_id: None,
         body_hash: [0; 32],
         validate_only: false,
-        source_address: None,
         user_agent: None,
         trace_id: None,
     }

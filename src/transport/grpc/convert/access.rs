@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use super::{Fields, account_name, peer_name, request_id};
 use crate::application::authorize::{Answer, Consistency, Subject};
+use crate::decision::evaluate::Deciding;
 use crate::decision::{Outcome, Reason, Snapshot};
+use crate::domain::binding::Mode;
 use crate::domain::context::{ATTRIBUTE_NAME_MAX, ATTRIBUTE_TEXT_MAX, ATTRIBUTES_MAX, AttributeValue, Context};
 use crate::domain::ids::AccountId;
 use crate::domain::invalid::Invalid;
-use crate::domain::permission::PermissionName;
-use crate::domain::role::{AssuranceLevel, StepUp};
+use crate::domain::permission::{APPROVE, PermissionName};
+use crate::domain::role::{AssuranceLevel, Requirements, StepUp};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::authorize_request::Subject as PbSubject;
 use crate::transport::grpc::pb::batch_authorize_item::Subject as PbItemSubject;
@@ -97,7 +99,7 @@ pub fn item(
     Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
 }
 
-fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
+pub(super) fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
     if text.len() > TOKEN_MAX {
         fields.refuse(field, Invalid::TooLong { max: TOKEN_MAX });
         return None;
@@ -149,8 +151,7 @@ fn source_address(fields: &mut Fields, field: String, text: &str) -> Option<Opti
     fields.take(field, address.ok_or(Invalid::Form { form: "an IPv4 or IPv6 address" })).map(Some)
 }
 
-/// Reads how fresh the policy must be.
-pub fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
+pub(super) fn consistency(fields: &mut Fields, consistency: Option<&pb::Consistency>) -> Option<Consistency> {
     use pb::consistency::Requirement;
     let mut not_false = |field: &str, value, consistency| {
         let why = Invalid::MustBe { value: true, why: "a demand that is not meant is left out" };
@@ -183,39 +184,51 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
         role: String::new(),
         grant_index: 0,
         obligations: Vec::new(),
-        missing_attribute: String::new(),
+        missing_attribute: decision.missing_attribute(snapshot).unwrap_or_default().to_owned(),
     };
     let Some(deciding) = decision.deciding else { return response };
     if decision.reason == Reason::EligibleNotActive {
-        let group = deciding.group.and_then(|group| snapshot.group(group));
-        let elevation = pb::ElevationObligation {
-            method: "/peerage.v1.ElevationService/RequestElevation".to_owned(),
-            role_binding: format!("roleBindings/{}", deciding.binding),
-            group: group.map(|group| format!("groups/{}", group.id)).unwrap_or_default(),
-        };
-        response.obligations.push(obligation(pb::obligation::Obligation::Elevation(elevation)));
+        response.obligations = elevations(snapshot, deciding);
         return response;
     }
     response.role_binding = format!("roleBindings/{}", deciding.binding);
     response.role = snapshot.role(deciding.role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default();
     response.grant_index = i32::from(deciding.grant);
-    if decision.unmet.approval {
-        let approval = pb::ApprovalObligation {
-            method: "/peerage.v1.ApprovalService/RequestApproval".to_owned(),
-            permission: check.permission.to_string(),
-            account: format!("accounts/{}", check.account),
-            approver_permission: "approvals.decide".to_owned(),
-        };
-        response.obligations.push(obligation(pb::obligation::Obligation::Approval(approval)));
-    }
-    if let Some(wanted) = decision.unmet.step_up {
-        response.obligations.push(obligation(pb::obligation::Obligation::StepUp(step_up(wanted))));
-    }
+    response.obligations.extend(owed(decision.unmet, &check.permission, &check.account));
     response
+}
+
+/// What is still to be met, approvals first.
+pub fn owed(unmet: Requirements, permission: &PermissionName, account: &AccountId) -> Vec<pb::Obligation> {
+    let approval = unmet.approval.then(|| {
+        pb::obligation::Obligation::Approval(pb::ApprovalObligation {
+            method: pb::REQUEST_APPROVAL.to_owned(),
+            permission: permission.to_string(),
+            account: format!("accounts/{account}"),
+            approver_permission: APPROVE.to_owned(),
+        })
+    });
+    let step_up = unmet.step_up.map(|wanted| pb::obligation::Obligation::StepUp(step_up(wanted)));
+    approval.into_iter().chain(step_up).map(obligation).collect()
 }
 
 fn obligation(obligation: pb::obligation::Obligation) -> pb::Obligation {
     pb::Obligation { obligation: Some(obligation) }
+}
+
+/// One elevation raises one of the two: a binding and the membership that leads to it may both wait.
+fn elevations(snapshot: &Snapshot, deciding: Deciding) -> Vec<pb::Obligation> {
+    let elevation = |role_binding, group| {
+        let method = pb::REQUEST_ELEVATION.to_owned();
+        let elevation = pb::ElevationObligation { method, role_binding, group };
+        obligation(pb::obligation::Obligation::Elevation(elevation))
+    };
+    let group = deciding.group.and_then(|group| snapshot.group(group));
+    let membership = (deciding.membership_mode == Mode::Eligible)
+        .then(|| elevation(String::new(), group.map(|group| format!("groups/{}", group.id)).unwrap_or_default()));
+    let binding = (deciding.binding_mode == Mode::Eligible)
+        .then(|| elevation(format!("roleBindings/{}", deciding.binding), String::new()));
+    membership.into_iter().chain(binding).collect()
 }
 
 fn step_up(wanted: StepUp) -> pb::StepUpObligation {
@@ -240,7 +253,7 @@ pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-const fn outcome(outcome: Outcome) -> pb::Decision {
+pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     match outcome {
         Outcome::Allow => pb::Decision::Allow,
         Outcome::Deny => pb::Decision::Deny,
@@ -249,7 +262,7 @@ const fn outcome(outcome: Outcome) -> pb::Decision {
     }
 }
 
-const fn reason(reason: Reason) -> pb::DecisionReason {
+pub(super) const fn reason(reason: Reason) -> pb::DecisionReason {
     match reason {
         Reason::Allowed => pb::DecisionReason::Allowed,
         Reason::StepUpRequired => pb::DecisionReason::StepUpRequired,
@@ -264,6 +277,7 @@ const fn reason(reason: Reason) -> pb::DecisionReason {
         Reason::PartnerAccessSessionRequired => pb::DecisionReason::PartnerAccessSessionRequired,
         Reason::PartnerAccessBlocked => pb::DecisionReason::PartnerAccessBlocked,
         Reason::EligibleNotActive => pb::DecisionReason::EligibleNotActive,
+        Reason::MissingAttribute => pb::DecisionReason::MissingAttribute,
         Reason::NoMatchingGrant => pb::DecisionReason::NoMatchingGrant,
     }
 }

@@ -1,11 +1,13 @@
 //! Wire messages to domain values and back. All violations of a request are named at once.
 
 pub mod access;
+pub mod access_lists;
 pub mod account;
 pub mod api_key;
 pub mod audit;
 pub mod batch;
 pub mod binding;
+pub mod explain;
 pub mod filter;
 pub mod group;
 pub mod mask;

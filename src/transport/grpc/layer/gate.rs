@@ -156,9 +156,10 @@ fn admit(shared: &Shared, request: &Request<Body>) -> Result<Admitted, Refusal> 
     let unauthenticated = |why| refuse(Error::Unauthenticated(why));
     let key = bearer(request.headers()).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMissing))?;
     let hash = hash_presented(key).ok_or_else(|| unauthenticated(Unauthenticated::CredentialMalformed))?;
+    let source_address = call::source_address(request.extensions());
     let snapshot = ctx.snapshot_guard();
     let now = ctx.clock.now();
-    let (view, caller) = View::of_key(&snapshot, hash, now).map_err(refuse)?;
+    let (view, caller) = View::of_key(&snapshot, hash, source_address, now).map_err(refuse)?;
     ctx.uses.note(caller.api_key, now);
     let lacks_all = match rule.access {
         Access::Permission(permissions) => !permissions.iter().any(|permission| view.may_anywhere(permission)),

@@ -1,4 +1,5 @@
-//! AccountAccessService: decisions. Lists, explanations and account sessions follow.
+//! AccountAccessService: decisions. Lists stand in `access_lists`; explanations and account sessions
+//! follow.
 
 use std::time::Duration;
 
@@ -19,7 +20,11 @@ use crate::transport::grpc::status::{from_error, not_built, to_message};
 
 impl Services {
     /// How long a call may take, looked up only where it may have to wait: a decision otherwise does not.
-    fn time_to_wait<T>(&self, request: &Request<T>, consistency: Option<&pb::Consistency>) -> Option<Duration> {
+    pub(super) fn time_to_wait<T>(
+        &self,
+        request: &Request<T>,
+        consistency: Option<&pb::Consistency>,
+    ) -> Option<Duration> {
         consistency.map(|_| self.time_of(request.metadata()))
     }
 
@@ -108,30 +113,30 @@ impl AccountAccessService for Services {
 
     async fn explain_authorization(
         &self,
-        _request: Request<pb::ExplainAuthorizationRequest>,
+        request: Request<pb::ExplainAuthorizationRequest>,
     ) -> Result<Response<pb::ExplainAuthorizationResponse>, Status> {
-        Err(not_built())
+        self.explained(request).await
     }
 
     async fn list_accessible_accounts(
         &self,
-        _request: Request<pb::ListAccessibleAccountsRequest>,
+        request: Request<pb::ListAccessibleAccountsRequest>,
     ) -> Result<Response<pb::ListAccessibleAccountsResponse>, Status> {
-        Err(not_built())
+        self.accessible_accounts(request).await
     }
 
     async fn list_authorized_peers(
         &self,
-        _request: Request<pb::ListAuthorizedPeersRequest>,
+        request: Request<pb::ListAuthorizedPeersRequest>,
     ) -> Result<Response<pb::ListAuthorizedPeersResponse>, Status> {
-        Err(not_built())
+        self.authorized_peers(request).await
     }
 
     async fn list_effective_permissions(
         &self,
-        _request: Request<pb::ListEffectivePermissionsRequest>,
+        request: Request<pb::ListEffectivePermissionsRequest>,
     ) -> Result<Response<pb::ListEffectivePermissionsResponse>, Status> {
-        Err(not_built())
+        self.effective_permissions(request).await
     }
 
     async fn open_account_session(

@@ -1,9 +1,11 @@
 //! The services: each method reads its request, hands it on, and writes the answer.
 
 mod access;
+mod access_lists;
 mod account;
 mod audit;
 mod authentication;
+mod explain;
 mod peer;
 mod role;
 

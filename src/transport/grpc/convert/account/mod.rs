@@ -24,7 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::transport::grpc::pb;
 
 pub use list::list;
-pub use shown::{read_mask, to_pb};
+pub use shown::{kind_to_pb, read_mask, to_pb};
 
 /// What can be changed of an account.
 const PATHS: &[&str] = &[

@@ -132,7 +132,9 @@ fn full(shown: &AccountView) -> pb::Account {
     }
 }
 
-const fn kind_to_pb(kind: AccountKind) -> pb::AccountKind {
+/// Writes what an account is.
+#[must_use]
+pub const fn kind_to_pb(kind: AccountKind) -> pb::AccountKind {
     match kind {
         AccountKind::Platform => pb::AccountKind::Platform,
         AccountKind::Partner => pb::AccountKind::Partner,

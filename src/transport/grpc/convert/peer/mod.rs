@@ -9,7 +9,7 @@ mod show;
 mod update;
 
 pub use list::list;
-pub use show::to_pb;
+pub use show::{to_pb, write_kind};
 pub use update::update;
 
 use profile::profile;

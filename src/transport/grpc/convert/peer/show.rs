@@ -78,7 +78,9 @@ const fn method(action: Action) -> &'static str {
     }
 }
 
-const fn write_kind(kind: PeerKind) -> pb::PeerKind {
+/// Writes what a peer is.
+#[must_use]
+pub const fn write_kind(kind: PeerKind) -> pb::PeerKind {
     match kind {
         PeerKind::Person => pb::PeerKind::Person,
         PeerKind::Device => pb::PeerKind::Device,

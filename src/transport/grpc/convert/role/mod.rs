@@ -1,7 +1,7 @@
 //! Roles on the wire. Their grants: [`grant`]; the words in them: [`words`].
 
+pub mod condition;
 pub mod grant;
-mod unbuilt;
 pub mod words;
 
 use super::{Fields, account_name, filter, mask, role_name, time};

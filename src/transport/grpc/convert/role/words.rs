@@ -4,6 +4,7 @@
 
 use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Reach};
+use crate::domain::condition::Day;
 use crate::domain::invalid::Invalid;
 use crate::domain::peer::PeerKind;
 use crate::domain::role::{AssuranceLevel, Effect};
@@ -43,6 +44,9 @@ words! {
         "the kinds of accounts";
     /// Reads a reach.
     reach, reach_to_pb: Reach => Reach { Subtree, AccountOnly }, "the reaches";
+    /// Reads a day of the week.
+    day, day_to_pb: DayOfWeek => Day { Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday },
+        "the days of the week";
     /// Reads a mode that is said.
     stated_mode, mode_to_pb: BindingMode => Mode { Active, Eligible }, "the modes";
 }
