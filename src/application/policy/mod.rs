@@ -2,4 +2,4 @@
 
 mod export;
 
-pub use export::{Exporting, ExportPolicy, Piece};
+pub use export::{ExportPolicy, Exporting, Piece};

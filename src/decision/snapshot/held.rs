@@ -34,11 +34,7 @@ impl Snapshot {
     }
 
     /// As [`Snapshot::bound_to`], those on one account only: found in halves.
-    pub fn bound_to_at(
-        &self,
-        holder: Holder,
-        account: AccountIndex,
-    ) -> impl Iterator<Item = (&BindingRecord, Window)> {
+    pub fn bound_to_at(&self, holder: Holder, account: AccountIndex) -> impl Iterator<Item = (&BindingRecord, Window)> {
         let (peer, group) = match holder {
             Holder::Peer(peer) => (self.peer(peer), None),
             Holder::Group(group) => (None, self.group(group)),

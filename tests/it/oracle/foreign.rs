@@ -75,14 +75,14 @@ fn installed() -> PathBuf {
 }
 
 /// Both of them, and the folder that they read from.
-struct Foreign {
+pub(crate) struct Foreign {
     casbins: [Casbin; 2],
     folder: tempfile::TempDir,
     lines: u64,
 }
 
 impl Foreign {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let casbins = [
             Casbin::start("pycasbin", installed().join("python/bin/python"), "ask.py"),
             Casbin::start("node-casbin", "node".into(), "ask.mjs"),
@@ -100,23 +100,33 @@ impl Foreign {
             policy.push_str(&piece);
         }
         self.lines += policy.lines().count() as u64;
-        std::fs::write(self.folder.path().join("model.conf"), MODEL).unwrap();
-        std::fs::write(self.folder.path().join("policy.csv"), &policy).unwrap();
         let values: Vec<[String; 4]> = asked.questions.iter().map(request).collect();
-        let task = serde_json::json!({ "folder": self.folder.path(), "questions": values }).to_string();
-        self.casbins.iter_mut().for_each(|casbin| casbin.ask(&task));
         let mut found = Vec::new();
-        for casbin in &mut self.casbins {
-            let answers = casbin.answers();
-            assert_eq!(answers.len(), asked.questions.len());
+        for (name, answers) in self.answers(MODEL, &policy, &values) {
             for (question, answer) in asked.questions.iter().zip(answers) {
                 let expected = naive::answer(facts, question);
                 if word(expected.outcome) != answer {
-                    found.push((question.clone(), format!("{} says {answer}, not {expected:?}", casbin.name)));
+                    found.push((question.clone(), format!("{name} says {answer}, not {expected:?}")));
                 }
             }
         }
         found
+    }
+
+    /// What each of the two answers to questions of subject, account, resource and action.
+    pub(crate) fn answers(
+        &mut self,
+        model: &str,
+        policy: &str,
+        questions: &[[String; 4]],
+    ) -> Vec<(&'static str, Vec<String>)> {
+        std::fs::write(self.folder.path().join("model.conf"), model).unwrap();
+        std::fs::write(self.folder.path().join("policy.csv"), policy).unwrap();
+        let task = serde_json::json!({ "folder": self.folder.path(), "questions": questions }).to_string();
+        self.casbins.iter_mut().for_each(|casbin| casbin.ask(&task));
+        let answers = self.casbins.iter_mut().map(|casbin| (casbin.name, casbin.answers())).collect::<Vec<_>>();
+        assert!(answers.iter().all(|(_, answers)| answers.len() == questions.len()));
+        answers
     }
 }
 
@@ -131,8 +141,7 @@ struct Asked {
 impl Asked {
     /// Questions about accounts of one export, for its time and context.
     fn of(maker: &mut Maker, facts: &Facts, count: u64) -> Self {
-        let root =
-            if maker.random.chance(50) { AccountId::platform() } else { maker.some_account(facts) };
+        let root = if maker.random.chance(50) { AccountId::platform() } else { maker.some_account(facts) };
         let distance = *maker.random.pick(&[-1, 0, 0, 1]).unwrap();
         let now = maker.now.plus_micros(distance);
         let context = maker.context();
@@ -200,11 +209,10 @@ fn an_export_is_decided_alike_by_pycasbin_and_node_casbin() {
 fn report(seed: u64, facts: &Facts, asked: Asked, compiler: &mut Compiler, foreign: &mut Foreign) -> ! {
     let question = &asked.questions[0];
     let mut differ = |facts: &Facts| {
-        let is_there = [&question.account, &asked.root]
-            .iter()
-            .all(|id| facts.accounts.iter().any(|account| account.id == ***id))
-            && facts.is_within(&question.account, &asked.root)
-            && facts.permissions.iter().any(|permission| permission.name == question.permission);
+        let is_there =
+            [&question.account, &asked.root].iter().all(|id| facts.accounts.iter().any(|account| account.id == **id))
+                && facts.is_within(&question.account, &asked.root)
+                && facts.permissions.iter().any(|permission| permission.name == question.permission);
         let snapshot = is_there.then(|| Snapshot::load(1, facts.all(), compiler).ok()).flatten()?;
         foreign.differences(facts, snapshot, &asked).into_iter().next().map(|(_, what)| what)
     };

@@ -9,7 +9,7 @@ mod conditions;
 mod explain;
 mod facts;
 mod fast;
-mod foreign;
+pub(crate) mod foreign;
 mod lists;
 mod naive;
 mod plain;
