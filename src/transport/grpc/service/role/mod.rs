@@ -1,5 +1,5 @@
-//! RoleService: the catalogue, roles, bindings and groups, and what a change of
-//! these would mean. Exports and imports follow.
+//! RoleService: the catalogue, roles, bindings and groups, what a change of these would mean, and policies
+//! for casbin. Imports follow.
 //!
 //! Each method stands in the file of its family.
 
@@ -7,6 +7,7 @@ mod bindings;
 mod groups;
 mod members;
 mod permissions;
+mod policy;
 mod preview;
 mod roles;
 
@@ -106,8 +107,8 @@ impl RoleService for Services {
 
     type ExportPolicyStream = BoxStream<pb::ExportPolicyResponse>;
 
-    async fn export_policy(&self, _: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
-        Err(not_built())
+    async fn export_policy(&self, request: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
+        policy::export(self, request).await
     }
 
     async fn import_policy(&self, _: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
