@@ -1,4 +1,4 @@
-//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews and imports follow.
+//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews follow.
 //!
 //! Each method stands in the file of its family.
 
@@ -109,8 +109,8 @@ impl RoleService for Services {
         policy::export(self, request).await
     }
 
-    async fn import_policy(&self, _: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
-        Err(not_built())
+    async fn import_policy(&self, request: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
+        policy::import(&self.ctx, request).await
     }
 
     async fn create_group(&self, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {
