@@ -44,7 +44,7 @@ macro_rules! named {
 
 named! {
     AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
-    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission Role RoleBinding
+    ExplainAuthorizationResponse GetPermissionMatrixResponse ImportPolicyResponse Peer Permission Role RoleBinding
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());

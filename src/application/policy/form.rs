@@ -17,7 +17,7 @@ use crate::domain::text;
 pub const ROLES_MAX: usize = 100;
 pub const BINDINGS_MAX: usize = 1000;
 
-/// A line that cannot be taken, counted from 1, and why.
+/// A line that cannot be taken, counted from 1, or 0 for the policy as a whole, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub line: usize,
@@ -200,7 +200,7 @@ impl Reading {
         holders
     }
 
-    /// What is too much as a whole is said of the first line.
+    /// What is wrong with the policy as a whole.
     fn check_sizes(&mut self, wanted: &[WantedRole]) {
         let bindings: usize = wanted.iter().map(|role| role.holders.len()).sum();
         let bounds = [
@@ -209,11 +209,11 @@ impl Reading {
             (wanted.iter().map(|role| role.grants.len()).max().unwrap_or_default(), GRANTS_MAX),
         ];
         for (_, max) in bounds.into_iter().filter(|(size, max)| size > max) {
-            self.faults.push(Fault { line: 1, why: Invalid::TooMany { max } });
+            self.faults.push(Fault { line: 0, why: Invalid::TooMany { max } });
         }
         for role in wanted {
             if let Err(why) = title(&role.title) {
-                self.faults.push(Fault { line: 1, why });
+                self.faults.push(Fault { line: 0, why });
             }
         }
     }

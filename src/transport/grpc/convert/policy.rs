@@ -34,12 +34,12 @@ pub fn import(fields: &mut Fields, request: &pb::ImportPolicyRequest) -> Option<
     let account = account?;
     let (roles, faults) = form::read(text, &account);
     let mut skipped = Vec::new();
-    if request.skip_wrong_lines {
-        let told = faults.iter().take(FAULTS_MAX);
-        skipped = told.map(|fault| Skipped { line: fault.line, why: fault.why.to_string() }).collect();
-    } else {
-        for fault in faults.into_iter().take(FAULTS_MAX) {
-            fields.refuse(format!("policy[{}]", fault.line), fault.why);
+    for fault in faults.into_iter().take(FAULTS_MAX) {
+        match fault.line {
+            // What is wrong with all of it cannot be left out.
+            0 => fields.refuse("policy", fault.why),
+            line if request.skip_wrong_lines => skipped.push(Skipped { line, why: fault.why.to_string() }),
+            line => fields.refuse(format!("policy[{line}]"), fault.why),
         }
     }
     Some(ImportPolicy { account, roles, skipped })
