@@ -1,4 +1,5 @@
-//! ExportPolicy: what leaves, who may have it, and that casbin answers by it as Authorize does.
+//! ExportPolicy and ImportPolicy: what leaves, who may have it, that casbin answers by it as Authorize
+//! does, and what is taken from a policy.
 
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
@@ -54,10 +55,11 @@ async fn scene() -> Scene {
         accounts.push(server.customer(id, &msp).await);
     }
     accounts.push(server.department("open-lab", &accounts[1]).await);
-    let technician = server.person(&msp, "emily", "roles/opspilot365.technician").await;
+    let desk = server.custom_role(&msp, &["users.*", "accounts.view", "devices.view"]).await;
+    let technician = server.person(&msp, "emily", &desk).await;
     let few = server.person_on(&msp, "mike", "roles/opspilot365.technician", &[&accounts[1]]).await;
     let own = server.person(&accounts[2], "kim", "roles/mspcontrol.help_desk").await;
-    let gone = server.person(&msp, "zoe", "roles/opspilot365.technician").await;
+    let gone = server.person(&msp, "zoe", &desk).await;
 
     let approval = pb::Requirements { approval: Some(pb::ApprovalRequirement::default()), ..Default::default() };
     let step_up = pb::StepUpRequirement { min_assurance: pb::AssuranceLevel::Totp.into(), ..Default::default() };
@@ -171,9 +173,11 @@ async fn casbin_of_other_languages_answers_by_an_export_as_authorize_does() {
             ]
         })
         .collect();
-    let given =
-        tokio::task::spawn_blocking(move || Foreign::start().answers(&exported.model, &exported.policy, &questions));
-    for (casbin, answers) in given.await.unwrap() {
+    let given = tokio::task::spawn_blocking(move || {
+        let foreign = Foreign::start();
+        foreign.map(|mut foreign| foreign.answers(&exported.model, &exported.policy, &questions))
+    });
+    for (casbin, answers) in given.await.unwrap().into_iter().flatten() {
         for (item, (answer, expected)) in items.iter().zip(answers.iter().zip(&expected)) {
             assert_eq!(answer, expected, "{casbin}: {item:?}");
         }
@@ -228,5 +232,141 @@ async fn exports_are_for_those_who_may_export_there() {
     };
     let wrong = export(&server.operator(), wrong).await.err().unwrap();
     assert_eq!(bad_fields(&wrong), ["account", "evaluation_time", "context.source_address"]);
+    server.stop().await;
+}
+
+fn lines(account: &str, policy: &str) -> pb::ImportPolicyRequest {
+    pb::ImportPolicyRequest {
+        account: account.to_owned(),
+        policy: policy.as_bytes().to_vec().into(),
+        request_id: request_id(),
+        ..Default::default()
+    }
+}
+
+async fn import(client: &Client, request: pb::ImportPolicyRequest) -> Result<pb::ImportPolicyResponse, Status> {
+    client.roles().import_policy(request).await.map(tonic::Response::into_inner)
+}
+
+async fn titles(server: &Server, owner: &str) -> Vec<String> {
+    let list = pb::ListRolesRequest { account: owner.to_owned(), page_size: 1000, ..Default::default() };
+    let roles = server.operator().roles().list_roles(list).await.unwrap().into_inner().roles;
+    roles.into_iter().filter(|role| role.owner_account == owner).map(|role| role.title).collect()
+}
+
+#[tokio::test]
+async fn an_import_is_all_or_nothing() {
+    let Scene { server, accounts, peers, .. } = scene().await;
+    let (operator, open, lab) = (server.operator(), &accounts[1], &accounts[4]);
+    let policy = "p, desk, open, users, *\np, desk, open, users, view, deny\np, lab, *, devices, view\n\
+                  g, mike, desk, open\ng, kim, lab\n";
+    let (mike, kim) = (&peers[1].name, &peers[2].name);
+    let rehearsal = pb::ImportPolicyRequest { validate_only: true, ..lines(open, policy) };
+    let told = import(&operator, rehearsal).await.unwrap();
+    assert_eq!((told.role_count, told.role_binding_count, told.update_revision), (2, 2, 0));
+    assert!(titles(&server, open).await.is_empty());
+
+    // The last line names nobody: nothing of it is there.
+    let broken = lines(open, &format!("{policy}g, nobody, desk, open\n"));
+    let status = import(&operator, broken).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+    assert!(titles(&server, open).await.is_empty());
+    let outside = lines(open, "p, desk, closed, users, view\ng, mike, desk\n");
+    assert_eq!(import(&operator, outside).await.unwrap_err().code(), Code::NotFound);
+
+    let request = lines(open, policy);
+    let done = import(&operator, request.clone()).await.unwrap();
+    assert_eq!((done.role_count, done.role_binding_count), (2, 2));
+    assert_eq!(import(&operator, request).await.unwrap(), done);
+    assert_eq!(titles(&server, open).await, ["desk", "lab"]);
+    assert!(!server.may(mike, "users.view", open).await && server.may(mike, "users.reset_password", open).await);
+    assert!(!server.may(mike, "users.reset_password", lab).await && server.may(kim, "devices.view", lab).await);
+    let decided = server.decide(kim, "devices.view", lab).await;
+    assert_eq!(decided.revision, done.update_revision, "an import is one revision");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_taken_are_named() {
+    let Scene { server, accounts, .. } = scene().await;
+    let (operator, open) = (server.operator(), &accounts[1]);
+    let policy = "p, desk, open, users, view\np, boss, open, users/*, view\ng, desk, boss\ng, mike, desk, open\n";
+    let status = import(&operator, lines(open, policy)).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["policy[2]", "policy[3]"]);
+    let some = pb::ImportPolicyRequest { skip_wrong_lines: true, ..lines(open, policy) };
+    let done = import(&operator, some).await.unwrap();
+    let skipped: Vec<i32> = done.skipped_lines.iter().map(|line| line.line).collect();
+    assert_eq!((done.role_count, done.role_binding_count, skipped), (1, 1, vec![2, 3]));
+    let unknown = import(&operator, lines(open, "p, other, open, pigs, fly\n")).await.unwrap_err();
+    assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::InvalidArgument, "PERMISSION_UNKNOWN"));
+    let many: String = (0..101).map(|number| format!("p, role{number}, open, users, view\n")).collect();
+    let many = pb::ImportPolicyRequest { skip_wrong_lines: true, ..lines(open, &many) };
+    assert_eq!(bad_fields(&import(&operator, many).await.unwrap_err()), ["policy"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_imports_a_policy_above_themselves() {
+    let Scene { server, msp, accounts, peers } = scene().await;
+    let (mike, open) = (&peers[1], &accounts[1]);
+    let grants =
+        ["policy.import", "roles.create", "role_bindings.create", "peers.view", "accounts.view", "devices.view"];
+    let importer = server.custom_role(&msp, &grants).await;
+    server.bind(&mike.name, &importer, open).await;
+    let above = lines(open, "p, mine, *, devices, view\np, more, *, devices, *\ng, mike, more\n");
+    let status = import(&mike.client, above).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ESCALATION"));
+    assert!(titles(&server, open).await.is_empty());
+    let own = lines(open, "p, mine, *, devices, view\ng, mike, mine\n");
+    assert_eq!(import(&mike.client, own).await.unwrap().role_binding_count, 1);
+    let denied = import(&peers[0].client, lines(open, "p, mine, *, devices, view\n")).await.unwrap_err();
+    assert_eq!(denied.code(), Code::PermissionDenied);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_exported_can_be_imported_into_an_equal_tree() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let mut trees = Vec::new();
+    for id in ["first", "other"] {
+        let msp = server.partner(&format!("{id}-msp"), &["opspilot365"]).await;
+        let customer = server.customer(&format!("{id}-customer"), &msp).await;
+        let lab = server.department(&format!("{id}-lab"), &customer).await;
+        trees.push([msp, customer, lab]);
+    }
+    let first = &trees[0];
+    let step_up = pb::StepUpRequirement { min_assurance: pb::AssuranceLevel::Totp.into(), ..Default::default() };
+    let step_up = pb::Requirements { step_up: Some(step_up), ..Default::default() };
+    let grants =
+        [pb::Grant { requirements: Some(step_up), ..allow("users.*") }, allow("devices.view"), deny("users.delete")];
+    let desk = create_role(&operator, pb::Role { inheritable: true, ..role(&first[0], &grants) }).await.unwrap().name;
+    let peer = server.person(&first[0], "pat", &desk).await;
+    let audit = server.custom_role(&first[0], &["audit.view"]).await;
+    let alone = pb::RoleBinding { reach: pb::Reach::AccountOnly.into(), ..binding(&peer.name, &audit, &first[1]) };
+    bind(&operator, alone).await.unwrap();
+
+    let policy = export(&operator, whole(&first[0])).await.unwrap().policy.replace("first-", "other-");
+    // What the operator holds from above is everything, and is not to be had twice.
+    let uid = peer.name.replace("peers/", "peer:");
+    let shares: Vec<&str> = policy
+        .lines()
+        .filter(|line| line.starts_with("g, "))
+        .filter(|line| line.contains(&uid))
+        .map(|line| line.rsplit(", ").next().unwrap())
+        .collect();
+    let is_own = |line: &&str| shares.iter().any(|share| line.split(", ").any(|value| value == *share));
+    let own: String = policy.lines().filter(is_own).map(|line| format!("{line}\n")).collect();
+    let done = import(&operator, lines(&trees[1][0], &own)).await.unwrap();
+    assert_eq!((done.role_count, done.role_binding_count), (2, 2), "{own}");
+    for (first, other) in trees[0].iter().zip(&trees[1]) {
+        for permission in ["users.view", "users.delete", "devices.view", "devices.manage", "audit.view"] {
+            let (was, is) = (
+                server.decide(&peer.name, permission, first).await,
+                server.decide(&peer.name, permission, other).await,
+            );
+            assert_eq!(was.decision, is.decision, "{permission} on {first}");
+        }
+    }
     server.stop().await;
 }

@@ -35,19 +35,9 @@ struct Casbin {
 }
 
 impl Casbin {
-    fn start(name: &'static str, program: PathBuf, script: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/casbin").join(script);
-        // Node looks for packages beside the script, whose folder has none.
-        let script = match name {
-            "node-casbin" => {
-                let copy = installed().join("node").join(script.file_name().unwrap());
-                std::fs::copy(&script, &copy).unwrap();
-                copy
-            }
-            _ => script,
-        };
+    fn start(name: &'static str, program: &Path, script: PathBuf) -> Self {
         let mut child =
-            Command::new(&program).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            Command::new(program).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { name, child, input, output }
     }
@@ -70,8 +60,20 @@ impl Drop for Casbin {
     }
 }
 
-fn installed() -> PathBuf {
-    std::env::var_os("PEERAGE_TEST_CASBIN").expect("tests/run sets PEERAGE_TEST_CASBIN").into()
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/casbin")
+}
+
+/// Node looks for packages beside the script, whose folder has none.
+fn beside_packages(folder: &Path) -> PathBuf {
+    let copy = folder.join("node/ask.mjs");
+    std::fs::copy(scripts().join("ask.mjs"), &copy).unwrap();
+    copy
+}
+
+/// `tests/run` names their folder, and says so where this machine has not what they need.
+fn installed() -> Option<PathBuf> {
+    std::env::var_os("PEERAGE_TEST_CASBIN").map(PathBuf::from)
 }
 
 /// Both of them, and the folder that they read from.
@@ -82,12 +84,14 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    pub(crate) fn start() -> Self {
+    /// Both of them, where they are installed.
+    pub(crate) fn start() -> Option<Self> {
+        let folder = installed()?;
         let casbins = [
-            Casbin::start("pycasbin", installed().join("python/bin/python"), "ask.py"),
-            Casbin::start("node-casbin", "node".into(), "ask.mjs"),
+            Casbin::start("pycasbin", &folder.join("python/bin/python"), scripts().join("ask.py")),
+            Casbin::start("node-casbin", Path::new("node"), beside_packages(&folder)),
         ];
-        Self { casbins, folder: tempfile::tempdir().unwrap(), lines: 0 }
+        Some(Self { casbins, folder: tempfile::tempdir().unwrap(), lines: 0 })
     }
 
     /// Where what the two say of an export differs from what the rules say, in words.
@@ -180,7 +184,7 @@ const fn word(outcome: Outcome) -> &'static str {
 #[test]
 fn an_export_is_decided_alike_by_pycasbin_and_node_casbin() {
     let decisions = size("PEERAGE_ORACLE_EXPORTED", DECISIONS);
-    let mut foreign = Foreign::start();
+    let Some(mut foreign) = Foreign::start() else { return };
     let mut compiler = Compiler::new().unwrap();
     let (mut done, mut seed) = (0, FIRST_SEED);
     let mut seen = std::collections::BTreeMap::<&str, u64>::new();

@@ -1,5 +1,9 @@
+<<<<<<< HEAD
 //! RoleService: the catalogue, roles, bindings and groups, what a change of these would mean, and policies
 //! for casbin. Imports follow.
+=======
+//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews follow.
+>>>>>>> wt-export
 //!
 //! Each method stands in the file of its family.
 
@@ -111,8 +115,8 @@ impl RoleService for Services {
         policy::export(self, request).await
     }
 
-    async fn import_policy(&self, _: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
-        Err(not_built())
+    async fn import_policy(&self, request: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
+        policy::import(&self.ctx, request).await
     }
 
     async fn create_group(&self, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {

@@ -7,11 +7,14 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Status};
 
 use super::Answer;
-use crate::application::policy::Exporting;
-use crate::transport::grpc::call::{self, answer, checked};
+use crate::application::Ctx;
+use crate::application::policy::{self as policies, Exporting};
+use crate::transport::grpc::call::{self, answer, checked, checked_of};
 use crate::transport::grpc::convert::policy;
 use crate::transport::grpc::pb;
 use crate::transport::grpc::service::Services;
+
+call::mutations!(ImportPolicyRequest);
 
 pub(super) async fn export(
     services: &Services,
@@ -44,4 +47,16 @@ async fn next(
         }
         Err(status) => Some((Err(status), None)),
     }
+}
+
+pub(super) async fn import(
+    ctx: &Arc<Ctx>,
+    request: Request<pb::ImportPolicyRequest>,
+) -> Answer<pb::ImportPolicyResponse> {
+    let (call, request) = call::mutation(request, "/peerage.v1.RoleService/ImportPolicy")?;
+    let work = async {
+        let import = checked_of(&call, |fields| policy::import(fields, &request))?;
+        policies::import(ctx, &call, import).await
+    };
+    answer(ctx, &call, work, |imported| policy::imported(&imported)).await
 }
