@@ -50,6 +50,14 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
         let lost = json["totals"]["lostCount"].as_str().unwrap_or("0");
         assert_eq!(rows.iter().filter(|row| row["after"] == "DECISION_DENY").count().to_string(), lost, "{json}");
     }
+    // A file: what is there already is previewed, the rest is named.
+    let file = "bindings:\n- { peer: mike, role: mspcontrol.web_developer, account: contoso }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let dry = run(&server, folder.path(), &words("apply -f world.yaml --dry-run")).await;
+    assert!(dry.status.success() && told(&dry).contains("mike gains"), "{}{}", told(&dry), said(&dry));
+    let json = run(&server, folder.path(), &words("apply -f world.yaml --dry-run -o json")).await;
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["totals"]["isComplete"], true, "{json}");
     assert_eq!(revision().await, before, "nothing was changed");
 
     // What would be refused is refused.
