@@ -13,7 +13,7 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
     server.partner("other-msp", &["mspcontrol"]).await;
     let contoso = server.customer("contoso", &msp).await;
-    let role = server.custom_role(&msp, &["ftp.view", "ftp.edit"]).await;
+    let role = server.custom_role(&msp, &["ftp.view", "ftp.update"]).await;
     let role_id = role.trim_start_matches("roles/");
     server.person(&msp, "emily", &role).await;
     let mike = server.person(&contoso, "mike", &role).await;
@@ -25,18 +25,18 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let up = format!("roles bind mike {role_id} contoso-msp");
     let down = format!("roles unbind {bound}");
     let commands = [
-        (up.as_str(), "mike gains ftp.edit, ftp.view on contoso-msp"),
+        (up.as_str(), "mike gains ftp.update, ftp.view on contoso-msp"),
         (&down, "mike loses"),
-        ("accounts move contoso --to other-msp", "emily loses ftp.edit, ftp.view on contoso"),
-        ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.edit, ftp.view on contoso"),
+        ("accounts move contoso --to other-msp", "emily loses ftp.update, ftp.view on contoso"),
+        ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.update, ftp.view on contoso"),
         (
             "accounts update contoso --partner-access BLOCKED --justification asked",
-            "emily loses ftp.edit, ftp.view on contoso",
+            "emily loses ftp.update, ftp.view on contoso",
         ),
-        ("accounts delete contoso --cascade", "emily loses ftp.edit, ftp.view on contoso"),
-        ("peers disable emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+        ("accounts delete contoso --cascade", "emily loses ftp.update, ftp.view on contoso"),
+        ("peers disable emily", "emily loses ftp.update, ftp.view on contoso, contoso-msp"),
         ("peers update emily --expires 2030-01-01T00:00:00Z", "Nobody that you may know of"),
-        ("peers delete emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+        ("peers delete emily", "emily loses ftp.update, ftp.view on contoso, contoso-msp"),
     ];
     for (command, shown) in commands {
         let dry = run(&server, folder.path(), &words(&format!("{command} --dry-run"))).await;
