@@ -16,6 +16,8 @@ use super::output::{self, Format, clean};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::policy_change::Change;
 
+/// The most changes of one preview.
+pub(crate) const CHANGES_MAX: usize = 100;
 /// What a caller needs to see previews.
 const PREVIEW: &str = "policy.preview";
 const PAGE_SIZE: i32 = 1000;
@@ -67,10 +69,26 @@ pub(crate) async fn show(connection: &Connection, change: Change, format: Format
     }
 }
 
+/// What changes would mean, one upon the other.
+///
+/// # Errors
+/// What the server has against them.
+pub(crate) async fn rights_of_all(
+    connection: &Connection,
+    changes: Vec<Change>,
+    format: Format,
+) -> Result<Rights, Status> {
+    let mut known = read(connection, changes, READ_MAX).await?;
+    if format == Format::Table {
+        known.user_names = user_names(connection, &known.differences).await;
+    }
+    Ok(Rights::Known(Box::new(known)))
+}
+
 /// What a change would mean, once the server has found nothing against it.
 pub(crate) async fn rights(connection: &Connection, change: Change, format: Format) -> anyhow::Result<Rights> {
     let read_max = if format == Format::Json { usize::MAX } else { READ_MAX };
-    match read(connection, change.clone(), read_max).await {
+    match read(connection, vec![change.clone()], read_max).await {
         Ok(mut known) => {
             if format == Format::Table {
                 known.user_names = user_names(connection, &known.differences).await;
@@ -85,8 +103,8 @@ pub(crate) async fn rights(connection: &Connection, change: Change, format: Form
     }
 }
 
-async fn read(connection: &Connection, change: Change, read_max: usize) -> Result<Known, Status> {
-    let changes = vec![pb::PolicyChange { change: Some(change) }];
+async fn read(connection: &Connection, changes: Vec<Change>, read_max: usize) -> Result<Known, Status> {
+    let changes = changes.into_iter().map(|change| pb::PolicyChange { change: Some(change) }).collect();
     let mut request = pb::PreviewChangeRequest { changes, page_size: PAGE_SIZE, ..Default::default() };
     let mut client = connection.roles();
     let mut known = Known {

@@ -33,7 +33,7 @@ pub(crate) async fn execute(connection: &Connection, plan: &Plan) -> Outcome {
 }
 
 impl Names {
-    fn role(&self, role: &RoleRef) -> Result<String, Status> {
+    pub(super) fn role(&self, role: &RoleRef) -> Result<String, Status> {
         match role {
             RoleRef::Id(id) => Ok(format!("roles/{id}")),
             RoleRef::Titled(titled) => self.roles.get(&titled.folded()).cloned().ok_or_else(|| missing("role", titled)),

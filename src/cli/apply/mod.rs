@@ -15,12 +15,14 @@ use clap::Args;
 use super::connection::{Connection, Server};
 use super::failure;
 use super::output::{self, Format, clean};
+use super::preview::Rights;
 
 mod condition;
 mod declared;
 mod execute;
 pub(crate) mod grants;
 mod plan;
+mod preview;
 mod problems;
 mod read;
 mod references;
@@ -68,7 +70,7 @@ pub(crate) struct Arguments {
     /// The file, or `-` for stdin
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// Says what would change, and changes nothing
+    /// Says what would change, and who would gain and lose by it, and changes nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -91,14 +93,16 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         failure::hint(&text);
     }
     if arguments.dry_run {
-        if format == Format::Json {
-            output::write(&json(&plan, 0)?)?;
+        let rights = preview::rights(&connection, &plan, format).await;
+        match format {
+            Format::Table => output::write(&rights.as_ref().map(Rights::text).unwrap_or_default())?,
+            Format::Json => output::write(&json(&plan, 0, rights.as_ref())?)?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let outcome = execute(&connection, &plan).await;
     if format == Format::Json {
-        output::write(&json(&plan, outcome.done)?)?;
+        output::write(&json(&plan, outcome.done, None)?)?;
     }
     let Some(refusal) = outcome.refusal else {
         if format == Format::Table && outcome.done > 0 {
@@ -190,7 +194,7 @@ fn show_stop(plan: &Plan, done: usize) -> String {
     text
 }
 
-fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
+fn json(plan: &Plan, done: usize, rights: Option<&Rights>) -> anyhow::Result<String> {
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -210,6 +214,10 @@ fn json(plan: &Plan, done: usize) -> anyhow::Result<String> {
         .iter()
         .map(|one| serde_json::json!({ "line": one.line, "what": one.what, "account": one.account, "why": one.why }));
     let unknown: Vec<_> = unknown.collect();
-    let value = serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays, "unknown": unknown });
+    let mut value =
+        serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays, "unknown": unknown });
+    if let (Some(rights), Some(object)) = (rights, value.as_object_mut()) {
+        rights.put_into(object)?;
+    }
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }

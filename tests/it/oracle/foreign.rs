@@ -36,8 +36,7 @@ struct Casbin {
 
 impl Casbin {
     fn start(name: &'static str, program: &Path, script: PathBuf) -> Self {
-        let mut child =
-            Command::new(program).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(program).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { name, child, input, output }
     }

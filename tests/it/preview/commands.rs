@@ -13,7 +13,7 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
     server.partner("other-msp", &["mspcontrol"]).await;
     let contoso = server.customer("contoso", &msp).await;
-    let role = server.custom_role(&msp, &["ftp.view", "ftp.edit"]).await;
+    let role = server.custom_role(&msp, &["ftp.view", "ftp.update"]).await;
     let role_id = role.trim_start_matches("roles/");
     server.person(&msp, "emily", &role).await;
     let mike = server.person(&contoso, "mike", &role).await;
@@ -25,18 +25,18 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let up = format!("roles bind mike {role_id} contoso-msp");
     let down = format!("roles unbind {bound}");
     let commands = [
-        (up.as_str(), "mike gains ftp.edit, ftp.view on contoso-msp"),
+        (up.as_str(), "mike gains ftp.update, ftp.view on contoso-msp"),
         (&down, "mike loses"),
-        ("accounts move contoso --to other-msp", "emily loses ftp.edit, ftp.view on contoso"),
-        ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.edit, ftp.view on contoso"),
+        ("accounts move contoso --to other-msp", "emily loses ftp.update, ftp.view on contoso"),
+        ("accounts suspend contoso --scope SUBTREE --reason unpaid", "emily loses ftp.update, ftp.view on contoso"),
         (
             "accounts update contoso --partner-access BLOCKED --justification asked",
-            "emily loses ftp.edit, ftp.view on contoso",
+            "emily loses ftp.update, ftp.view on contoso",
         ),
-        ("accounts delete contoso --cascade", "emily loses ftp.edit, ftp.view on contoso"),
-        ("peers disable emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+        ("accounts delete contoso --cascade", "emily loses ftp.update, ftp.view on contoso"),
+        ("peers disable emily", "emily loses ftp.update, ftp.view on contoso, contoso-msp"),
         ("peers update emily --expires 2030-01-01T00:00:00Z", "Nobody that you may know of"),
-        ("peers delete emily", "emily loses ftp.edit, ftp.view on contoso, contoso-msp"),
+        ("peers delete emily", "emily loses ftp.update, ftp.view on contoso, contoso-msp"),
     ];
     for (command, shown) in commands {
         let dry = run(&server, folder.path(), &words(&format!("{command} --dry-run"))).await;
@@ -50,6 +50,14 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
         let lost = json["totals"]["lostCount"].as_str().unwrap_or("0");
         assert_eq!(rows.iter().filter(|row| row["after"] == "DECISION_DENY").count().to_string(), lost, "{json}");
     }
+    // A file: what is there already is previewed, the rest is named.
+    let file = "bindings:\n- { peer: mike, role: mspcontrol.web_developer, account: contoso }\n";
+    std::fs::write(folder.path().join("world.yaml"), file).unwrap();
+    let dry = run(&server, folder.path(), &words("apply -f world.yaml --dry-run")).await;
+    assert!(dry.status.success() && told(&dry).contains("mike gains"), "{}{}", told(&dry), said(&dry));
+    let json = run(&server, folder.path(), &words("apply -f world.yaml --dry-run -o json")).await;
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["totals"]["isComplete"], true, "{json}");
     assert_eq!(revision().await, before, "nothing was changed");
 
     // What would be refused is refused.

@@ -14,7 +14,7 @@ async fn pages_hold_each_difference_once_and_the_totals_are_of_all() {
     for number in 0..3 {
         scene.server.customer(&format!("more-{number}"), &scene.msp).await;
     }
-    let role = scene.role(&["ftp.view", "ftp.edit", "peers.view"].map(allow)).await;
+    let role = scene.role(&["ftp.view", "ftp.update", "peers.view"].map(allow)).await;
     let holder = scene.nobody().await;
     let role_binding = Some(binding(&holder.name, &role, &scene.msp));
     let wish = Change::CreateRoleBinding(pb::CreateRoleBindingRequest { role_binding, ..Default::default() });

@@ -23,7 +23,7 @@ fn row(peer: &str, account: &str, permission: &str, is_gain: bool) -> super::Row
 #[tokio::test]
 async fn a_preview_tells_who_gains_what_and_changes_nothing() {
     let scene = Scene::new().await;
-    let (admin, role) = (&scene.admin.client, scene.role(&[allow("ftp.view"), allow("ftp.edit")]).await);
+    let (admin, role) = (&scene.admin.client, scene.role(&[allow("ftp.view"), allow("ftp.update")]).await);
     let department = scene.server.department(&crate::roles::fresh("dept"), &scene.tenant).await;
     let holder = scene.nobody().await;
     let before = scene.server.decide(&holder.name, "ftp.view", &scene.tenant).await;
@@ -34,7 +34,7 @@ async fn a_preview_tells_who_gains_what_and_changes_nothing() {
     accounts.sort();
     let expected: Vec<_> = accounts
         .into_iter()
-        .flat_map(|account| ["ftp.edit", "ftp.view"].map(|permission| row(&holder.name, account, permission, true)))
+        .flat_map(|account| ["ftp.update", "ftp.view"].map(|permission| row(&holder.name, account, permission, true)))
         .collect();
     assert_eq!(rows, expected);
     let totals = first.totals.unwrap();
