@@ -244,6 +244,7 @@ impl Bench {
             validate_only: false,
             user_agent: None,
             trace_id: None,
+            stage: None,
         }
     }
 }
