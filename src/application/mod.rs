@@ -39,6 +39,7 @@ pub mod requests;
 pub mod roles;
 mod rows;
 mod scope;
+pub mod shadow;
 pub mod uses;
 pub mod write;
 

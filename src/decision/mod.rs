@@ -17,6 +17,7 @@ pub mod export;
 pub mod holdings;
 pub mod lists;
 pub mod matrix;
+pub mod plain;
 pub mod shard_map;
 pub mod snapshot;
 pub mod tree;

@@ -142,7 +142,9 @@ impl Reading {
             match self.scopes.get(&scope) {
                 Some(places) => {
                     let lines = self.roles.entry(role).or_default();
-                    places.iter().for_each(|place| drop(lines.entry(place.clone()).or_default().insert(grant.clone())));
+                    for place in places {
+                        lines.entry(place.clone()).or_default().insert(grant.clone());
+                    }
                 }
                 None => {
                     self.faults.push(Fault { line, why: Invalid::NotAllowed { why: "no line says what is in it" } })
