@@ -148,6 +148,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let store = connect(config).await?;
     let sole = sqlite_file(&config.database.url).map(|file| Sole::of(&file)).transpose()?;
     let ctx = Arc::new(context(store, clock)?);
+    ctx.shadow.set_ratio(config.telemetry.shadow_sample_ratio);
     let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
@@ -230,6 +231,7 @@ const fn protocols(config: &Config) -> Protocols {
 
 fn start_workers(duties: &mut Duties, ctx: &Arc<Ctx>, stop: &CancellationToken) {
     duties.start("follow", worker::follow(Arc::clone(ctx), stop.clone()));
+    duties.start("shadow", worker::shadow(Arc::clone(ctx), stop.clone()));
     duties.start("follow_logs", worker::follow_logs(Arc::clone(ctx), stop.clone()));
     duties.start("write_refusals", worker::write_refusals(Arc::clone(ctx), stop.clone()));
     duties.start("write_uses", worker::write_uses(Arc::clone(ctx), stop.clone()));

@@ -139,7 +139,12 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
             let peer = subject.filter(|subject| is_visible(view, *subject));
             evaluate(snapshot, &Query { peer, permission, account, now, context })
         }
-        (_, true) => evaluate(snapshot, &Query { peer: subject, permission, account, now, context }),
+        (_, true) => {
+            let query = Query { peer: subject, permission, account, now, context };
+            let decision = evaluate(snapshot, &query);
+            ctx.shadow.offer(snapshot, &query, decision.outcome);
+            decision
+        }
     };
     Ok(Answer { decision, revision: snapshot.revision() })
 }

@@ -15,6 +15,7 @@ use super::page;
 use super::pool::Pool;
 use super::published::Published;
 use super::refusals::Refusals;
+use super::shadow::Shadow;
 use super::stage::Stage;
 use super::uses::Uses;
 use crate::crypto::page_token::PageKey;
@@ -109,6 +110,7 @@ pub struct Ctx {
     pub refusals: Arc<Refusals>,
     pub uses: Uses,
     pub news: Arc<News>,
+    pub shadow: Shadow,
     pub policy: Arc<Published>,
     pub pools: Pools,
     page_key: OnceCell<PageKey>,
@@ -132,6 +134,7 @@ impl Ctx {
             refusals: Arc::default(),
             uses: Uses::default(),
             news: Arc::default(),
+            shadow: Shadow::default(),
             policy,
             pools,
             page_key: OnceCell::new(),

@@ -40,6 +40,7 @@ pub mod requests;
 pub mod roles;
 mod rows;
 mod scope;
+pub mod shadow;
 pub mod stage;
 pub mod uses;
 pub mod write;

@@ -53,6 +53,8 @@ pub struct Telemetry {
     pub logs: bool,
     pub sample_ratio: f64,
     pub decision_sample_ratio: f64,
+    /// Which part of decisions plain casbin is asked about too.
+    pub shadow_sample_ratio: f64,
     pub export_interval_ms: u64,
     pub export_timeout_ms: u64,
 }
@@ -75,6 +77,7 @@ impl Default for Telemetry {
             logs: true,
             sample_ratio: 1.0,
             decision_sample_ratio: 0.001,
+            shadow_sample_ratio: 0.0001,
             export_interval_ms: 10_000,
             export_timeout_ms: 5_000,
         }
@@ -158,9 +161,11 @@ impl Telemetry {
         if let Some(file) = self.ca_file.as_ref().filter(|file| !file.is_file()) {
             bail!("`telemetry.ca_file`: there is no file `{}`", file.display());
         }
-        for (name, ratio) in
-            [("sample_ratio", self.sample_ratio), ("decision_sample_ratio", self.decision_sample_ratio)]
-        {
+        for (name, ratio) in [
+            ("sample_ratio", self.sample_ratio),
+            ("decision_sample_ratio", self.decision_sample_ratio),
+            ("shadow_sample_ratio", self.shadow_sample_ratio),
+        ] {
             ensure!((0.0..=1.0).contains(&ratio), "`telemetry.{name}` must be from 0 to 1");
         }
         for (name, value) in

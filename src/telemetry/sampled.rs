@@ -18,6 +18,7 @@ pub(super) struct Gauges {
     ready: IntGauge,
     pool: IntGaugeVec,
     jobs: IntGaugeVec,
+    shadow: IntGaugeVec,
 }
 
 impl Gauges {
@@ -35,6 +36,13 @@ impl Gauges {
                 Opts::new("peerage_jobs", "Jobs that run or wait for the threads kept for them, and their limit."),
                 &["threads", "state"],
             )?,
+            shadow: IntGaugeVec::new(
+                Opts::new(
+                    "peerage_shadow_decisions",
+                    "Decisions that plain casbin was asked about too, since the start.",
+                ),
+                &["result"],
+            )?,
         };
         registry.register(Box::new(gauges.revision.clone()))?;
         registry.register(Box::new(gauges.age.clone()))?;
@@ -42,6 +50,7 @@ impl Gauges {
         registry.register(Box::new(gauges.ready.clone()))?;
         registry.register(Box::new(gauges.pool.clone()))?;
         registry.register(Box::new(gauges.jobs.clone()))?;
+        registry.register(Box::new(gauges.shadow.clone()))?;
         Ok(gauges)
     }
 }
@@ -74,6 +83,15 @@ pub fn sample(metrics: &Metrics, ctx: &Ctx) {
     for pool in [&ctx.pools.hashing, &ctx.pools.pictures] {
         gauges.jobs.with_label_values(&[pool.name(), "taken"]).set(whole(pool.taken()));
         gauges.jobs.with_label_values(&[pool.name(), "limit"]).set(whole(pool.room()));
+    }
+    let shadow = ctx.shadow.counts();
+    for (result, count) in [
+        ("alike", shadow.alike),
+        ("different", shadow.different),
+        ("dropped", shadow.dropped),
+        ("failed", shadow.failed),
+    ] {
+        gauges.shadow.with_label_values(&[result]).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::application::refusals::Due;
 use crate::application::{Ctx, Error, audit, peers, refresh, refusals, requests, uses};
+use crate::decision::plain::Plain;
 
 /// How often the change feed is read, and how often what was gathered is written.
 const POLL: Duration = Duration::from_secs(1);
@@ -75,6 +76,39 @@ async fn reload(ctx: &Ctx) -> bool {
             false
         }
     }
+}
+
+/// Puts a sample of the decisions that were made to plain casbin.
+pub async fn shadow(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let Some(mut samples) = ctx.shadow.samples() else { return };
+        let mut plain = match Plain::new() {
+            Ok(plain) => plain,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no decision is put to casbin");
+                return std::future::pending().await;
+            }
+        };
+        while let Some(sample) = samples.recv().await {
+            let ctx = Arc::clone(&ctx);
+            // casbin takes long by the measure of calls, whose threads it must not hold up.
+            let compared = tokio::task::spawn_blocking(move || {
+                ctx.shadow.compare(&mut plain, &sample);
+                plain
+            });
+            match compared.await {
+                Ok(done) => plain = done,
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "casbin broke off; no decision is put to it"
+                    );
+                    return std::future::pending().await;
+                }
+            }
+        }
+    };
+    until_told(&stop, work).await;
 }
 
 /// Tells watchers of audit logs what other processes recorded.

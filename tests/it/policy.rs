@@ -101,6 +101,7 @@ async fn scene() -> Scene {
     let suspend = pb::SuspendAccountRequest {
         name: accounts[3].clone(),
         scope: pb::SuspensionScope::Subtree.into(),
+        reason: "unpaid".to_owned(),
         request_id: request_id(),
         ..Default::default()
     };
@@ -121,7 +122,7 @@ async fn casbin_of_other_languages_answers_by_an_export_as_authorize_does() {
         "users.view",
         "users.reset_password",
         "devices.view",
-        "devices.manage",
+        "devices.update",
         "accounts.view",
         "licenses.order",
         "audit.view",
@@ -251,7 +252,10 @@ async fn import(client: &Client, request: pb::ImportPolicyRequest) -> Result<pb:
 async fn titles(server: &Server, owner: &str) -> Vec<String> {
     let list = pb::ListRolesRequest { account: owner.to_owned(), page_size: 1000, ..Default::default() };
     let roles = server.operator().roles().list_roles(list).await.unwrap().into_inner().roles;
-    roles.into_iter().filter(|role| role.owner_account == owner).map(|role| role.title).collect()
+    let mut titles: Vec<String> =
+        roles.into_iter().filter(|role| role.owner_account == owner).map(|role| role.title).collect();
+    titles.sort();
+    titles
 }
 
 #[tokio::test]
@@ -360,7 +364,7 @@ async fn what_was_exported_can_be_imported_into_an_equal_tree() {
     let done = import(&operator, lines(&trees[1][0], &own)).await.unwrap();
     assert_eq!((done.role_count, done.role_binding_count), (2, 2), "{own}");
     for (first, other) in trees[0].iter().zip(&trees[1]) {
-        for permission in ["users.view", "users.delete", "devices.view", "devices.manage", "audit.view"] {
+        for permission in ["users.view", "users.delete", "devices.view", "devices.update", "audit.view"] {
             let (was, is) = (
                 server.decide(&peer.name, permission, first).await,
                 server.decide(&peer.name, permission, other).await,
@@ -368,5 +372,25 @@ async fn what_was_exported_can_be_imported_into_an_equal_tree() {
             assert_eq!(was.decision, is.decision, "{permission} on {first}");
         }
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_sample_of_decisions_is_put_to_plain_casbin() {
+    let server = Server::start_with(|config| config.telemetry.shadow_sample_ratio = 1.0).await;
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let emily = server.person_on(&msp, "emily", "roles/opspilot365.technician", &[&customer]).await;
+    for permission in ["users.view", "licenses.order", "accounts.delete"] {
+        server.decide(&emily.name, permission, &customer).await;
+    }
+    let compared = async {
+        while server.running().ctx().shadow.counts().alike < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), compared).await.expect("all three are compared");
+    let counts = server.running().ctx().shadow.counts();
+    assert_eq!((counts.alike, counts.different, counts.dropped, counts.failed), (3, 0, 0, 0));
     server.stop().await;
 }

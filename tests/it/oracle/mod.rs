@@ -22,7 +22,7 @@ mod world;
 use std::collections::HashMap;
 
 use peerage::decision::compile::Compiler;
-use peerage::decision::{Reason, Snapshot};
+use peerage::decision::{Query, Reason, Snapshot};
 
 use facts::Facts;
 use naive::Question;
@@ -31,6 +31,8 @@ use world::Maker;
 
 const DECISIONS: u64 = 100_000;
 const DECISIONS_PER_WORLD: u64 = 250;
+/// Decisions of the casbin that runs beside a server.
+const SHADOWED: u64 = 5_000;
 /// One world in so many is a large one.
 const LARGE_EVERY: u64 = 25;
 
@@ -78,6 +80,29 @@ fn the_fast_path_equals_casbin_and_a_naive_evaluator() {
         for reason in REASONS {
             let times = seen.get(&reason).copied().unwrap_or_default();
             assert!(times >= decisions / 1_000, "{reason:?} was seen {times} times only: {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn what_shadows_a_server_equals_a_naive_evaluator() {
+    let decisions = size("PEERAGE_ORACLE_SHADOWED", SHADOWED);
+    let (mut compiler, mut plain) = (Compiler::new().unwrap(), peerage::decision::plain::Plain::new().unwrap());
+    for seed in 0..decisions.div_ceil(DECISIONS_PER_WORLD) {
+        let mut maker = Maker::new(seed + 3_000_000);
+        let facts = maker.world(false);
+        let snapshot = Snapshot::load(1, facts.all(), &mut compiler).unwrap();
+        for _ in 0..DECISIONS_PER_WORLD {
+            let question = maker.question(&facts);
+            let query = Query {
+                peer: question.peer.and_then(|peer| snapshot.find_peer(peer)),
+                permission: snapshot.find_permission(question.permission.as_str()).unwrap(),
+                account: snapshot.find_account(question.account.as_str()).unwrap(),
+                now: question.now,
+                context: &question.context,
+            };
+            let (shadow, naive) = (plain.outcome(&snapshot, &query).unwrap(), naive::answer(&facts, &question));
+            assert_eq!(shadow, naive.outcome, "seed {seed}: {question:#?} {naive:?}");
         }
     }
 }
