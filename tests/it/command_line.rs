@@ -2,6 +2,7 @@
 
 mod access;
 mod apply;
+mod casbin;
 mod explain;
 mod moves;
 

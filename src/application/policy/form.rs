@@ -16,6 +16,8 @@ use crate::domain::text;
 /// The most roles and the most bindings of one import.
 pub const ROLES_MAX: usize = 100;
 pub const BINDINGS_MAX: usize = 1000;
+/// The most that lines about scopes may come to, one for each account in them: short files describe much.
+const SCOPED_MAX: usize = 100_000;
 
 /// A line that cannot be taken, counted from 1, or 0 for the policy as a whole, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,9 +143,15 @@ impl Reading {
     }
 
     fn finish(mut self, account: &AccountId) -> (Vec<WantedRole>, Vec<Fault>) {
+        let mut room = SCOPED_MAX;
         for (role, scope, grant, line) in std::mem::take(&mut self.scoped) {
             match self.scopes.get(&scope) {
+                Some(places) if places.len() > room => {
+                    self.faults.push(Fault { line: 0, why: Invalid::TooMany { max: SCOPED_MAX } });
+                    break;
+                }
                 Some(places) => {
+                    room -= places.len();
                     let lines = self.roles.entry(role).or_default();
                     for place in places {
                         lines.entry(place.clone()).or_default().insert(grant.clone());
@@ -155,7 +163,7 @@ impl Reading {
             }
         }
         let holders = self.holders(account);
-        let mut wanted = Vec::new();
+        let (mut wanted, mut bindings) = (Vec::new(), 0);
         for (name, lines) in &self.roles {
             // The same list of grants in several places is one role that is held in each.
             let mut lists: BTreeMap<&BTreeSet<_>, Vec<&Place>> = BTreeMap::new();
@@ -166,7 +174,9 @@ impl Reading {
                     let held = places.iter().filter(|place| domain.as_ref().is_none_or(|domain| domain == **place));
                     held.map(|place| (peer.clone(), (*place).clone())).collect::<Vec<_>>()
                 });
-                let holders = holders.collect();
+                // One too many is enough to know.
+                let holders: Vec<_> = holders.take(BINDINGS_MAX + 1 - bindings).collect();
+                bindings += holders.len();
                 wanted.push(WantedRole { title, grants: grants.iter().filter_map(grant).collect(), holders });
             }
         }
@@ -178,6 +188,7 @@ impl Reading {
     /// Who holds the roles of each name; what cannot be taken is named.
     fn holders(&mut self, account: &AccountId) -> BTreeMap<String, Vec<(PeerRef, Option<Place>)>> {
         let mut holders: BTreeMap<String, Vec<(PeerRef, Option<Place>)>> = BTreeMap::new();
+        let mut count = 0;
         for (role, user, domain, line) in std::mem::take(&mut self.links) {
             let read = if self.roles.contains_key(&user) {
                 Err(Invalid::NotAllowed { why: "a role inherits no other" })
@@ -195,9 +206,15 @@ impl Reading {
             match read {
                 Ok(holder) => {
                     let list = holders.entry(role).or_default();
-                    if !list.contains(&holder) {
-                        list.push(holder);
+                    if list.contains(&holder) {
+                        continue;
                     }
+                    count += 1;
+                    if count > BINDINGS_MAX {
+                        self.faults.push(Fault { line: 0, why: Invalid::TooMany { max: BINDINGS_MAX } });
+                        break;
+                    }
+                    list.push(holder);
                 }
                 Err(why) => self.faults.push(Fault { line, why }),
             }
@@ -316,6 +333,15 @@ mod tests {
                     p, admin, \"a,b\", data, read";
         let (_, faults) = read(text, &account());
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    }
+
+    #[test]
+    fn short_files_that_describe_too_much_are_refused_at_once() {
+        let parts: String = (0..20_000).map(|number| format!("g2, account:a{number}, scope:1\n")).collect();
+        let grants: String = (0..20_000).map(|number| format!("p, x, scope:1, data, read{number}\n")).collect();
+        let holders: String = (0..20_000).map(|number| format!("g, peer{number}, x\n")).collect();
+        let (_, faults) = read(&format!("{parts}{grants}{holders}"), &account());
+        assert!(faults.iter().all(|fault| fault.line == 0) && !faults.is_empty(), "{faults:?}");
     }
 
     #[test]
