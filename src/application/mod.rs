@@ -30,6 +30,7 @@ pub mod past;
 pub mod peers;
 pub mod permissions;
 pub mod photos;
+pub mod policy;
 pub mod pool;
 pub mod preview;
 pub mod published;

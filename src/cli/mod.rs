@@ -27,6 +27,7 @@ mod names;
 mod output;
 mod page;
 mod peers;
+mod policy;
 mod preview;
 mod roles;
 mod serve;
@@ -99,6 +100,8 @@ enum Command {
     Peers(Client<peers::Arguments>),
     /// Lists, shows and changes roles, permissions and role bindings
     Roles(Client<roles::Arguments>),
+    /// Writes the policy of an account as casbin of any language reads it
+    Policy(Client<policy::Arguments>),
     /// Creates, lists and revokes API keys
     Keys(Client<keys::Arguments>),
     /// Shows what was done, and follows what is being done
@@ -171,6 +174,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Accounts(client) => accounts::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Peers(client) => peers::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Roles(client) => roles::run(client.arguments, &client.server.settled(), client.output).await,
+        Command::Policy(client) => policy::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Keys(client) => keys::run(client.arguments, &client.server.settled(), client.output).await,
         Command::Audit(client) => audit::run(client.arguments, &client.server.settled(), client.output).await,
     }

@@ -14,6 +14,7 @@ pub mod condition;
 pub mod difference;
 pub mod evaluate;
 pub mod explain;
+pub mod export;
 pub mod holdings;
 pub mod lists;
 pub mod matrix;

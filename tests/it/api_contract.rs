@@ -33,8 +33,6 @@ const NOT_BUILT: &[&str] = &[
     "/peerage.v1.PeerService/SendInvitation",
     "/peerage.v1.PeerService/UnlinkExternalIdentity",
     "/peerage.v1.PeerService/UnlockPeer",
-    "/peerage.v1.RoleService/ExportPolicy",
-    "/peerage.v1.RoleService/ImportPolicy",
 ];
 
 fn methods() -> BTreeMap<String, MethodDescriptor> {

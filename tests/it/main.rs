@@ -30,6 +30,7 @@ mod knocking;
 mod oracle;
 mod pages;
 mod peers;
+mod policy;
 mod preview;
 mod products;
 mod races;

@@ -189,7 +189,10 @@ pub async fn create_many(
 }
 
 /// The whole of a new binding within a change, with its event.
-fn give(write: &mut Write<'_>, request: CreateBinding) -> Result<Binding> {
+///
+/// # Errors
+/// As [`create`].
+pub(super) fn give(write: &mut Write<'_>, request: CreateBinding) -> Result<Binding> {
     let view = write.view()?;
     let permit = view.admit_at("role_bindings.create", &request.account)?;
     let principal = match &request.principal {

@@ -80,14 +80,23 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateRole) -> Result<Liste
 }
 
 async fn create_role(ctx: &Ctx, call: &Call, request: CreateRole) -> Result<Role> {
-    let write = Write::begin(ctx, call).await?;
+    let mut write = Write::begin(ctx, call).await?;
     if let Some(done) = write.repeated().await? {
         return Ok(done);
     }
+    let role = make(&mut write, request).await?;
+    write.commit(role).await
+}
+
+/// The whole of a new role within a change, with its event.
+///
+/// # Errors
+/// As [`create`].
+pub(in crate::application) async fn make(write: &mut Write<'_>, request: CreateRole) -> Result<Role> {
     let permit = write.view()?.admit_at("roles.create", &request.owner)?;
     check_registered(write.before(), &request.grants)?;
     let role = Role {
-        id: RoleId::custom(ctx.entropy.uuid(write.now())?),
+        id: RoleId::custom(write.ctx().entropy.uuid(write.now())?),
         origin: RoleOrigin::Custom { owner: request.owner, inheritable: request.inheritable },
         title: request.title,
         description: request.description,
@@ -99,7 +108,7 @@ async fn create_role(ctx: &Ctx, call: &Call, request: CreateRole) -> Result<Role
         version: 1,
         update_revision: 0,
     };
-    add(write, &permit, role, "roles.create").await
+    put(write, &permit, role, "roles.create").await
 }
 
 /// Copies a role into a custom one.
@@ -113,7 +122,7 @@ pub async fn copy(ctx: &Ctx, call: &Call, request: CopyRole) -> Result<ListedRol
 }
 
 async fn copy_role(ctx: &Ctx, call: &Call, request: CopyRole) -> Result<Role> {
-    let write = Write::begin(ctx, call).await?;
+    let mut write = Write::begin(ctx, call).await?;
     if let Some(done) = write.repeated().await? {
         return Ok(done);
     }
@@ -142,20 +151,21 @@ async fn copy_role(ctx: &Ctx, call: &Call, request: CopyRole) -> Result<Role> {
         version: 1,
         update_revision: 0,
     };
-    add(write, &permit, role, "roles.copy").await
+    let role = put(&mut write, &permit, role, "roles.copy").await?;
+    write.commit(role).await
 }
 
-async fn add(mut write: Write<'_>, permit: &Permit, mut role: Role, action: &str) -> Result<Role> {
+async fn put(write: &mut Write<'_>, permit: &Permit, mut role: Role, action: &str) -> Result<Role> {
     if let RoleOrigin::Custom { owner, .. } = &role.origin
         && storage::roles::title_taken(write.connection(), owner, &role.title).await?
     {
         return Err(title_taken(&role));
     }
-    act(&mut write, permit.account(), action, None, &role)?;
+    act(write, permit.account(), action, None, &role)?;
     write.change(permit, None, Some(Fact::Role(facts::role(&role))));
     role.update_revision = write.revision();
     storage::roles::insert(write.connection(), &role).await.map_err(|error| explain(error, &role))?;
-    write.commit(role).await
+    Ok(role)
 }
 
 /// Changes a custom role.

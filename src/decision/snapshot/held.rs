@@ -1,7 +1,7 @@
 //! What a peer is bound to, of its own and by its groups: the one walk that guards, rules and lists
 //! share. `evaluate` has its own, which looks at the path first.
 
-use super::{BindingRecord, GroupIndex, Holder, PeerIndex, Snapshot};
+use super::{AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, Snapshot};
 use crate::domain::binding::Mode;
 use crate::domain::time::Window;
 
@@ -30,6 +30,27 @@ impl Snapshot {
         let of_group = group
             .into_iter()
             .flat_map(|group| group.bindings.iter().map(move |binding| (binding, group.binding_window(binding))));
+        of_peer.chain(of_group)
+    }
+
+    /// As [`Snapshot::bound_to`], those on one account only: found in halves.
+    pub fn bound_to_at(&self, holder: Holder, account: AccountIndex) -> impl Iterator<Item = (&BindingRecord, Window)> {
+        let (peer, group) = match holder {
+            Holder::Peer(peer) => (self.peer(peer), None),
+            Holder::Group(group) => (None, self.group(group)),
+        };
+        let here = move |bindings: &[BindingRecord]| {
+            let first = bindings.partition_point(|binding| binding.account < account);
+            first..bindings.partition_point(|binding| binding.account <= account)
+        };
+        let of_peer = peer.into_iter().flat_map(move |view| {
+            let own = view.bindings().get(here(view.bindings())).unwrap_or_default();
+            own.iter().map(move |binding| (binding, view.binding_window(binding)))
+        });
+        let of_group = group.into_iter().flat_map(move |group| {
+            let own = group.bindings.get(here(&group.bindings)).unwrap_or_default();
+            own.iter().map(move |binding| (binding, group.binding_window(binding)))
+        });
         of_peer.chain(of_group)
     }
 

@@ -193,7 +193,7 @@ pub const RULES: &[Rule] = &[
     ),
     read("/peerage.v1.RoleService/PreviewChange", &["policy.preview"]),
     read("/peerage.v1.RoleService/ExportPolicy", &["policy.export"]),
-    later("/peerage.v1.RoleService/ImportPolicy", &["policy.import"]),
+    mutation("/peerage.v1.RoleService/ImportPolicy", &["policy.import"], "nobody_imports_a_policy_above_themselves"),
     harmless("/peerage.v1.RoleService/CreateGroup", &["groups.create"], "a new group holds nothing"),
     read("/peerage.v1.RoleService/GetGroup", &["groups.view"]),
     read("/peerage.v1.RoleService/ListGroups", &["groups.view"]),

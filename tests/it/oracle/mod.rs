@@ -10,6 +10,7 @@ mod conditions;
 mod explain;
 mod facts;
 mod fast;
+pub(crate) mod foreign;
 mod lists;
 mod naive;
 mod plain;

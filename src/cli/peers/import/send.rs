@@ -16,7 +16,7 @@ use crate::cli::peers::columns::{self, Wish};
 use crate::transport::grpc::pb;
 use pb::batch_create_peers_result::Result as ItemResult;
 
-/// How often a batch is sent before the import stops.
+/// How often a call is tried before the import stops.
 const TRIES: u32 = 8;
 /// How long the first pause between two tries is; each is twice the one before.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -39,7 +39,9 @@ pub(super) async fn send(
     if !requests.is_empty() {
         let request_id = Entropy.uuid(Clock::System.now()).map_err(internal)?.to_string();
         let request = pb::BatchCreatePeersRequest { requests, request_id, validate_only };
-        results = patiently(connection, &request).await?.results.into_iter();
+        // Under its request id a batch is made once, however often it comes.
+        let answer = patiently(async || connection.peers().batch_create_peers(request.clone()).await).await?;
+        results = answer.into_inner().results.into_iter();
     }
     let judged = rows.into_iter().map(|row| {
         let outcome = match &row.wish {
@@ -84,7 +86,7 @@ async fn judge(
         (Err(faults), _) => Ok(Outcome::Refused(faults.clone())),
         (Ok(_), Ok(())) => Ok(Outcome::Made),
         (Ok(wish), Err(Some(status))) if status.code() == Code::AlreadyExists => {
-            look(connection, reader, wish, &status).await
+            patiently(async || look(connection, reader, wish, &status).await).await
         }
         (Ok(_), Err(status)) => Ok(Outcome::Refused(status.iter().flat_map(faults).collect())),
     };
@@ -160,24 +162,21 @@ fn faults(status: &Status) -> Vec<Fault> {
     violations.iter().map(fault).collect()
 }
 
-/// Sends a batch until it is answered: under its request id it is made once, however often it comes.
-async fn patiently(
-    connection: &Connection,
-    request: &pb::BatchCreatePeersRequest,
-) -> Result<pb::BatchCreatePeersResponse, Status> {
+/// Calls until there is an answer: a call that a server with too much to do turned away is good again
+/// after a while.
+async fn patiently<T>(call: impl AsyncFn() -> Result<T, Status>) -> Result<T, Status> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
-        match connection.peers().batch_create_peers(request.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner()),
+        match call().await {
             Err(status) if is_passing(&status) => {
                 let asked = status.get_error_details().retry_info().and_then(|info| info.retry_delay);
                 tokio::time::sleep(asked.unwrap_or_default().max(pause)).await;
                 pause = pause.saturating_mul(2);
             }
-            Err(status) => return Err(status),
+            answered => return answered,
         }
     }
-    connection.peers().batch_create_peers(request.clone()).await.map(tonic::Response::into_inner)
+    call().await
 }
 
 fn is_passing(status: &Status) -> bool {

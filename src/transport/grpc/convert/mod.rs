@@ -15,6 +15,7 @@ pub mod order;
 pub mod page;
 pub mod peer;
 pub mod permission;
+pub mod policy;
 pub mod preview;
 pub mod role;
 

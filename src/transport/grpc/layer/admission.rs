@@ -6,8 +6,8 @@
 //! time. While half of the room for decisions is free, anyone may use it; of the other half each caller
 //! has a part, kept in a fixed table by a hash of the caller, without a lock.
 //!
-//! A turn begins when the whole of a request is here ([`super::arrival`]): a caller who is slow, or never
-//! ends what it began, costs nobody else.
+//! A turn begins when the whole of a request is here (the room `arrival` beside this one): a caller who is
+//! slow, or never ends what it began, costs nobody else.
 //!
 //! A call that is turned away was not begun: the same call is good again after the delay of its
 //! `RetryInfo`.

@@ -1,5 +1,9 @@
-//! RoleService: the catalogue, roles, bindings and groups, and what a change of
-//! these would mean. Exports and imports follow.
+<<<<<<< HEAD
+//! RoleService: the catalogue, roles, bindings and groups, what a change of these would mean, and policies
+//! for casbin. Imports follow.
+=======
+//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews follow.
+>>>>>>> wt-export
 //!
 //! Each method stands in the file of its family.
 
@@ -7,6 +11,7 @@ mod bindings;
 mod groups;
 mod members;
 mod permissions;
+mod policy;
 mod preview;
 mod roles;
 
@@ -106,12 +111,12 @@ impl RoleService for Services {
 
     type ExportPolicyStream = BoxStream<pb::ExportPolicyResponse>;
 
-    async fn export_policy(&self, _: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
-        Err(not_built())
+    async fn export_policy(&self, request: Request<pb::ExportPolicyRequest>) -> Answer<Self::ExportPolicyStream> {
+        policy::export(self, request).await
     }
 
-    async fn import_policy(&self, _: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
-        Err(not_built())
+    async fn import_policy(&self, request: Request<pb::ImportPolicyRequest>) -> Answer<pb::ImportPolicyResponse> {
+        policy::import(&self.ctx, request).await
     }
 
     async fn create_group(&self, request: Request<pb::CreateGroupRequest>) -> Answer<pb::Group> {

@@ -1,0 +1,143 @@
+//! `peerage policy export`: a model.conf and a policy.csv, whole or not at all.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use prost_types::Timestamp;
+
+use crate::cli::connection::Connection;
+use crate::cli::output::{self, Format};
+use crate::cli::{names, time};
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::export_policy_response::Piece;
+
+const MODEL: &str = "model.conf";
+const POLICY: &str = "policy.csv";
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The account that is exported, with all below it
+    #[arg(long)]
+    account: String,
+    /// The folder for model.conf and policy.csv; it is made where it is missing, files in it are kept
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The moment for which windows are resolved, instead of now
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
+    at: Option<Timestamp>,
+    /// The address that peers are taken to act from; without it, it is unknown
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    source_address: String,
+    /// An attribute of the resource acted on, as `name=value`: a whole number, `true`, `false` or a text;
+    /// repeat for more
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, pb::AttributeValue)>,
+    /// Exports a policy at least as new as this revision
+    #[arg(long, value_name = "REVISION", conflicts_with = "latest",
+          value_parser = clap::value_parser!(i64).range(0..))]
+    revision: Option<i64>,
+    /// Waits for the newest policy, as after a change on another server
+    #[arg(long)]
+    latest: bool,
+}
+
+pub(super) async fn run(connection: &Connection, export: Export, format: Format) -> anyhow::Result<()> {
+    fs::create_dir_all(&export.out).with_context(|| format!("cannot make `{}`", export.out.display()))?;
+    let mut model = Draft::new(export.out.join(MODEL))?;
+    let mut policy = Draft::new(export.out.join(POLICY))?;
+    let folder = export.out.clone();
+    let mut pieces = connection.roles().export_policy(request(export)).await?.into_inner();
+    let (mut revision, mut lines) = (0, 0);
+    while let Some(message) = pieces.message().await? {
+        revision = message.revision;
+        match message.piece {
+            Some(Piece::Model(text)) => model.write(text.as_bytes())?,
+            Some(Piece::Policy(text)) => {
+                lines += text.iter().filter(|byte| **byte == b'\n').count();
+                policy.write(&text)?;
+            }
+            None => bail!("the server sent a piece that this release does not know"),
+        }
+    }
+    model.finish()?;
+    policy.finish()?;
+    output::done(format, &format!("{lines} lines at revision {revision} in `{}`", folder.display()))
+}
+
+fn request(export: Export) -> pb::ExportPolicyRequest {
+    use pb::consistency::Requirement;
+
+    let requirement = match export.revision {
+        Some(revision) => Some(Requirement::AtLeastRevision(revision)),
+        None => export.latest.then_some(Requirement::Latest(true)),
+    };
+    let resource_attributes: HashMap<_, _> = export.attributes.into_iter().collect();
+    pb::ExportPolicyRequest {
+        account: names::account(&export.account),
+        evaluation_time: export.at,
+        context: Some(pb::DecisionContext {
+            resource_attributes: resource_attributes.into_iter().collect(),
+            source_address: export.source_address,
+        }),
+        consistency: requirement.map(|requirement| pb::Consistency { requirement: Some(requirement) }),
+    }
+}
+
+/// Reads `name=value`.
+fn attribute(text: &str) -> Result<(String, pb::AttributeValue), String> {
+    use pb::attribute_value::Kind;
+
+    let (name, value) = text.split_once('=').ok_or("it has the form `name=value`")?;
+    let kind = match (value.parse(), value.parse()) {
+        (Ok(number), _) => Kind::IntValue(number),
+        (_, Ok(truth)) => Kind::BoolValue(truth),
+        _ => Kind::StringValue(value.to_owned()),
+    };
+    Ok((name.to_owned(), pb::AttributeValue { kind: Some(kind) }))
+}
+
+/// A file that gets its name when it is whole; until then, or where the export breaks off, there is none.
+struct Draft {
+    path: PathBuf,
+    partial: PathBuf,
+    file: BufWriter<File>,
+    is_whole: bool,
+}
+
+impl Draft {
+    fn new(path: PathBuf) -> anyhow::Result<Self> {
+        if path.exists() {
+            bail!("`{}` is there already", path.display());
+        }
+        let partial = path.with_extension("partial");
+        let file = BufWriter::new(output::new_private_file(&partial)?);
+        Ok(Self { path, partial, file, is_whole: false })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.file.write_all(bytes).with_context(|| cannot_write(&self.partial))
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.file.flush().with_context(|| cannot_write(&self.partial))?;
+        self.is_whole = true;
+        fs::rename(&self.partial, &self.path).with_context(|| cannot_write(&self.path))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            // What is left behind is named as what it is.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write `{}`", path.display())
+}
