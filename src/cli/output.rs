@@ -43,13 +43,9 @@ macro_rules! named {
 }
 
 named! {
-<<<<<<< HEAD
-    AccessDifference AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
-    ExplainAuthorizationResponse GetPermissionMatrixResponse Peer Permission PreviewTotals Role RoleBinding
-=======
-    AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse EffectivePermission
-    ExplainAuthorizationResponse GetPermissionMatrixResponse ImportPolicyResponse Peer Permission Role RoleBinding
->>>>>>> wt-export
+    AccessDifference AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse
+    EffectivePermission ExplainAuthorizationResponse GetPermissionMatrixResponse ImportPolicyResponse Peer Permission
+    PreviewTotals Role RoleBinding
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(pb::DESCRIPTOR).ok());

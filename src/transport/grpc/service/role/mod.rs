@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-//! RoleService: the catalogue, roles, bindings and groups, what a change of these would mean, and policies
-//! for casbin. Imports follow.
-=======
-//! RoleService: the catalogue, roles, bindings, groups and policies for casbin. Previews follow.
->>>>>>> wt-export
+//! RoleService: the catalogue, roles, bindings, groups, what a change of these would mean, and policies for
+//! casbin.
 //!
 //! Each method stands in the file of its family.
 
@@ -21,7 +17,6 @@ use tonic::{Request, Response, Status};
 use super::Services;
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::role_service_server::RoleService;
-use crate::transport::grpc::status::not_built;
 
 type Answer<T> = Result<Response<T>, Status>;
 
