@@ -43,6 +43,9 @@ pub struct WantedRole {
 /// The lines of one name in `p`, by where they hold.
 type Lines = BTreeMap<Place, BTreeSet<(String, Effect, Requirements)>>;
 
+/// A line that names a scope: role, scope, grant and its place.
+type Scoped = (String, String, (String, Effect, Requirements), usize);
+
 /// What was read so far.
 #[derive(Default)]
 struct Reading {
@@ -51,7 +54,7 @@ struct Reading {
     links: Vec<(String, String, Option<String>, usize)>,
     scopes: BTreeMap<String, BTreeSet<Place>>,
     /// Lines that name a scope, which may be described behind them.
-    scoped: Vec<(String, String, (String, Effect, Requirements), usize)>,
+    scoped: Vec<Scoped>,
     faults: Vec<Fault>,
 }
 
@@ -142,7 +145,9 @@ impl Reading {
             match self.scopes.get(&scope) {
                 Some(places) => {
                     let lines = self.roles.entry(role).or_default();
-                    places.iter().for_each(|place| drop(lines.entry(place.clone()).or_default().insert(grant.clone())));
+                    for place in places {
+                        lines.entry(place.clone()).or_default().insert(grant.clone());
+                    }
                 }
                 None => {
                     self.faults.push(Fault { line, why: Invalid::NotAllowed { why: "no line says what is in it" } })
