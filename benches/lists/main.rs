@@ -242,6 +242,7 @@ impl Bench {
             request_id: None,
             body_hash: [0; 32],
             validate_only: false,
+            stage: None,
             user_agent: None,
             trace_id: None,
             stage: None,

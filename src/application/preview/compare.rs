@@ -18,9 +18,7 @@ use crate::domain::fact::Change;
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::permission::PermissionName;
 
-/// The most that one call looks at: decisions compared, and accounts gone through.
-const WORK_MAX: usize = 1_000_000;
-/// After how much of it other tasks of the thread get a turn.
+/// After how much work other tasks of the thread get a turn.
 const WORK_PER_TURN: usize = 5_000;
 
 /// A difference.
@@ -49,6 +47,8 @@ pub struct Totals {
 pub(super) struct Reading<'a> {
     pub(super) limit: usize,
     pub(super) after: Option<&'a Cell>,
+    /// After how much work it stops.
+    pub(super) work_max: usize,
 }
 
 impl Cell {
@@ -196,7 +196,7 @@ pub(super) async fn read(mut audience: Audience<'_>, changes: &[Change], reading
             let sight = audience.sight(*peer, *account);
             let turns: Vec<Turn> = turns.iter().copied().filter(|turn| sight.shows(*turn)).collect();
             tally.cell(&audience, (*id, *account, name), &turns);
-            if tally.is_done() || audience.work > WORK_MAX {
+            if tally.is_done() || audience.work > reading.work_max {
                 return tally.stopped(&audience);
             }
             if audience.work - rested > WORK_PER_TURN {
@@ -205,7 +205,7 @@ pub(super) async fn read(mut audience: Audience<'_>, changes: &[Change], reading
             }
         }
         tally.last = Some((*id, None));
-        if audience.work > WORK_MAX {
+        if audience.work > reading.work_max {
             return tally.stopped(&audience);
         }
     }

@@ -11,6 +11,8 @@
 //! makes it would say, and nothing else.
 
 mod compare;
+#[cfg(test)]
+mod tests;
 mod trial;
 
 pub use compare::{Shown, Totals};
@@ -36,6 +38,8 @@ use crate::domain::time::Timestamp;
 
 /// What lets a caller preview changes.
 pub(super) const PREVIEW: &str = "policy.preview";
+/// The most that one call looks at: decisions compared, and accounts gone through.
+const WORK_MAX: usize = 1_000_000;
 
 /// A wish to know what changes would mean.
 #[derive(Debug, Clone)]
@@ -103,7 +107,7 @@ pub async fn preview(ctx: &Ctx, call: &Call, request: Preview) -> Result<Preview
     let tried = stage.close().await?;
     let sides = Sides { before: &before, after: &tried.after, now: time, context: &context };
     let audience = Audience::new(view, sides, scope);
-    let reading = Reading { limit, after: place.as_ref().map(|place| &place.cell) };
+    let reading = Reading { limit, after: place.as_ref().map(|place| &place.cell), work_max: WORK_MAX };
     let found = compare::read(audience, &tried.changes, reading).await;
     let totals = place.map_or(found.totals, |place| place.totals);
     let (revision, digest) = (before.mark().revision, before.mark().digest);

@@ -16,7 +16,7 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let role = server.custom_role(&msp, &["ftp.view", "ftp.update"]).await;
     let role_id = role.trim_start_matches("roles/");
     server.person(&msp, "emily", &role).await;
-    let mike = server.person(&contoso, "mike", &role).await;
+    let mike = server.person(&contoso, "mike", "roles/mspcontrol.web_developer").await;
     let bound = server.bind(&mike.name, "roles/mspcontrol.help_desk", &contoso).await;
     let bound = bound.trim_start_matches("roleBindings/");
     let revision = async || server.decide("peers/me", "accounts.view", "accounts/platform").await.revision;
@@ -51,7 +51,7 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
         assert_eq!(rows.iter().filter(|row| row["after"] == "DECISION_DENY").count().to_string(), lost, "{json}");
     }
     // A file: what is there already is previewed, the rest is named.
-    let file = "bindings:\n- { peer: mike, role: mspcontrol.web_developer, account: contoso }\n";
+    let file = "bindings:\n- { peer: mike, role: mspcontrol.administrator, account: contoso }\n";
     std::fs::write(folder.path().join("world.yaml"), file).unwrap();
     let dry = run(&server, folder.path(), &words("apply -f world.yaml --dry-run")).await;
     assert!(dry.status.success() && told(&dry).contains("mike gains"), "{}{}", told(&dry), said(&dry));
