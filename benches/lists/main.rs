@@ -245,7 +245,6 @@ impl Bench {
             stage: None,
             user_agent: None,
             trace_id: None,
-            stage: None,
         }
     }
 }
