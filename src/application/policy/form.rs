@@ -165,9 +165,12 @@ impl Reading {
         let holders = self.holders(account);
         let (mut wanted, mut bindings) = (Vec::new(), 0);
         for (name, lines) in &self.roles {
-            // The same list of grants in several places is one role that is held in each.
+            // The same list of grants in several places is one role that is held in each, numbered in the
+            // order of the places.
             let mut lists: BTreeMap<&BTreeSet<_>, Vec<&Place>> = BTreeMap::new();
             lines.iter().for_each(|(place, grants)| lists.entry(grants).or_default().push(place));
+            let mut lists: Vec<_> = lists.into_iter().collect();
+            lists.sort_by(|one, other| one.1.cmp(&other.1));
             for (number, (grants, places)) in (1..).zip(lists) {
                 let title = if number == 1 { name.clone() } else { format!("{name} {number}") };
                 let holders = holders.get(name).into_iter().flatten().flat_map(|(peer, domain)| {
