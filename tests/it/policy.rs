@@ -72,7 +72,7 @@ async fn scene() -> Scene {
     let mixed = create_role(&operator, pb::Role { inheritable: true, ..role(&msp, &grants) }).await.unwrap().name;
     let alone = pb::RoleBinding { reach: pb::Reach::AccountOnly.into(), ..binding(&few.name, &mixed, &accounts[4]) };
     bind(&operator, alone).await.unwrap();
-    let later = pb::RoleBinding { start_time: Some(server.time(3600)), ..binding(&few.name, &mixed, &accounts[3]) };
+    let later = pb::RoleBinding { start_time: Some(server.time(3600)), ..binding(&few.name, &mixed, &accounts[2]) };
     bind(&operator, later).await.unwrap();
     let group = pb::Group { account: msp.clone(), title: "Nights".to_owned(), ..Default::default() };
     let group = pb::CreateGroupRequest { group: Some(group), request_id: request_id(), validate_only: false };
@@ -191,8 +191,8 @@ async fn an_export_is_of_one_time_and_names_nobody() {
     let Scene { server, msp, accounts, peers } = scene().await;
     let operator = server.operator();
     let uid = |peer: &TestPeer| peer.name.replace("peers/", "peer:");
-    let now = export(&operator, whole(&accounts[3])).await.unwrap();
-    let at = pb::ExportPolicyRequest { evaluation_time: Some(server.time(3600)), ..whole(&accounts[3]) };
+    let now = export(&operator, whole(&accounts[2])).await.unwrap();
+    let at = pb::ExportPolicyRequest { evaluation_time: Some(server.time(3600)), ..whole(&accounts[2]) };
     let later = export(&operator, at).await.unwrap();
     // The window of one binding opens in an hour; what the export reaches is that account alone.
     assert!(!now.policy.contains(&uid(&peers[1])) && later.policy.contains(&uid(&peers[1])));
@@ -214,6 +214,9 @@ async fn exports_are_for_those_who_may_export_there() {
     assert_eq!(strange.code(), Code::PermissionDenied, "{strange:?}");
     let missing = export(&server.operator(), whole("accounts/nowhere")).await.err().unwrap();
     assert_eq!((missing.code(), reason(&missing).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+
+    let asleep = export(&server.operator(), whole(&accounts[3])).await.err().unwrap();
+    assert_eq!((asleep.code(), reason(&asleep).as_str()), (Code::FailedPrecondition, "ACCOUNT_SUSPENDED"));
 
     let exporter = server.custom_role(&msp, &["policy.export", "accounts.view"]).await;
     server.bind(&peers[1].name, &exporter, &accounts[1]).await;
@@ -283,8 +286,8 @@ async fn an_import_is_all_or_nothing() {
     assert_eq!((done.role_count, done.role_binding_count), (2, 2));
     assert_eq!(import(&operator, request).await.unwrap(), done);
     assert_eq!(titles(&server, open).await, ["desk", "lab"]);
-    assert!(!server.may(mike, "users.view", open).await && server.may(mike, "users.reset_password", open).await);
-    assert!(!server.may(mike, "users.reset_password", lab).await && server.may(kim, "devices.view", lab).await);
+    assert!(!server.may(mike, "users.view", open).await && server.may(mike, "users.delete", open).await);
+    assert!(!server.may(mike, "users.delete", lab).await && server.may(kim, "devices.view", lab).await);
     let decided = server.decide(kim, "devices.view", lab).await;
     assert_eq!(decided.revision, done.update_revision, "an import is one revision");
     server.stop().await;
