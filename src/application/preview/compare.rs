@@ -57,16 +57,17 @@ impl Cell {
         peer < self.peer || (peer == self.peer && self.account.is_none())
     }
 
-    /// Whether an account comes before the last one that was read of a peer.
+    /// Whether all of an account was read: it comes before the last one, or is the last and no
+    /// permission says where in it the page ended.
     fn is_beyond(&self, peer: PeerId, account: &AccountId) -> bool {
-        peer == self.peer && self.account.as_ref().is_some_and(|last| account < last)
+        let is_read = |last: &AccountId| account < last || (account == last && self.permission.is_none());
+        peer == self.peer && self.account.as_ref().is_some_and(is_read)
     }
 
     /// Whether a permission was read.
     fn has(&self, peer: PeerId, account: &AccountId, permission: &PermissionName) -> bool {
         let is_here = peer == self.peer && self.account.as_ref() == Some(account);
-        // Where no permission is named, all of the account was read.
-        is_here && self.permission.as_ref().is_none_or(|last| permission <= last)
+        is_here && self.permission.as_ref().is_some_and(|last| permission <= last)
     }
 }
 

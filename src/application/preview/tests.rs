@@ -1,3 +1,5 @@
+//! Pages that end because of the work they took, on a world that is small.
+
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
