@@ -211,6 +211,7 @@ fn a_server_refuses_a_database_that_was_not_migrated() {
 
 #[tokio::test]
 async fn reflection_shows_the_contract_to_whoever_has_a_credential() {
+    use futures_util::StreamExt as _;
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -221,7 +222,9 @@ async fn reflection_shows_the_contract_to_whoever_has_a_credential() {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let mut request = Request::new(futures_util::stream::iter([request]));
+    // A client asks on as it reads, and ends its stream last.
+    let asked = futures_util::stream::iter([request]).chain(futures_util::stream::pending());
+    let mut request = Request::new(asked);
     request.metadata_mut().insert("authorization", format!("Bearer {}", server.operator_key()).parse().unwrap());
     let mut client = ServerReflectionClient::new(server.channel());
     let mut answers = client.server_reflection_info(request).await.unwrap().into_inner();

@@ -168,11 +168,17 @@ impl Shared {
         let Some((_, turns)) = self.turns.iter().find(|(other, _)| *other == work) else {
             return inner.call(request).await;
         };
-        let (parts, body) = request.into_parts();
-        let request = match self.arrivals.whole(body, caller, most, left).await {
-            Ok(body) => Request::from_parts(parts, body),
-            Err(Refused::Shed(shed)) => return Ok(self.refuse(work, shed).into_http()),
-            Err(Refused::Status(status)) => return Ok(status.into_http()),
+        let request = match work {
+            // A stream of requests, as of reflection, has answers before its end.
+            Work::Streams => request,
+            Work::Decisions | Work::Reads | Work::Lists | Work::Writes | Work::Hashing => {
+                let (parts, body) = request.into_parts();
+                match self.arrivals.whole(body, caller, most, left).await {
+                    Ok(body) => Request::from_parts(parts, body),
+                    Err(Refused::Shed(shed)) => return Ok(self.refuse(work, shed).into_http()),
+                    Err(Refused::Status(status)) => return Ok(status.into_http()),
+                }
+            }
         };
         let turn = match turns.take(caller, left.min(self.longest_wait)).await {
             Ok(turn) => turn,
