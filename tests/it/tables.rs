@@ -228,3 +228,17 @@ async fn what_is_exported_can_be_imported_again() {
     server.stop().await;
     other.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_lines_go_to_no_file_that_is_there() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    server.partner("contoso-msp", &["mspcontrol"]).await;
+    let table = "user_name,role,accounts\ngood,mspcontrol.read_only,all\nbad,nothing,all\n";
+    write(folder.path(), "peers.csv", table);
+    let arguments = ["peers", "import", "peers.csv", "--home", "contoso-msp", "--errors", "peers.csv", "--dry-run"];
+    let output = run(&server, folder.path(), &arguments).await;
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("`peers.csv`"), "{}", said(&output));
+    assert_eq!(std::fs::read_to_string(folder.path().join("peers.csv")).unwrap(), table);
+    server.stop().await;
+}

@@ -196,3 +196,48 @@ async fn everything_that_is_wrong_with_reports_is_named_at_once() {
     assert!(there.iter().all(|event| event.action != "users.reset_password"), "{there:?}");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_report_names_nobody_that_its_reporter_may_not_know() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    let customer = server.customer("contoso", &msp).await;
+    let admin = server.person(&customer, "admin", "roles/mspcontrol.customer_admin_peer").await;
+    let other = server.partner("other-msp", &["mspcontrol"]).await;
+    let stranger = server.person(&other, "stranger", "roles/mspcontrol.read_only").await;
+    let partner = server.person_on(&msp, "partner", "roles/mspcontrol.read_only", &[&customer]).await;
+    let told = async |actor: &str, on_behalf_of: &str| {
+        let event = pb::ReportedEvent {
+            actor: actor.to_owned(),
+            on_behalf_of: on_behalf_of.to_owned(),
+            ..report(&customer, "jane")
+        };
+        let request = pb::RecordEventsRequest { events: vec![event], validate_only: true, ..Default::default() };
+        let refused = admin.client.audit().record_events(request).await.err();
+        refused.map(|status| (bad_fields(&status), status.message().to_owned()))
+    };
+    let nobody = told("peers/@nobody", "").await.expect("nobody is refused");
+    assert_eq!(nobody.0, ["events[0].actor"]);
+    for hidden in ["peers/@stranger", &stranger.name] {
+        assert_eq!(told(hidden, "").await.as_ref(), Some(&nobody), "{hidden}");
+        assert_eq!(told("", hidden).await.unwrap().0, ["events[0].on_behalf_of"], "{hidden}");
+    }
+    // Who has a right on the account may have acted there, and a decision about them is answered too.
+    for known in [&partner.name, "peers/@operator"] {
+        assert_eq!(told(known, "").await, None, "{known}");
+    }
+    assert_eq!(told("peers/@admin", "peers/me").await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_reports_what_the_server_records_itself() {
+    let server = Server::start().await;
+    let msp = server.partner("msp", &["mspcontrol"]).await;
+    for action in ["peers.delete", "accounts.transfer_ownership", "sessions.sign_in"] {
+        let event = pb::ReportedEvent { action: action.to_owned(), ..report(&msp, "jane") };
+        let status = record(&server.operator(), vec![event]).await.unwrap_err();
+        assert_eq!(bad_fields(&status), ["events[0].action"], "{action}");
+    }
+    server.stop().await;
+}

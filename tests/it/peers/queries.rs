@@ -49,6 +49,7 @@ async fn filters(server: &Server) {
         ("last_login_time < \"2026-01-05T08:00:30Z\"", "Adam eve_100%"),
         ("last_login_time >= 2026-01-05T08:00:30Z", "zoe 王芳"),
         ("last_login_time = 2026-01-05T08:00:30Z", "王芳"),
+        ("last_login_time != 2026-01-05T08:00:30Z", "Adam eve_100% zoe"),
         ("microsoft_account_status = LINKED", ""),
         ("microsoft_account_status = NOT_LINKED AND kind = DEVICE", "agent-7"),
         ("default_role = \"roles/mspcontrol.administrator\"", "boss"),

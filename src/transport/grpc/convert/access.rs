@@ -53,12 +53,12 @@ pub fn authorize(fields: &mut Fields, request: &pb::AuthorizeRequest) -> Option<
 }
 
 /// The parts of a batch that are right or wrong as a whole.
-pub fn batch(fields: &mut Fields, request: &pb::BatchAuthorizeRequest) -> Option<Consistency> {
+pub fn batch(fields: &mut Fields, request: &pb::BatchAuthorizeRequest) -> Option<(Consistency, Context)> {
     if request.items.is_empty() {
         fields.refuse("items", Invalid::Missing);
     }
     fields.at_most("items", &request.items, ITEMS_MAX);
-    context(fields, "default_context", request.default_context.as_ref());
+    let context = context(fields, "default_context", request.default_context.as_ref());
     match &request.default_subject {
         None => {}
         Some(DefaultSubject::DefaultPeer(peer)) => {
@@ -70,10 +70,11 @@ pub fn batch(fields: &mut Fields, request: &pb::BatchAuthorizeRequest) -> Option
     }
     fields.optional("default_permission", &request.default_permission, PermissionName::parse);
     fields.optional("default_account", &request.default_account, account_name);
-    consistency(fields, request.consistency.as_ref())
+    let consistency = consistency(fields, request.consistency.as_ref());
+    Some((consistency?, context?))
 }
 
-/// Reads one item of a batch over its defaults.
+/// Reads one item of a batch over its defaults, but for the context: that of the batch is read once.
 pub fn item(
     fields: &mut Fields,
     item: &pb::BatchAuthorizeItem,
@@ -92,10 +93,7 @@ pub fn item(
     let permission =
         fields.required("permission", &either(&item.permission, &defaults.default_permission), PermissionName::parse);
     let account = fields.required("account", &either(&item.account, &defaults.default_account), account_name);
-    let context = match &item.context {
-        Some(own) => context(fields, "context", Some(own)),
-        None => context(fields, "default_context", defaults.default_context.as_ref()),
-    };
+    let context = context(fields, "context", item.context.as_ref());
     Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
 }
 

@@ -10,6 +10,7 @@ use crate::application::authorize::{self, Check};
 use crate::application::guard::View;
 use crate::application::{Caller, Result};
 use crate::decision::Outcome;
+use crate::domain::context::Context;
 use crate::telemetry::metrics::DecisionOutcome;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
@@ -39,19 +40,15 @@ impl Services {
         let snapshot = self.ctx.snapshot_guard();
         // Also one whose key was revoked while it waited gets no answer.
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
-        let answer = self.decide(&view, &check)?;
+        let answer = self.decide(&view, &check, &check.context)?;
         tracing::Span::current()
             .record("decision.effect", answer.decision().as_str_name().trim_start_matches("DECISION_"));
         Ok(answer)
     }
 
-    fn decide(&self, view: &View<'_>, check: &OwnedCheck) -> Result<pb::AuthorizeResponse> {
-        let asked = Check {
-            subject: &check.subject,
-            permission: check.permission.as_str(),
-            account: &check.account,
-            context: &check.context,
-        };
+    fn decide(&self, view: &View<'_>, check: &OwnedCheck, context: &Context) -> Result<pb::AuthorizeResponse> {
+        let asked =
+            Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account, context };
         let answer = authorize::decide(&self.ctx, view, &asked)?;
         self.metrics.decided(counted(answer.decision.outcome));
         let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
@@ -64,14 +61,15 @@ impl Services {
         request: &pb::BatchAuthorizeRequest,
         time: Option<Duration>,
     ) -> Result<pb::BatchAuthorizeResponse> {
-        let consistency = checked(|fields| access::batch(fields, request))?;
+        let (consistency, default_context) = checked(|fields| access::batch(fields, request))?;
         authorize::await_revision(&self.ctx, consistency, time).await?;
         // One snapshot and one time for all, so that nothing falls between two answers.
         let snapshot = self.ctx.snapshot();
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
-        let decide = |item| {
+        let decide = |item: &pb::BatchAuthorizeItem| {
             let check = checked(|fields| access::item(fields, item, request))?;
-            self.decide(&view, &check)
+            let context = if item.context.is_some() { &check.context } else { &default_context };
+            self.decide(&view, &check, context)
         };
         let results = request.items.iter().map(|item| match decide(item) {
             Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),
