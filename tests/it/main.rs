@@ -22,6 +22,7 @@ mod bounds;
 mod command_line;
 mod conditions;
 mod denials;
+mod escalation;
 mod explain;
 mod fire;
 mod following;
