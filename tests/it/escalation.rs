@@ -32,6 +32,8 @@ const STEPS_PER_WORLD: usize = 10_000;
 const PERSONS: usize = 8;
 /// Of a hundred calls, how many are the operator's, who puts right what the others took apart.
 const GARDENING: usize = 6;
+/// What most administrators may do, so that what stops them is more often what they hold.
+const ADMINISTERED: [&str; 6] = ["peers.*", "roles.*", "role_bindings.*", "groups.*", "api_keys.*", "accounts.*"];
 
 struct World {
     server: Server,
@@ -128,12 +130,13 @@ impl World {
         let mut actors = Vec::new();
         for place in 0..PERSONS {
             let home = random.pick(&accounts).unwrap().clone();
-            let grants: Vec<_> = (0..2 + random.below(4))
-                .map(|_| {
-                    let pattern = random.pick(&PATTERNS).unwrap();
-                    if random.chance(8) { deny(pattern) } else { allow(pattern) }
-                })
-                .collect();
+            let administered = ADMINISTERED.into_iter().filter(|_| random.chance(75)).map(allow).collect::<Vec<_>>();
+            let mut grants = vec![allow("*.view")];
+            grants.extend(administered);
+            grants.extend((0..random.below(4)).map(|_| {
+                let pattern = random.pick(&PATTERNS).unwrap();
+                if random.chance(20) { deny(pattern) } else { allow(pattern) }
+            }));
             let wanted = crate::support::policy::role("accounts/platform", &asks::distinct(grants));
             let role = crate::support::policy::create_role(&operator, wanted).await.expect("a role").name;
             let scope = random.pick(&accounts).unwrap().clone();

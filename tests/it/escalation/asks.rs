@@ -159,6 +159,9 @@ pub struct Maker<'a> {
 impl Maker<'_> {
     /// Any call; more often than not one that could give somebody more.
     pub fn ask(&mut self, actor: PeerId) -> Ask {
+        if self.facts.groups.is_empty() && self.random.chance(20) {
+            return self.create_group();
+        }
         match self.random.below(100) {
             0..8 => self.create_role(),
             8..18 => self.update_role(),
