@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
-use peerage::domain::account::{AccountKind, PartnerAccess, PasswordPolicy};
+use peerage::domain::account::{AccountKind, PartnerAccess};
 use peerage::domain::fact::{AccountFact, Fact};
 use peerage::domain::ids::AccountId;
+use peerage::domain::password::PasswordPolicy;
 use peerage::domain::permission::{Permission, PermissionFlags, PermissionName, PermissionOwner};
 
 pub const PERMISSION: &str = "devices.view";
