@@ -99,7 +99,7 @@ impl Fate {
             Self::NotKept => "not kept any more",
             Self::NotReplayable => "not to be replayed",
             Self::Refused => "refused",
-            Self::Unreadable => "no entries",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -158,7 +158,8 @@ pub(super) async fn run(file: &Path, connection: &Connection, format: Format) ->
     }
     let told: Vec<String> = counts.iter().map(|(fate, count)| format!("{count} {}", fate.phrase())).collect();
     let total: usize = counts.values().sum();
-    output::note(&format!("{total} entries{}{}", if told.is_empty() { "" } else { ": " }, told.join(", ")))?;
+    let what = if total == 1 { "entry" } else { "entries" };
+    output::note(&format!("{total} {what}{}{}", if told.is_empty() { "" } else { ": " }, told.join(", ")))?;
     let has = |fate| counts.contains_key(&fate);
     Ok(if has(Fate::Different) {
         ExitCode::from(DIFFERENT)
@@ -281,13 +282,15 @@ impl Replayer<'_> {
 
     async fn checks_everywhere(&self) -> anyhow::Result<bool> {
         let ask = async || {
-            let request = pb::AuthorizeRequest {
+            // An explanation is no decision, and so a replay adds nothing to the log.
+            let request = pb::ExplainAuthorizationRequest {
                 permission: "access.check".to_owned(),
                 account: "accounts/platform".to_owned(),
+                page_size: 1,
                 ..Default::default()
             };
-            let answer = self.connection.access().authorize(request).await?.into_inner();
-            Ok(answer.decision() == pb::Decision::Allow)
+            let answer = self.connection.access().explain_authorization(request).await?.into_inner().decision;
+            Ok(answer.is_some_and(|answer| answer.decision() == pb::Decision::Allow))
         };
         self.checks_everywhere.get_or_try_init(ask).await.copied()
     }

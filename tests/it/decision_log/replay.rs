@@ -118,6 +118,9 @@ impl World {
     /// Changes something that decisions read, and lets some minutes pass.
     async fn change(&mut self, round: usize) {
         let operator = self.server.operator();
+        if round % 9 == 7 {
+            resume(&self.server, &self.tenant).await;
+        }
         let peer = self.choices.one(&self.people).0.name.clone();
         let account = self.choices.one(&[self.msp.clone(), self.tenant.clone(), self.department.clone()]).clone();
         let role = self.choices.one(&self.roles).clone();
@@ -142,8 +145,8 @@ impl World {
                 let name = self.bindings.remove(0);
                 unbind(&operator, &name).await.unwrap();
             }
-            6 if round % 2 == 0 => drop(suspend(&self.server, &self.tenant, pb::SuspensionScope::Subtree).await),
-            6 => resume(&self.server, &self.tenant).await,
+            // Until the next change: little can be changed meanwhile.
+            6 => drop(suspend(&self.server, &self.tenant, pb::SuspensionScope::Subtree).await),
             7 => {
                 let mode = [pb::PartnerAccessMode::Blocked, pb::PartnerAccessMode::Allowed];
                 set_access(&self.server, &self.tenant, mode[round / 9 % 2]).await;
