@@ -152,12 +152,9 @@ impl Output {
     /// Gives each older file the next number, the open one the first. The last is gone.
     fn rotate(&self, path: &Path) -> io::Result<()> {
         for number in (1..self.keep).rev() {
-            match fs::rename(numbered(path, number), numbered(path, number + 1)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            renamed(&numbered(path, number), &numbered(path, number + 1))?;
         }
-        fs::rename(path, numbered(path, 1))
+        renamed(path, &numbered(path, 1))
     }
 
     /// Takes the bytes of a torn line away, which takes no room on the disk.
@@ -191,6 +188,14 @@ fn ends_with_newline(path: &Path) -> io::Result<bool> {
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
     Ok(last == *b"\n")
+}
+
+/// Renames a file, unless it is not there: others may have moved it away a moment ago.
+fn renamed(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// `decisions.jsonl.1` for the first of `decisions.jsonl`.

@@ -17,7 +17,7 @@ use crate::explain::{resume, set_access, suspend};
 use crate::groups;
 use crate::roles::{mask, update, where_label, with_approval};
 use crate::support::policy::{allow, create_role, deny, role};
-use crate::support::{Client, Server, TestPeer, request_id};
+use crate::support::{Client, Server, TestPeer, reason, request_id};
 
 const PERMISSIONS: [&str; 4] = ["ftp.view", "ftp.update", "accounts.view", "peers.view"];
 const ROUNDS: usize = 36;
@@ -126,12 +126,9 @@ impl World {
         let role = self.choices.one(&self.roles).clone();
         let wish = binding(&peer, &role.name, &account);
         match round % 9 {
-            0 | 3 => self.bindings.push(bind(&operator, wish).await.unwrap().name),
-            1 => {
-                let wish = ending(wish, self.server.time(1_500));
-                bind(&operator, wish).await.unwrap();
-            }
-            2 => self.bindings.push(bind(&operator, eligible(wish)).await.unwrap().name),
+            0 | 3 => self.bind(wish).await,
+            1 => self.bind(ending(wish, self.server.time(1_500))).await,
+            2 => self.bind(eligible(wish)).await,
             4 => {
                 let mut grants = role.grants.clone();
                 grants.reverse();
@@ -165,6 +162,14 @@ impl World {
             _ => groups::join(&operator, &self.group, &peer).await.map(drop).unwrap_or_default(),
         }
         self.server.advance(Duration::from_secs(7 * 60));
+    }
+
+    /// Binds, unless the same is bound already.
+    async fn bind(&mut self, wish: pb::RoleBinding) {
+        match bind(&self.server.operator(), wish).await {
+            Ok(made) => self.bindings.push(made.name),
+            Err(status) => assert_eq!(reason(&status), "ROLE_BINDING_EXISTS", "{status:?}"),
+        }
     }
 
     fn subject(&mut self) -> Option<Subject> {
