@@ -71,9 +71,9 @@ async fn authorize_asks_under_the_circumstances_that_it_is_told() {
         ("devices.view", &["--attribute", "team=7", "--attribute", "ring=\"2\""], 0, "ALLOWED"),
         ("devices.view", &["--attribute", "ring"], 2, "name=value"),
     ] {
-        let output = run(&server, folder.path(), &[&["authorize", "emily", permission, "contoso-msp"], flags].concat());
-        let output = output.await;
-        let text = told(&output) + &said(&output);
+        let arguments = [&["authorize", "emily", permission, "contoso-msp"], flags].concat();
+        let output = run(&server, folder.path(), &arguments).await;
+        let text = format!("{}{}", told(&output), said(&output));
         assert!(output.status.code() == Some(code) && text.contains(part), "{flags:?}: {text}");
     }
     server.stop().await;
