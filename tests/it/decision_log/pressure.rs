@@ -62,11 +62,11 @@ async fn decisions_do_not_wait_for_a_log_that_nobody_reads_and_what_is_dropped_i
         let found: Vec<String> = (0..64).map(|_| lines()).collect();
         (found, lines)
     });
-    let (found, mut lines) = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap().unwrap();
+    let (found, lines) = tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap().unwrap();
     assert_eq!(found, first[..64]);
     until(&server, "written", 64).await;
     let next = decide(&server, 1).await;
-    assert_eq!(tokio::task::spawn_blocking(move || lines()).await.unwrap(), next[0]);
+    assert_eq!(tokio::task::spawn_blocking(lines).await.unwrap(), next[0]);
     assert_eq!((count(&server, "dropped").await, count(&server, "failed").await), (1436, 0));
     server.stop().await;
 }

@@ -158,7 +158,8 @@ impl World {
                 set_access(&self.server, &self.tenant, mode[round / 9 % 2]).await;
             }
             8 => {
-                let labels = [("env".to_owned(), if round % 2 == 0 { "live" } else { "test" }.to_owned())].into();
+                let labels =
+                    [("env".to_owned(), if round.is_multiple_of(2) { "live" } else { "test" }.to_owned())].into();
                 let account = pb::Account { name: self.tenant.clone(), labels, ..Default::default() };
                 let request = pb::UpdateAccountRequest {
                     account: Some(account),
