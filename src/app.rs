@@ -24,6 +24,7 @@ use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
+use crate::telemetry::decision_log::DecisionLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp;
 use crate::transport::grpc::rules::RULES;
@@ -150,6 +151,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let ctx = Arc::new(context(store, clock)?);
     ctx.shadow.set_ratio(config.telemetry.shadow_sample_ratio);
     let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
+    let (decision_log, writing) = DecisionLog::start(&config.decision_log, Arc::clone(&metrics))?.unzip();
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
     // All ports are opened before any task begins, so that whoever fails leaves nothing running.
@@ -180,6 +182,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let parts = server::Parts {
         ctx: Arc::clone(&ctx),
         metrics: Arc::clone(&metrics),
+        decision_log,
         health: HealthService::from_health_reporter(health.clone()),
     };
     let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
@@ -194,6 +197,9 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     ctx.policy.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
     start_workers(&mut duties, &ctx, &stop_workers);
+    if let Some(writing) = writing {
+        duties.start("log_decisions", writing.finish(stop_workers.clone()));
+    }
     if let Some(tls) = tls {
         let following = tls.follow(stop_workers.clone());
         duties.start("follow_certificates", reported("certificates cannot be followed", following));
