@@ -1,4 +1,5 @@
-//! The command line: `serve`, `bootstrap`, `migrate`, `generate` and `config` run on the server's machine; every
+//! The command line: `serve`, `bootstrap`, `migrate`, `generate` and `config` run on the server's machine,
+//! `test` needs no server; every
 //! other command is a gRPC client and can do what its API key may do, nothing more.
 //!
 //! Exit codes: 0 is success, 2 a wrong command line or a failure; 1 is an answer that is not "yes"
@@ -32,6 +33,7 @@ mod preview;
 mod roles;
 mod serve;
 pub mod sheet;
+mod test;
 mod time;
 mod words;
 
@@ -77,6 +79,8 @@ struct Client<T: Args> {
 enum Command {
     /// Runs the server
     Serve(serve::Arguments),
+    /// Holds what you expect of a policy against what the engine answers, without a server
+    Test(test::Arguments),
     /// Runs a server on a built-in world in a temporary folder, and asks it about every permission matrix
     Demo(demo::Arguments),
     /// Makes the operator, once, and writes its API key to a file
@@ -164,6 +168,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments, crate::app::start_demo).await,
+        Command::Test(arguments) => test::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Config(arguments) => config::run(&arguments),

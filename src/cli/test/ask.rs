@@ -1,0 +1,421 @@
+//! Questions put to the engine, on the facts of a world.
+//!
+//! INVARIANT: this decides nothing. A check is `evaluate` with its explanation, a list is what the
+//! list's own walk finds; here they are only put into the file's words.
+
+use super::expected::{Answer, Found, Owed};
+use super::given::Suspended;
+use super::read::{Ask, Question, Rows};
+use super::stage::Stage;
+use crate::application::authorize::{Answer as Decided, Subject};
+use crate::application::explain::{Explained, ShownBinding, ShownCheck, ShownEntry};
+use crate::application::page::Page;
+use crate::decision::explain::{Entry, Explanation, Fate, Obstacle, explain, suggest};
+use crate::decision::lists::{
+    Part, Territory, Wanted, What, Where, Who, accessible_accounts, authorized_peers, effective_permissions,
+};
+use crate::decision::snapshot::GroupIndex;
+use crate::decision::{AccountIndex, Decision, PeerIndex, PermissionIndex, Query, Reason, Snapshot};
+use crate::domain::context::Context;
+use crate::domain::fact::{Change, Fact};
+use crate::domain::ids::{AccountId, RoleId};
+use crate::domain::peer::{PeerRef, UserName};
+use crate::domain::permission::PermissionName;
+use crate::domain::role::Effect;
+use crate::domain::time::Timestamp;
+use crate::transport::grpc::convert::access::{OwnedCheck, outcome, owed, reason};
+use crate::transport::grpc::convert::explain as wire;
+use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::obligation::Obligation;
+
+/// The time of worlds in which nothing begins or ends.
+const ANY_TIME: Timestamp = Timestamp::from_micros(0);
+
+/// The most rows of a page: lists are read whole.
+const PAGE: usize = 1000;
+
+/// What came of a question.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) answer: Answered,
+    /// What differs from what is expected, a line each. Nothing where all holds.
+    pub(super) differences: Vec<String>,
+    /// The whole explanation, of a check that does not hold.
+    pub(super) why: String,
+    /// The grants that the answer rests on.
+    pub(super) touched: Vec<Touched>,
+}
+
+/// The answer, in the file's words.
+#[derive(Debug)]
+pub(super) enum Answered {
+    One(Box<Answer>),
+    Rows(Rows),
+}
+
+/// A grant that an answer has to do with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Touched {
+    pub(super) role: RoleId,
+    pub(super) place: u16,
+    pub(super) how: Touch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touch {
+    Decided,
+    /// Its condition alone kept it from counting.
+    KeptBack,
+}
+
+/// The facts with some accounts suspended.
+pub(super) fn with_suspended(stage: &mut Stage, suspended: &[Suspended]) -> anyhow::Result<Snapshot> {
+    let changes: Vec<Change> = suspended
+        .iter()
+        .filter_map(|one| {
+            let index = stage.snapshot.find_account(one.account.as_str())?;
+            let before = stage.snapshot.account(index)?.fact.as_ref().clone();
+            let mut after = before.clone();
+            after.suspension = Some(one.scope);
+            Some(Change::changed(Fact::Account(before), Fact::Account(after)))
+        })
+        .collect();
+    Ok(stage.snapshot.with(&changes, &mut stage.compiler)?)
+}
+
+/// Puts a question.
+pub(super) fn ask(stage: &mut Stage, snapshot: &Snapshot, question: &Question) -> anyhow::Result<Outcome> {
+    let asker =
+        Asker { snapshot, now: question.now.unwrap_or(ANY_TIME), context: &question.context };
+    let rows = |part: Listed, expected: &Rows| {
+        let differences = row_differences(expected, &part.rows);
+        Outcome { answer: Answered::Rows(part.rows), differences, why: String::new(), touched: part.touched }
+    };
+    Ok(match &question.ask {
+        Ask::Check { peer, permission, account, expected } => {
+            let Some(query) = asker.query(stage, peer, permission, account) else {
+                anyhow::bail!("line {}: the world has no such permission or account", question.line)
+            };
+            let explanation = explain(snapshot, &query);
+            let answer = asker.answer(stage, &explanation, permission, account);
+            let differences = expected.differences(&answer);
+            let check = OwnedCheck {
+                subject: Subject::Peer(PeerRef::UserName(peer.clone())),
+                permission: permission.clone(),
+                account: account.clone(),
+                context: question.context.clone(),
+            };
+            let why = if differences.is_empty() {
+                String::new()
+            } else {
+                asker.why(stage, &query, &explanation, &check)?
+            };
+            let touched = asker.touched(&explanation);
+            Outcome { answer: Answered::One(Box::new(answer)), differences, why, touched }
+        }
+        Ask::Accounts { peer, permission, under, rows: expected } => {
+            rows(asker.accounts(stage, peer, permission, under.as_ref()), expected)
+        }
+        Ask::Peers { account, permission, rows: expected } => rows(asker.peers(stage, account, permission), expected),
+        Ask::Permissions { peer, account, of, rows: expected } => {
+            rows(asker.permissions(stage, peer, account, of), expected)
+        }
+    })
+}
+
+/// How the rows of a list differ, a line each.
+fn row_differences(expected: &Rows, rows: &Rows) -> Vec<String> {
+    use crate::cli::words::Word as _;
+
+    let mut lines = Vec::new();
+    for (name, wanted) in expected {
+        match rows.get(name) {
+            None => lines.push(format!("expected {name} {}, and it is not listed", wanted.word())),
+            Some(got) if got != wanted => {
+                lines.push(format!("expected {name} {}, got {}", wanted.word(), got.word()));
+            }
+            Some(_) => {}
+        }
+    }
+    let more = rows.iter().filter(|(name, _)| !expected.contains_key(*name));
+    lines.extend(more.map(|(name, got)| format!("expected no {name}, got {}", got.word())));
+    lines
+}
+
+struct Listed {
+    rows: Rows,
+    touched: Vec<Touched>,
+}
+
+struct Asker<'a> {
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+    context: &'a Context,
+}
+
+impl Asker<'_> {
+    fn peer(&self, stage: &Stage, name: &UserName) -> Option<PeerIndex> {
+        let (id, _) = stage.names.peers.get(&name.key())?;
+        self.snapshot.find_peer(*id)
+    }
+
+    fn query<'q>(
+        &'q self,
+        stage: &Stage,
+        peer: &UserName,
+        permission: &PermissionName,
+        account: &AccountId,
+    ) -> Option<Query<'q>> {
+        Some(Query {
+            peer: self.peer(stage, peer),
+            permission: self.snapshot.find_permission(permission.as_str())?,
+            account: self.snapshot.find_account(account.as_str())?,
+            now: self.now,
+            context: self.context,
+        })
+    }
+
+    fn account_name(&self, account: AccountIndex) -> String {
+        self.snapshot.account_id(account).map(AccountId::to_string).unwrap_or_default()
+    }
+
+    fn group_name(&self, stage: &Stage, group: GroupIndex) -> String {
+        self.snapshot.group(group).map(|group| stage.names.group(group.id)).unwrap_or_default()
+    }
+
+    fn found(&self, stage: &Stage, entry: &Entry<'_>) -> Found {
+        let role = self.snapshot.role(entry.binding.role);
+        Found {
+            role: role.map(|role| stage.names.role(&role.fact.id)).unwrap_or_default(),
+            account: self.account_name(entry.binding.account),
+            group: entry.through.map(|through| self.group_name(stage, through.group)).unwrap_or_default(),
+            grant: entry.grant.map(|(_, grant)| grant.pattern.to_string()).unwrap_or_default(),
+        }
+    }
+
+    fn answer(
+        &self,
+        stage: &Stage,
+        explanation: &Explanation<'_>,
+        permission: &PermissionName,
+        account: &AccountId,
+    ) -> Answer {
+        let decision = explanation.decision;
+        let mut obligations: Vec<Owed> =
+            owed(decision.unmet, permission, account).iter().filter_map(|one| owes(one)).collect();
+        if decision.reason == Reason::EligibleNotActive {
+            obligations.push(Owed::Elevation);
+        }
+        // The one that decided stands first.
+        let decider = explanation.entries.first().filter(|entry| is_decider(&decision, entry));
+        Answer {
+            decision: outcome(decision.outcome),
+            reason: reason(decision.reason),
+            missing_attribute: decision.missing_attribute(self.snapshot).unwrap_or_default().to_owned(),
+            obligations,
+            decided_by: decider.map(|entry| self.found(stage, entry)),
+            considered: explanation
+                .entries
+                .iter()
+                .map(|entry| (self.found(stage, entry), outcomes(entry)))
+                .collect(),
+        }
+    }
+
+    /// The explanation as `peerage authorize --explain` shows it, in the file's words.
+    fn why(
+        &self,
+        stage: &mut Stage,
+        query: &Query<'_>,
+        explanation: &Explanation<'_>,
+        check: &OwnedCheck,
+    ) -> anyhow::Result<String> {
+        let entries: Vec<ShownEntry> = explanation.entries.iter().map(|entry| self.shown(entry)).collect();
+        let explained = Explained {
+            snapshot: std::sync::Arc::new(self.snapshot.clone()),
+            subject: query.peer,
+            answer: Decided { decision: explanation.decision, revision: self.snapshot.revision() },
+            time: self.now,
+            is_first_page: true,
+            checks: explanation
+                .checks
+                .iter()
+                .map(|checked| ShownCheck {
+                    check: checked.check,
+                    passed: checked.passed,
+                    account: checked.account.and_then(|account| self.snapshot.account_id(account)).cloned(),
+                    access: checked.access,
+                    expire: checked.expire,
+                })
+                .collect(),
+            suggestions: suggest(self.snapshot, query, explanation, &[], &mut stage.compiler)?,
+            total: entries.len(),
+            entries: Page { items: entries, next: None },
+        };
+        let text = wire::response(&explained, check, String::new(), String::new()).text;
+        // Neither a revision nor a time that nobody gave says anything of a world in a file.
+        let lines = text.lines().filter(|line| !line.starts_with("at revision "));
+        Ok(stage.names.readable(&lines.collect::<Vec<_>>().join("\n")))
+    }
+
+    fn shown(&self, entry: &Entry<'_>) -> ShownEntry {
+        ShownEntry {
+            binding: Some(ShownBinding {
+                id: entry.binding.id,
+                reach: entry.binding.reach,
+                mode: entry.binding.mode,
+                window: entry.window,
+                membership: entry.through.map(|through| (through.mode, through.window)),
+            }),
+            via_group: entry.through.is_some(),
+            group: entry.through.and_then(|through| self.snapshot.group(through.group)).map(|group| group.id),
+            account: self.snapshot.account_id(entry.binding.account).cloned(),
+            role: self.snapshot.role(entry.binding.role).map(|role| role.fact.id.clone()),
+            grant: entry.grant.map(|(place, grant)| (place, grant.clone())),
+            effect: entry.effect(),
+            stated: entry.stated,
+            obstacles: entry.obstacles.clone(),
+            missing: entry.missing.map(ToOwned::to_owned),
+            fate: entry.fate,
+            is_redacted: false,
+        }
+    }
+
+    /// The grant that decided, and those that only their conditions kept from counting.
+    fn touched(&self, explanation: &Explanation<'_>) -> Vec<Touched> {
+        let by_condition = [Obstacle::ConditionNotMet, Obstacle::AttributeMissing];
+        let mut touched = Vec::new();
+        for entry in &explanation.entries {
+            let Some(role) = self.snapshot.role(entry.binding.role) else { continue };
+            let Some((place, _)) = entry.grant else { continue };
+            let is_kept_back =
+                !entry.obstacles.is_empty() && entry.obstacles.iter().all(|one| by_condition.contains(one));
+            let how = if is_kept_back {
+                Touch::KeptBack
+            } else if is_decider(&explanation.decision, entry) {
+                Touch::Decided
+            } else {
+                continue;
+            };
+            touched.push(Touched { role: role.fact.id.clone(), place, how });
+        }
+        touched
+    }
+
+    /// The grant that a row rests on.
+    fn decider(&self, decision: &Decision) -> Option<Touched> {
+        let deciding = decision.deciding?;
+        let role = self.snapshot.role(deciding.role)?.fact.id.clone();
+        Some(Touched { role, place: deciding.grant, how: Touch::Decided })
+    }
+
+    fn accounts(
+        &self,
+        stage: &Stage,
+        peer: &UserName,
+        permission: &PermissionName,
+        under: Option<&AccountId>,
+    ) -> Listed {
+        let snapshot = self.snapshot;
+        let found = self.peer(stage, peer).zip(snapshot.find_permission(permission.as_str()));
+        let Some((peer, permission)) = found else { return Listed::nothing() };
+        let mut territory = Territory::of(snapshot, peer, permission, self.now);
+        if let Some(top) = under.and_then(|under| snapshot.find_account(under.as_str())) {
+            territory = territory.common(snapshot, &Territory::within(top));
+        }
+        let asked = Where { peer, permission, territory: &territory, now: self.now, context: self.context };
+        self.whole(
+            |wanted| accessible_accounts(snapshot, &asked, wanted, |_| true),
+            |account| snapshot.account_id(account).map(AccountId::to_string),
+        )
+    }
+
+    fn peers(&self, stage: &Stage, account: &AccountId, permission: &PermissionName) -> Listed {
+        let snapshot = self.snapshot;
+        let found =
+            snapshot.find_account(account.as_str()).zip(snapshot.find_permission(permission.as_str()));
+        let Some((account, permission)) = found else { return Listed::nothing() };
+        let asked = Who { permission, account, now: self.now, context: self.context };
+        self.whole(
+            |wanted| authorized_peers(snapshot, &asked, wanted, |_| true),
+            |peer| snapshot.peer_id(peer).map(|id| stage.names.peer(id)),
+        )
+    }
+
+    fn permissions(&self, stage: &Stage, peer: &UserName, account: &AccountId, of: &[String]) -> Listed {
+        let snapshot = self.snapshot;
+        let found = self.peer(stage, peer).zip(snapshot.find_account(account.as_str()));
+        let Some((peer, account)) = found else { return Listed::nothing() };
+        let asked = What { peer, account, now: self.now, context: self.context };
+        let takes = |permission: &crate::domain::permission::Permission| {
+            of.is_empty() || of.iter().any(|resource| resource == permission.name.resource())
+        };
+        self.whole(
+            |wanted| effective_permissions(snapshot, &asked, wanted, takes),
+            |permission: PermissionIndex| snapshot.permission(permission).map(|one| one.name.to_string()),
+        )
+    }
+
+    /// All pages of a list.
+    fn whole<T: Copy, P>(
+        &self,
+        page: impl Fn(Wanted<'_, P>) -> Part<T, P>,
+        name: impl Fn(T) -> Option<String>,
+    ) -> Listed {
+        let mut listed = Listed::nothing();
+        let mut after = None;
+        loop {
+            let part = page(Wanted { after: after.as_ref(), limit: PAGE, outcome: None });
+            for (row, decision) in &part.rows {
+                listed.rows.extend(name(*row).map(|name| (name, outcome(decision.outcome))));
+                listed.touched.extend(self.decider(decision));
+            }
+            let Some(next) = part.next else { return listed };
+            after = Some(next);
+        }
+    }
+}
+
+impl Listed {
+    fn nothing() -> Self {
+        Self { rows: Rows::new(), touched: Vec::new() }
+    }
+}
+
+/// Whether an entry is the one that the decision names.
+fn is_decider(decision: &Decision, entry: &Entry<'_>) -> bool {
+    decision.deciding.is_some_and(|deciding| {
+        deciding.binding == entry.binding.id
+            && deciding.group == entry.through.map(|through| through.group)
+            && entry.grant.is_some_and(|(place, _)| place == deciding.grant)
+    })
+}
+
+/// What became of an entry, and everything else that stands in its way.
+fn outcomes(entry: &Entry<'_>) -> Vec<pb::GrantOutcome> {
+    let first = wire::fate(entry.fate);
+    // A role without a grant for the permission has come to its end, whatever its binding is like.
+    let others = entry.obstacles.iter().map(|one| wire::obstacle(*one)).filter(|_| entry.fate != Fate::NoMatch);
+    let mut all: Vec<pb::GrantOutcome> = std::iter::once(first).chain(others).collect();
+    all.dedup();
+    all
+}
+
+fn owes(obligation: &pb::Obligation) -> Option<Owed> {
+    Some(match obligation.obligation.as_ref()? {
+        Obligation::Approval(_) => Owed::Approval,
+        Obligation::Elevation(_) => Owed::Elevation,
+        Obligation::StepUp(owed) => Owed::StepUp {
+            level: owed.min_assurance,
+            max_age_seconds: owed.max_age.as_ref().map_or(0, |age| u32::try_from(age.seconds).unwrap_or(u32::MAX)),
+        },
+    })
+}
+
+/// Whether a grant gives or takes away, as a word.
+pub(super) const fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Allow => "ALLOW",
+        Effect::Deny => "DENY",
+    }
+}
