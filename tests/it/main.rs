@@ -21,6 +21,7 @@ mod bindings;
 mod bounds;
 mod command_line;
 mod conditions;
+mod corpus;
 mod denials;
 mod explain;
 mod fire;
