@@ -56,7 +56,10 @@ fn items<T>(section: Option<&Node>, read: fn(&Node, &mut Problems) -> Option<T>,
     items.iter().filter_map(|item| read(item, problems)).collect()
 }
 
-pub(crate) fn one_of<T>(parse: impl FnOnce(&str) -> Option<T>, choices: &'static str) -> impl FnOnce(&str) -> Result<T, Invalid> {
+pub(crate) fn one_of<T>(
+    parse: impl FnOnce(&str) -> Option<T>,
+    choices: &'static str,
+) -> impl FnOnce(&str) -> Result<T, Invalid> {
     move |text| parse(text).ok_or(Invalid::Unknown { choices })
 }
 

@@ -85,8 +85,7 @@ pub(super) fn with_suspended(stage: &mut Stage, suspended: &[Suspended]) -> anyh
 
 /// Puts a question.
 pub(super) fn ask(stage: &mut Stage, snapshot: &Snapshot, question: &Question) -> anyhow::Result<Outcome> {
-    let asker =
-        Asker { snapshot, now: question.now.unwrap_or(ANY_TIME), context: &question.context };
+    let asker = Asker { snapshot, now: question.now.unwrap_or(ANY_TIME), context: &question.context };
     let rows = |part: Listed, expected: &Rows| {
         let differences = row_differences(expected, &part.rows);
         Outcome { answer: Answered::Rows(part.rows), differences, why: String::new(), touched: part.touched }
@@ -105,11 +104,8 @@ pub(super) fn ask(stage: &mut Stage, snapshot: &Snapshot, question: &Question) -
                 account: account.clone(),
                 context: question.context.clone(),
             };
-            let why = if differences.is_empty() {
-                String::new()
-            } else {
-                asker.why(stage, &query, &explanation, &check)?
-            };
+            let why =
+                if differences.is_empty() { String::new() } else { asker.why(stage, &query, &explanation, &check)? };
             let touched = asker.touched(&explanation);
             Outcome { answer: Answered::One(Box::new(answer)), differences, why, touched }
         }
@@ -214,11 +210,7 @@ impl Asker<'_> {
             missing_attribute: decision.missing_attribute(self.snapshot).unwrap_or_default().to_owned(),
             obligations,
             decided_by: decider.map(|entry| self.found(stage, entry)),
-            considered: explanation
-                .entries
-                .iter()
-                .map(|entry| (self.found(stage, entry), outcomes(entry)))
-                .collect(),
+            considered: explanation.entries.iter().map(|entry| (self.found(stage, entry), outcomes(entry))).collect(),
         }
     }
 
@@ -332,8 +324,7 @@ impl Asker<'_> {
 
     fn peers(&self, stage: &Stage, account: &AccountId, permission: &PermissionName) -> Listed {
         let snapshot = self.snapshot;
-        let found =
-            snapshot.find_account(account.as_str()).zip(snapshot.find_permission(permission.as_str()));
+        let found = snapshot.find_account(account.as_str()).zip(snapshot.find_permission(permission.as_str()));
         let Some((account, permission)) = found else { return Listed::nothing() };
         let asked = Who { permission, account, now: self.now, context: self.context };
         self.whole(

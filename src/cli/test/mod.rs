@@ -87,7 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     let report = Report { files: ran, coverage, required: arguments.require_coverage };
     if report.total() == 0 {
-        anyhow::bail!("there is nothing to test{}", only.map(|text| format!(" with `{text}` in its title")).unwrap_or_default());
+        anyhow::bail!(
+            "there is nothing to test{}",
+            only.map(|text| format!(" with `{text}` in its title")).unwrap_or_default()
+        );
     }
     if let Some(path) = &arguments.junit {
         let text = report.write(Format::Junit)?;

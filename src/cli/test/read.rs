@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::expected::{Expected, expected};
-use super::given::{Situation, items, now, situation};
+use super::given::{Situation, Suspended, items, now, situation};
 use super::near;
 use super::stage::Stage;
 use crate::cli::apply::condition::value;
@@ -68,10 +68,9 @@ fn test(node: &Node, of_file: &Situation, stage: &Stage, problems: &mut Problems
         Some(given) => situation(given, of_file, fields.problems()),
         None => of_file.clone(),
     };
-    let mut reader = Reader { stage };
+    let reader = Reader { stage };
     let checks = items(&mut fields, "checks", |node, problems| reader.check(node, problems));
     let mut questions: Vec<Question> = checks.into_iter().flatten().collect();
-    reader = Reader { stage };
     questions.extend(items(&mut fields, "accessible_accounts", |node, problems| reader.accounts(node, problems)));
     questions.extend(items(&mut fields, "authorized_peers", |node, problems| reader.peers(node, problems)));
     questions.extend(items(&mut fields, "effective_permissions", |node, problems| reader.permissions(node, problems)));
@@ -85,10 +84,8 @@ fn test(node: &Node, of_file: &Situation, stage: &Stage, problems: &mut Problems
         let text = "does not say when, and the world has windows; say it in `given: { now: 2026-01-05T09:00:00Z }`";
         fields.problem(untimed.line, text);
     }
-    for suspended in &situation.suspended {
-        if stage.snapshot.find_account(suspended.account.as_str()).is_none() {
-            fields.problem(suspended.line, format!("account `{}` is not in the file", suspended.account));
-        }
+    if situation.suspended != of_file.suspended {
+        situation.suspended.iter().for_each(|one| needs_account(stage, one, fields.problems()));
     }
     Some(Test { title: title?.value, situation, questions })
 }
@@ -156,8 +153,7 @@ impl Reader<'_> {
         };
         let mut found = Vec::new();
         for (key, value) in entries {
-            let name =
-                crate::cli::apply::problems::read("expect", key, PermissionName::parse, fields.problems());
+            let name = crate::cli::apply::problems::read("expect", key, PermissionName::parse, fields.problems());
             if let Some(name) = &name {
                 self.needs_permission(fields, name);
             }
@@ -242,13 +238,7 @@ impl Reader<'_> {
     }
 
     fn needs_account(&self, fields: &mut Fields<'_, '_>, account: &At<AccountId>) {
-        let snapshot = &self.stage.snapshot;
-        let Some(root) = snapshot.find_account(AccountId::platform().as_str()) else { return };
-        if snapshot.find_account(account.value.as_str()).is_none() {
-            let all = snapshot.below(root, None).map(|(name, _)| name);
-            let near = near::hint(account.value.as_str(), all);
-            fields.problem(account.line, format!("account `{}` is not in the file{near}", account.value));
-        }
+        check_account(self.stage, account.line, &account.value, fields.problems());
     }
 
     fn needs_permission(&self, fields: &mut Fields<'_, '_>, permission: &At<PermissionName>) {
@@ -259,6 +249,21 @@ impl Reader<'_> {
             let text = format!("permission `{}` is not registered{near}", permission.value);
             fields.problem(permission.line, text);
         }
+    }
+}
+
+/// A suspended account must be in the file.
+pub(super) fn needs_account(stage: &Stage, suspended: &Suspended, problems: &mut Problems) {
+    check_account(stage, suspended.line, &suspended.account, problems);
+}
+
+fn check_account(stage: &Stage, line: u64, account: &AccountId, problems: &mut Problems) {
+    let snapshot = &stage.snapshot;
+    let Some(root) = snapshot.find_account(AccountId::platform().as_str()) else { return };
+    if snapshot.find_account(account.as_str()).is_none() {
+        let all = snapshot.below(root, None).map(|(name, _)| name);
+        let near = near::hint(account.as_str(), all);
+        problems.add(line, format!("account `{account}` is not in the file{near}"));
     }
 }
 
@@ -348,7 +353,12 @@ fn rows(
                 let found = name(fields, key);
                 let parse = one_of(listed, words);
                 let decision = crate::cli::apply::problems::read("expect", value, parse, fields.problems());
-                add(fields, key.line, found.filter(|_| decision.is_some()), decision.map_or(pb::Decision::Allow, |at| at.value));
+                add(
+                    fields,
+                    key.line,
+                    found.filter(|_| decision.is_some()),
+                    decision.map_or(pb::Decision::Allow, |at| at.value),
+                );
             }
         }
         Value::Empty | Value::Text(_) => {

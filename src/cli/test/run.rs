@@ -1,18 +1,17 @@
 //! Files, from their text to what came of each expectation.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::ask::{Outcome, Touched, ask, with_suspended};
-use super::given::{Given, Registered, given};
-use super::read::{Ask, Question, Test, tests};
+use super::given::{Given, given};
+use super::read::{Ask, Question, Test, needs_account, tests};
 use super::stage::{Stage, stage};
 use crate::cli::apply::problems::{Fields, Problems};
 use crate::cli::apply::read::{SECTIONS, TESTED, world_of};
 use crate::cli::apply::world::World;
-use crate::cli::apply::yaml::{self, Node};
-use crate::domain::permission::PermissionName;
+use crate::cli::apply::yaml::{self, Node, Value};
 
 /// A file that is right.
 #[derive(Debug)]
@@ -80,119 +79,124 @@ impl Case {
     }
 }
 
-/// What is wrong with one file, or keeps it from being read.
+/// What is wrong with a file, as people are shown it.
 #[derive(Debug)]
 pub(super) struct Wrong(pub(super) String);
+
+const SO: &str = "no test was run";
 
 /// Reads and checks a file with its world. The outer error is not the file's fault.
 pub(super) fn read(file: &Path) -> anyhow::Result<Result<Suite, Wrong>> {
     let name = file.display().to_string();
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
-    let wrong = |problems: &Problems| Ok(Err(Wrong(problems.show_with(&name, "no test was run"))));
-    let root = match yaml::parse(&source) {
-        Ok(root) => root,
-        Err(problems) => return wrong(&problems),
-    };
     let mut problems = Problems::default();
-    let Some(top) = Fields::open(&root, &[&SECTIONS[..], &TESTED].concat(), &mut problems) else {
-        return wrong(&problems);
+    let parts = yaml::parse(&source).map(|root| parts(file, root, &mut problems));
+    let parts = match parts {
+        Ok(Some(parts)) => parts,
+        Ok(None) => return Ok(Err(Wrong(problems.show_with(&name, SO)))),
+        Err(problems) => return Ok(Err(Wrong(problems.show_with(&name, SO)))),
     };
-    let has_world = SECTIONS.iter().any(|section| top.node(section).is_some());
-    let (given_node, tests_node) = (top.node("given"), top.node("tests"));
-    let given = given_node.map(|node| given(node, &mut problems)).unwrap_or_default();
-    check_registered(&given.permissions, &mut problems);
-    let (world, world_file) = match &given.world {
+    let mut of_world = parts.of_world.clone();
+    let staged =
+        stage((&parts.world, &parts.world_file), &parts.given.permissions, parts.given.situation.now, &mut of_world)?;
+    problems.extend(staged.refused);
+    let tests = if of_world.is_empty() && problems.is_empty() {
+        read_tests(&parts, &staged.stage, &mut problems)
+    } else {
+        // A name that a wrong part of the world would have made is no second mistake.
+        let mut found = Problems::default();
+        let tests = read_tests(&parts, &staged.stage, &mut found);
+        let is_unknown = |text: &str| text.contains("is not in the file") || text.contains("is not registered");
+        problems.extend(found.without(is_unknown));
+        tests
+    };
+    if parts.world_file == name {
+        problems.extend(std::mem::take(&mut of_world));
+    }
+    let wrong = [(&parts.world_file, &of_world), (&name, &problems)].into_iter().filter(|(_, all)| !all.is_empty());
+    let wrong: Vec<String> = wrong.map(|(name, all)| all.show_with(name, SO)).collect();
+    if !wrong.is_empty() {
+        return Ok(Err(Wrong(wrong.join("\n"))));
+    }
+    Ok(Ok(Suite { file: name, world: parts.world_file, stage: staged.stage, tests }))
+}
+
+/// A file that was taken apart.
+struct Parts {
+    root: Node,
+    given: Given,
+    world: World,
+    /// Where the world stands, and what is wrong with it there.
+    world_file: String,
+    of_world: Problems,
+}
+
+impl Parts {
+    fn tests(&self) -> Option<&Node> {
+        let Value::Map(entries) = &self.root.value else { return None };
+        let found = entries.iter().find(|(key, _)| matches!(&key.value, Value::Text(name) if name == "tests"));
+        found.map(|(_, node)| node).filter(|node| !matches!(node.value, Value::Empty))
+    }
+}
+
+/// Takes a file apart, and reads its world here or where it stands. Nothing where there is no world.
+fn parts(file: &Path, root: Node, problems: &mut Problems) -> Option<Parts> {
+    let sections = Fields::open(&root, &[&SECTIONS[..], &TESTED].concat(), problems)?;
+    let has_world = SECTIONS.iter().any(|section| sections.node(section).is_some());
+    let given_node = sections.node("given");
+    let given = given_node.map(|node| given(node, problems)).unwrap_or_default();
+    let elsewhere = match &given.world {
         Some((line, _)) if has_world => {
-            let text = "`world` names a file, and this one has accounts, peers or roles of its own";
-            problems.add(*line, text);
-            return wrong(&problems);
+            problems.add(*line, "`world` names a file, and this one has accounts, peers or roles of its own");
+            return None;
         }
-        Some((line, path)) => match other_world(file, path)? {
-            Ok(world) => (world, path.clone()),
-            Err(Wrong(text)) => {
-                problems.add(*line, format!("`world`: {text}"));
-                return wrong(&problems);
-            }
-        },
-        None => {
-            let (world, more) = world_of(&root);
-            // The sections are checked twice.
-            problems.extend(more);
-            (world, name.clone())
-        }
+        Some((line, path)) => Some((*line, seen_from(file, path))),
+        None => None,
     };
-    let made = suite(&root, &given, &world, tests_node, &mut problems)?;
-    match made {
-        Some((stage, tests)) if problems.is_empty() => {
-            Ok(Ok(Suite { file: name, world: shared(file, given.world.is_some(), &world_file), stage, tests }))
-        }
-        _ => wrong(&problems),
-    }
-}
-
-/// The world and the tests of a file. Tests are read even if the world is wrong, so that one look finds
-/// everything.
-fn suite(
-    root: &Node,
-    given: &Given,
-    world: &World,
-    tests_node: Option<&Node>,
-    problems: &mut Problems,
-) -> anyhow::Result<Option<(Stage, Vec<Test>)>> {
-    let stage = stage(world, &given.permissions, given.situation.now, problems)?;
-    for suspended in &given.situation.suspended {
-        if stage.snapshot.find_account(suspended.account.as_str()).is_none() && problems.is_empty() {
-            problems.add(suspended.line, format!("account `{}` is not in the file", suspended.account));
-        }
-    }
-    let Some(node) = tests_node else {
-        problems.add(root.line, "has no `tests`");
-        return Ok(None);
+    let Some((line, path)) = elsewhere else {
+        let (world, of_world) = world_of(&root);
+        return Some(Parts { root, given, world, world_file: file.display().to_string(), of_world });
     };
-    let is_whole = problems.is_empty();
-    let mut found = Problems::default();
-    let tests = tests(node, &given.situation, &stage, &mut found);
-    // A name that a wrong part of the world would have made is no second mistake.
-    let is_unknown = |text: &str| text.contains("is not in the file") || text.contains("is not registered");
-    problems.extend(if is_whole { found } else { found.without(is_unknown) });
-    Ok(Some((stage, tests)))
-}
-
-/// A permission of a pack, and one that stands twice, would not be what the file says of it.
-fn check_registered(registered: &[Registered], problems: &mut Problems) {
-    let mut seen: Vec<&PermissionName> = Vec::new();
-    for one in registered {
-        let name = &one.permission.name;
-        if seen.contains(&name) {
-            problems.add(one.line, format!("permission `{name}` stands twice in `permissions`"));
-        }
-        seen.push(name);
-    }
-}
-
-/// The world of another file, by its path from this one. What is wrong with it is named by its lines.
-fn other_world(file: &Path, path: &str) -> anyhow::Result<Result<World, Wrong>> {
-    let from = file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
-    let shown = from.display().to_string();
-    let source = match std::fs::read_to_string(&from) {
+    let world_file = path.display().to_string();
+    let source = match std::fs::read_to_string(&path) {
         Ok(source) => source,
-        Err(error) => return Ok(Err(Wrong(format!("cannot read `{shown}`: {error}")))),
+        Err(error) => {
+            problems.add(line, format!("`world`: cannot read `{world_file}`: {error}"));
+            return None;
+        }
     };
-    let wrong = |problems: &Problems| Ok(Err(Wrong(problems.show_with(&shown, "no test was run"))));
-    let (world, problems) = match yaml::parse(&source) {
+    let (world, of_world) = match yaml::parse(&source) {
         Ok(root) => world_of(&root),
-        Err(problems) => return wrong(&problems),
+        Err(of_world) => (World::default(), of_world),
     };
-    if problems.is_empty() { Ok(Ok(world)) } else { wrong(&problems) }
+    Some(Parts { root, given, world, world_file, of_world })
 }
 
-/// The file of a world, by which files that share one are known.
-fn shared(file: &Path, is_elsewhere: bool, world: &str) -> String {
-    if !is_elsewhere {
-        return world.to_owned();
+fn read_tests(parts: &Parts, stage: &Stage, problems: &mut Problems) -> Vec<Test> {
+    for suspended in &parts.given.situation.suspended {
+        needs_account(stage, suspended, problems);
     }
-    let path = file.parent().map_or_else(|| PathBuf::from(world), |folder| folder.join(world));
-    std::fs::canonicalize(&path).unwrap_or(path).display().to_string()
+    let Some(node) = parts.tests() else {
+        problems.add(parts.root.line, "has no `tests`");
+        return Vec::new();
+    };
+    tests(node, &parts.given.situation, stage, problems)
+}
+
+/// The file that a path names, seen from another: so spelled that files which share a world say the same.
+fn seen_from(file: &Path, path: &str) -> PathBuf {
+    let joined = file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+    let mut plain = PathBuf::new();
+    for part in joined.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
+                plain.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::ParentDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// Asks what the tests ask whose title holds a text.

@@ -14,10 +14,10 @@ use crate::application::accounts::create::{RoleSource, Wish, plan};
 use crate::application::accounts::effective;
 use crate::application::invariants::{self, Ownership, Standing};
 use crate::application::packs::{OPERATOR, Packs};
+use crate::cli::apply;
 use crate::cli::apply::problems::{At, Problems};
 use crate::cli::apply::state::State;
 use crate::cli::apply::world::{self, Access, RoleRef, Titled, World};
-use crate::cli::apply;
 use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::domain::account::{AccountKind, PartnerAccess, Settings};
@@ -51,6 +51,8 @@ impl std::fmt::Debug for Stage {
 /// What the file calls things that have no id before a server made them.
 #[derive(Debug, Default)]
 pub(super) struct Names {
+    /// The file of the world.
+    pub(super) world: String,
     /// By folded user name.
     pub(super) peers: BTreeMap<String, (PeerId, String)>,
     /// By owner and folded title.
@@ -105,42 +107,73 @@ impl Names {
             put(format!("groups/{id}"), shown.clone());
         }
         for (id, line) in &self.bindings {
-            put(format!("roleBindings/{id}"), format!("the binding of line {line}"));
+            put(format!("roleBindings/{id}"), format!("the binding of {}:{line}", self.world));
         }
         text
     }
 }
 
+/// A world that was made into facts, and what of the registered permissions could not be.
+pub(super) struct Staged {
+    pub(super) stage: Stage,
+    pub(super) refused: Problems,
+}
+
 /// Makes facts of a world. Everything that is wrong with it goes to the problems.
 pub(super) fn stage(
-    world: &World,
+    (world, file): (&World, &str),
     registered: &[Registered],
     now: Option<Timestamp>,
     problems: &mut Problems,
-) -> anyhow::Result<Stage> {
+) -> anyhow::Result<Staged> {
     let packs = Packs::embedded()?;
-    let state = fresh(&packs, registered);
+    let mut refused = Problems::default();
+    let registered = distinct(registered, &packs, &mut refused);
+    let state = fresh(&packs, &registered);
     problems.extend(apply::obstacles(world, &state).reworded(|text| {
         text.replace("neither in the file nor on the server", "not in the file")
             .replace("unknown to the server", "unknown")
     }));
     let mut compiler = Compiler::new()?;
-    let base = base(&packs, registered, &mut compiler)?;
+    let base = base(&packs, &registered, &mut compiler)?;
     let now = now.unwrap_or(Timestamp::from_micros(0));
-    let mut maker =
-        Maker { packs: &packs, snapshot: base, names: Names::default(), compiler, now, last: 0, problems };
+    let mut maker = Maker {
+        packs: &packs,
+        snapshot: base,
+        names: Names { world: file.to_owned(), ..Names::default() },
+        compiler,
+        now,
+        last: 0,
+        problems,
+    };
     maker.world(world);
     let Maker { snapshot, names, compiler, .. } = maker;
-    Ok(Stage { snapshot, names, is_timed: is_timed(world), compiler })
+    Ok(Staged { stage: Stage { snapshot, names, is_timed: is_timed(world), compiler }, refused })
+}
+
+/// What services registered, once each and beside what the packs have already.
+fn distinct<'a>(registered: &'a [Registered], packs: &Packs, problems: &mut Problems) -> Vec<&'a Permission> {
+    let mut found: Vec<&Permission> = Vec::new();
+    for Registered { line, permission } in registered {
+        let name = &permission.name;
+        if packs.catalogue().iter().any(|known| known.name == *name) {
+            problems.add(*line, format!("permission `{name}` is of the role packs already"));
+        } else if found.iter().any(|known| known.name == *name) {
+            problems.add(*line, format!("permission `{name}` stands twice in `permissions`"));
+        } else {
+            found.push(permission);
+        }
+    }
+    found
 }
 
 /// What apply finds on a server that has its packs and nothing else.
-fn fresh(packs: &Packs, registered: &[Registered]) -> State {
+fn fresh(packs: &Packs, registered: &[&Permission]) -> State {
     let roles = packs.roles().map(|role| {
         let rules = convert::role::rules_to_pb(&role.fact.rules);
         (role.fact.id.clone(), pb::Role { rules: Some(rules), ..Default::default() })
     });
-    let permissions = packs.catalogue().iter().chain(registered.iter().map(|one| &one.permission));
+    let permissions = packs.catalogue().iter().chain(registered.iter().copied());
     State::fresh(
         roles.collect(),
         packs.iter().map(|pack| pack.id.clone()).collect(),
@@ -149,10 +182,9 @@ fn fresh(packs: &Packs, registered: &[Registered]) -> State {
 }
 
 /// The catalogue, the built-in roles and the root. The operator holds what services reserve, too.
-fn base(packs: &Packs, registered: &[Registered], compiler: &mut Compiler) -> anyhow::Result<Snapshot> {
-    let permissions: Vec<&Permission> =
-        packs.catalogue().iter().chain(registered.iter().map(|one| &one.permission)).collect();
-    let reserved = registered.iter().map(|one| &one.permission).filter(|permission| permission.flags.reserved);
+fn base(packs: &Packs, registered: &[&Permission], compiler: &mut Compiler) -> anyhow::Result<Snapshot> {
+    let permissions = packs.catalogue().iter().chain(registered.iter().copied());
+    let reserved = registered.iter().filter(|permission| permission.flags.reserved);
     let reserved: Vec<Grant> = reserved
         .map(|permission| Grant {
             pattern: Pattern::from(&permission.name),
@@ -178,7 +210,7 @@ fn base(packs: &Packs, registered: &[Registered], compiler: &mut Compiler) -> an
         role_packs: None,
         password_policy: PasswordPolicy::default(),
     });
-    let facts = permissions.into_iter().cloned().map(Fact::Permission).chain([root]).chain(roles);
+    let facts = permissions.cloned().map(Fact::Permission).chain([root]).chain(roles);
     Ok(Snapshot::load(1, facts, compiler)?)
 }
 

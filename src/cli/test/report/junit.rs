@@ -10,7 +10,9 @@ pub(super) fn write(report: &Report) -> String {
     let with_coverage = usize::from(report.required.is_some());
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (total, failed) = (report.total() + with_coverage, report.failed() + missed);
-    text.push_str(&format!("<testsuites name=\"peerage test\" tests=\"{total}\" failures=\"{failed}\" errors=\"0\">\n"));
+    text.push_str(&format!(
+        "<testsuites name=\"peerage test\" tests=\"{total}\" failures=\"{failed}\" errors=\"0\">\n"
+    ));
     for ran in &report.files {
         let (file, tests, failures) = (escaped(&ran.suite.file), ran.cases.len(), ran.failed());
         text.push_str(&format!(
@@ -91,6 +93,9 @@ mod tests {
 
     #[test]
     fn what_xml_cannot_hold_is_replaced() {
-        assert_eq!(escaped("a<b> & \"c\"\u{1}\u{85}\u{ffff}\nd"), "a&lt;b&gt; &amp; &quot;c&quot;\u{fffd}\u{fffd}\u{fffd}&#10;d");
+        assert_eq!(
+            escaped("a<b> & \"c\"\u{1}\u{85}\u{ffff}\nd"),
+            "a&lt;b&gt; &amp; &quot;c&quot;\u{fffd}\u{fffd}\u{fffd}&#10;d"
+        );
     }
 }

@@ -49,7 +49,8 @@ fn coverage(report: &Report) -> String {
     for (key, grant) in &coverage.grants {
         let Some(lack) = grant.lack() else { continue };
         let condition = if grant.is_conditional { " when ..." } else { "" };
-        let line = format!("{} {}{condition}, grant {} of {}: {lack}", grant.effect, grant.pattern, key.place, key.role);
+        let line =
+            format!("{} {}{condition}, grant {} of {}: {lack}", grant.effect, grant.pattern, key.place, key.role);
         text.push_str(&format!("  {}: {}\n", clean(&key.world), clean(&line)));
     }
     text
