@@ -57,7 +57,8 @@ const STOPPED: u8 = 1;
     bindings:\n    \
     - { group: contoso-msp/On call, role: contoso-msp/Night shift, account: contoso-corp }\n\n\
     A custom role or group is named `account/title`. A peer that is not there yet needs `role` and `access`,\n\
-    unless it is a first peer. Grants are written as for `peerage roles create`.\n\n\
+    unless it is a first peer. Grants are written as for `peerage roles create`.\n\
+    `given` and `tests` are for `peerage test`, and passed by.\n\n\
     Examples:\n  \
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\
