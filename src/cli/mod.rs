@@ -3,7 +3,8 @@
 //! other command is a gRPC client and can do what its API key may do, nothing more.
 //!
 //! Exit codes: 0 is success, 2 a wrong command line or a failure; 1 is an answer that is not "yes"
-//! (`authorize`), work that was stopped in the middle (`apply`), or a difference (`demo --check`).
+//! (`authorize`), work that was stopped in the middle (`apply`), a difference (`demo --check`), or a test
+//! that does not hold (`test`).
 //! Results go to stdout, everything else to stderr.
 
 use std::process::ExitCode;
@@ -52,8 +53,8 @@ pub(crate) const FAILED: u8 = 2;
         peerage authorize emily@contosomsp.com users.reset_password contoso-corp\n\n\
         Clients find the server by PEERAGE_ADDRESS and prove who they are by PEERAGE_API_KEY, or by the\n\
         file that PEERAGE_API_KEY_FILE names. `peerage help COMMAND` shows examples of a command.\n\n\
-        Exit codes: 0 success, 1 an answer that is not yes or work that was stopped in the middle,\n\
-        2 a wrong command line or a failure.",
+        Exit codes: 0 success, 1 an answer that is not yes, work that was stopped in the middle or a test that\n\
+        does not hold, 2 a wrong command line or a failure.",
     max_term_width = 110
 )]
 struct Cli {

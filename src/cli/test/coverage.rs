@@ -5,6 +5,7 @@
 //! failed was never tested.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
@@ -60,11 +61,15 @@ impl Grant {
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
     pub(super) grants: BTreeMap<Key, Grant>,
+    /// What each file of a world is called here, however its tests spell its path.
+    worlds: BTreeMap<PathBuf, String>,
 }
 
 impl Coverage {
     /// Counts the grants of a world, and what the tests of a file did with them.
     pub(super) fn add(&mut self, world: &str, stage: &Stage, scope: Scope, touched: &[Touched]) {
+        let path = std::fs::canonicalize(world).unwrap_or_else(|_| PathBuf::from(world));
+        let world = self.worlds.entry(path).or_insert_with(|| world.to_owned()).clone();
         for (index, role) in stage.snapshot.roles() {
             let is_counted = match (&role.fact.origin, scope) {
                 (RoleOrigin::Custom { .. }, _) => true,
@@ -75,7 +80,7 @@ impl Coverage {
                 continue;
             }
             for (place, grant) in (0_u16..).zip(&role.fact.grants) {
-                let key = Key { world: world.to_owned(), role: stage.names.role(&role.fact.id), place };
+                let key = Key { world: world.clone(), role: stage.names.role(&role.fact.id), place };
                 let counted = self.grants.entry(key).or_insert_with(|| Grant {
                     effect: effect(grant.effect),
                     pattern: grant.pattern.to_string(),

@@ -156,7 +156,19 @@ const fn decision_of(reason: pb::DecisionReason) -> pb::Decision {
         pb::DecisionReason::Allowed => pb::Decision::Allow,
         pb::DecisionReason::StepUpRequired => pb::Decision::RequiresStepUp,
         pb::DecisionReason::ApprovalRequired => pb::Decision::RequiresApproval,
-        _ => pb::Decision::Deny,
+        pb::DecisionReason::Unspecified
+        | pb::DecisionReason::SubjectUnknown
+        | pb::DecisionReason::SubjectDisabled
+        | pb::DecisionReason::SubjectExpired
+        | pb::DecisionReason::SubjectHomeSuspended
+        | pb::DecisionReason::SubjectSessionEnded
+        | pb::DecisionReason::AccountSuspended
+        | pb::DecisionReason::DenyGrant
+        | pb::DecisionReason::PartnerAccessSessionRequired
+        | pb::DecisionReason::PartnerAccessBlocked
+        | pb::DecisionReason::EligibleNotActive
+        | pb::DecisionReason::MissingAttribute
+        | pb::DecisionReason::NoMatchingGrant => pb::Decision::Deny,
     }
 }
 

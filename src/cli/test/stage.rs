@@ -144,6 +144,7 @@ pub(super) fn stage(
         compiler,
         now,
         last: 0,
+        open: HashMap::new(),
         problems,
     };
     maker.world(world);
@@ -232,6 +233,8 @@ struct Maker<'a> {
     now: Timestamp,
     /// The number of the last id.
     last: u128,
+    /// When each of the bindings is open that differ in nothing but that.
+    open: HashMap<(Principal, RoleId, AccountId, Reach, Mode), Vec<Window>>,
     problems: &'a mut Problems,
 }
 
@@ -413,6 +416,15 @@ impl Maker<'_> {
     }
 
     fn give(&mut self, given: Given<'_>) {
+        let same = (given.principal, given.role.clone(), given.account.clone(), given.reach, given.mode);
+        let open = self.open.entry(same).or_default();
+        if open.iter().any(|other| other.intersect(given.window).is_some()) {
+            let role = self.names.role(given.role);
+            let text =
+                format!("the same binding of role `{role}` on `{}` is there for some of that time", given.account);
+            return self.problems.add(given.line, text);
+        }
+        open.push(given.window);
         let id = BindingId::from(self.id());
         self.names.bindings.insert(id, given.line);
         let fact = BindingFact {

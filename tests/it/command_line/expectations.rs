@@ -323,6 +323,14 @@ fn a_world_that_would_not_be_applied_is_not_tested() {
         (format!("{corp}peers:\n  - {{ user_name: a, home: msp, role: opspilot365.technician, access: all, display_name: A }}\n"), 5, "which is a PARTNER"),
         (format!("{corp}peers:\n  - {{ user_name: a, home: msp, role: mspcontrol.help_desk, access: all }}\n"), 5, "is not among the `role_packs`"),
         (format!("{corp}peers:\n  - {{ user_name: a, home: msp, role: msp/None, access: all }}\n"), 5, "role `msp/None` is not in the file"),
+        (
+            format!(
+                "{corp}peers:\n  - {{ user_name: a, home: msp, role: core.auditor, access: all }}\n\
+                 bindings:\n  - {{ peer: a, role: core.auditor, account: msp }}\n"
+            ),
+            7,
+            "the same binding of role `core.auditor` on `msp` is there",
+        ),
         (format!("{corp}peers:\n  - {{ user_name: a, home: nowhere, role: core.auditor, access: all }}\n"), 5, "account `nowhere` is not in the file"),
         (
             format!(

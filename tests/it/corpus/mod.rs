@@ -4,6 +4,7 @@
 
 mod wire;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,6 +36,30 @@ fn tested(files: &[PathBuf]) -> Value {
 
 fn cases(value: &Value) -> impl Iterator<Item = &Value> {
     value["files"].as_array().unwrap().iter().flat_map(|file| file["cases"].as_array().unwrap())
+}
+
+/// Ids such as `MC-24` that a title names.
+fn ids(title: &str) -> impl Iterator<Item = &str> {
+    let is_id = |word: &&str| {
+        let products = ["MC", "MP", "OP", "KP"];
+        word.split_once('-')
+            .is_some_and(|(product, number)| products.contains(&product) && number.parse::<u8>().is_ok())
+    };
+    title.split(' ').filter(is_id)
+}
+
+#[test]
+fn the_corpus_names_ids_that_are_promised_and_built() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/requirements.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let value = tested(&files());
+    let named: BTreeSet<&str> = cases(&value).flat_map(|case| ids(case["test"].as_str().unwrap())).collect();
+    assert!(named.len() >= 40, "{named:?}");
+    for id in named {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {id} |")));
+        let row = row.unwrap_or_else(|| panic!("{id} is not promised"));
+        assert!(!row.contains("open: "), "{id} is not built: {row}");
+    }
 }
 
 #[test]
