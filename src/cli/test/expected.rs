@@ -3,7 +3,7 @@
 //! A word alone is a decision (`DENY`) or a reason (`NO_MATCHING_GRANT`), which no decision is called
 //! like. A map says more; what it does not name is not compared.
 
-use super::stage::Names;
+use super::names::Names;
 use crate::cli::apply::problems::{At, Fields, Problems};
 use crate::cli::apply::read::{account_name, one_of};
 use crate::cli::apply::world::{RoleRef, Titled};
@@ -168,6 +168,7 @@ const fn decision_of(reason: pb::DecisionReason) -> pb::Decision {
         | pb::DecisionReason::PartnerAccessBlocked
         | pb::DecisionReason::EligibleNotActive
         | pb::DecisionReason::MissingAttribute
+        | pb::DecisionReason::PolicyStale
         | pb::DecisionReason::NoMatchingGrant => pb::Decision::Deny,
     }
 }

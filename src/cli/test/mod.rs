@@ -9,6 +9,7 @@ mod ask;
 mod coverage;
 mod expected;
 mod given;
+mod names;
 mod near;
 mod read;
 mod report;
