@@ -58,6 +58,12 @@ fn the_page_about_tests_shows_what_happens() {
     let right = test(folder.path(), &["contoso.test.yaml", "--require-coverage", "100"]);
     assert_eq!(right.status.code(), Some(0), "{}{}", told(&right), said(&right));
     assert!(told(&right).ends_with("All 11 expectations hold.\n"), "{}", told(&right));
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let short = readme.split("```yaml\n").find(|part| part.starts_with("given: ")).unwrap();
+    std::fs::write(folder.path().join("short.yaml"), short.split("```").next().unwrap()).unwrap();
+    let short = test(folder.path(), &["short.yaml"]);
+    assert_eq!(short.status.code(), Some(0), "{}{}", told(&short), said(&short));
+
     let failed = test(folder.path(), &["wrong.test.yaml"]);
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert!(told(&failed).starts_with(&text[0]), "{}\n{}", told(&failed), text[0]);
