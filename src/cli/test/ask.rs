@@ -3,19 +3,17 @@
 //! INVARIANT: this decides nothing. A check is `evaluate` with its explanation, a list is what the
 //! list's own walk finds; here they are only put into the file's words.
 
-use super::expected::{Answer, Found, Owed};
+use super::expected::{Answer, Expected, Found, Owed};
 use super::given::Suspended;
+use super::lists;
 use super::read::{Ask, Question, Rows};
 use super::stage::Stage;
 use crate::application::authorize::{Answer as Decided, Subject};
 use crate::application::explain::{Explained, ShownBinding, ShownCheck, ShownEntry};
 use crate::application::page::Page;
 use crate::decision::explain::{Entry, Explanation, Fate, Obstacle, explain, suggest};
-use crate::decision::lists::{
-    Part, Territory, Wanted, What, Where, Who, accessible_accounts, authorized_peers, effective_permissions,
-};
 use crate::decision::snapshot::GroupIndex;
-use crate::decision::{AccountIndex, Decision, PeerIndex, PermissionIndex, Query, Reason, Snapshot};
+use crate::decision::{AccountIndex, Decision, PeerIndex, Query, Reason, Snapshot};
 use crate::domain::context::Context;
 use crate::domain::fact::{Change, Fact};
 use crate::domain::ids::{AccountId, RoleId};
@@ -31,16 +29,13 @@ use crate::transport::grpc::pb::obligation::Obligation;
 /// The time of worlds in which nothing begins or ends.
 const ANY_TIME: Timestamp = Timestamp::from_micros(0);
 
-/// The most rows of a page: lists are read whole.
-const PAGE: usize = 1000;
-
 /// What came of a question.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) answer: Answered,
     /// What differs from what is expected, a line each. Nothing where all holds.
     pub(super) differences: Vec<String>,
-    /// The whole explanation, of a check that does not hold.
+    /// The whole explanation of a check that does not hold, or of the first row that is not as expected.
     pub(super) why: String,
     /// The grants that the answer rests on.
     pub(super) touched: Vec<Touched>,
@@ -86,82 +81,55 @@ pub(super) fn with_suspended(stage: &mut Stage, suspended: &[Suspended]) -> anyh
 /// Puts a question.
 pub(super) fn ask(stage: &mut Stage, snapshot: &Snapshot, question: &Question) -> anyhow::Result<Outcome> {
     let asker = Asker { snapshot, now: question.now.unwrap_or(ANY_TIME), context: &question.context };
-    let rows = |part: Listed, expected: &Rows| {
-        let differences = row_differences(expected, &part.rows);
-        Outcome { answer: Answered::Rows(part.rows), differences, why: String::new(), touched: part.touched }
-    };
-    Ok(match &question.ask {
+    let (listed, expected) = match &question.ask {
         Ask::Check { peer, permission, account, expected } => {
-            let Some(query) = asker.query(stage, peer, permission, account) else {
-                anyhow::bail!("line {}: the world has no such permission or account", question.line)
-            };
-            let explanation = explain(snapshot, &query);
-            let answer = asker.answer(stage, &explanation, permission, account);
-            let differences = expected.differences(&answer);
-            let check = OwnedCheck {
-                subject: Subject::Peer(PeerRef::UserName(peer.clone())),
-                permission: permission.clone(),
-                account: account.clone(),
-                context: question.context.clone(),
-            };
-            let why =
-                if differences.is_empty() { String::new() } else { asker.why(stage, &query, &explanation, &check)? };
-            let touched = asker.touched(&explanation);
-            Outcome { answer: Answered::One(Box::new(answer)), differences, why, touched }
+            return asker.check(stage, (peer, permission, account), expected);
         }
-        Ask::Accounts { peer, permission, under, rows: expected } => {
-            rows(asker.accounts(stage, peer, permission, under.as_ref()), expected)
+        Ask::Accounts { peer, permission, under, rows } => {
+            (asker.accounts(stage, peer, permission, under.as_ref()), rows)
         }
-        Ask::Peers { account, permission, rows: expected } => rows(asker.peers(stage, account, permission), expected),
-        Ask::Permissions { peer, account, of, rows: expected } => {
-            rows(asker.permissions(stage, peer, account, of), expected)
-        }
-    })
+        Ask::Peers { account, permission, rows } => (asker.peers(stage, account, permission), rows),
+        Ask::Permissions { peer, account, of, rows } => (asker.permissions(stage, peer, account, of), rows),
+    };
+    let differing = lists::differences(expected, &listed.rows);
+    let why = match differing.first() {
+        Some((row, _)) => asker.why_row(stage, &question.ask, row)?,
+        None => String::new(),
+    };
+    let differences = differing.into_iter().map(|(_, line)| line).collect();
+    Ok(Outcome { answer: Answered::Rows(listed.rows), differences, why, touched: listed.touched })
 }
 
-/// How the rows of a list differ, a line each.
-fn row_differences(expected: &Rows, rows: &Rows) -> Vec<String> {
-    use crate::cli::words::Word as _;
+/// Whom, what and where a decision is about.
+pub(super) type Cell<'a> = (&'a UserName, &'a PermissionName, &'a AccountId);
 
-    let mut lines = Vec::new();
-    for (name, wanted) in expected {
-        match rows.get(name) {
-            None => lines.push(format!("expected {name} {}, and it is not listed", wanted.word())),
-            Some(got) if got != wanted => {
-                lines.push(format!("expected {name} {}, got {}", wanted.word(), got.word()));
-            }
-            Some(_) => {}
-        }
-    }
-    let more = rows.iter().filter(|(name, _)| !expected.contains_key(*name));
-    lines.extend(more.map(|(name, got)| format!("expected no {name}, got {}", got.word())));
-    lines
-}
-
-struct Listed {
-    rows: Rows,
-    touched: Vec<Touched>,
-}
-
-struct Asker<'a> {
-    snapshot: &'a Snapshot,
-    now: Timestamp,
-    context: &'a Context,
+/// What questions are asked of.
+pub(super) struct Asker<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) now: Timestamp,
+    pub(super) context: &'a Context,
 }
 
 impl Asker<'_> {
-    fn peer(&self, stage: &Stage, name: &UserName) -> Option<PeerIndex> {
+    fn check(&self, stage: &mut Stage, cell: Cell<'_>, expected: &Expected) -> anyhow::Result<Outcome> {
+        let (_, permission, account) = cell;
+        let Some(query) = self.query(stage, cell) else {
+            anyhow::bail!("the world has no permission `{permission}` or no account `{account}`")
+        };
+        let explanation = explain(self.snapshot, &query);
+        let answer = self.answer(stage, &explanation, permission, account);
+        let differences = expected.differences(&answer);
+        let why = if differences.is_empty() { String::new() } else { self.why(stage, cell)? };
+        let touched = self.touched(&explanation);
+        Ok(Outcome { answer: Answered::One(Box::new(answer)), differences, why, touched })
+    }
+
+    pub(super) fn peer(&self, stage: &Stage, name: &UserName) -> Option<PeerIndex> {
         let (id, _) = stage.names.peers.get(&name.key())?;
         self.snapshot.find_peer(*id)
     }
 
-    fn query<'q>(
-        &'q self,
-        stage: &Stage,
-        peer: &UserName,
-        permission: &PermissionName,
-        account: &AccountId,
-    ) -> Option<Query<'q>> {
+    fn query<'q>(&'q self, stage: &Stage, (peer, permission, account): Cell<'_>) -> Option<Query<'q>> {
         Some(Query {
             peer: self.peer(stage, peer),
             permission: self.snapshot.find_permission(permission.as_str())?,
@@ -215,13 +183,16 @@ impl Asker<'_> {
     }
 
     /// The explanation as `peerage authorize --explain` shows it, in the file's words.
-    fn why(
-        &self,
-        stage: &mut Stage,
-        query: &Query<'_>,
-        explanation: &Explanation<'_>,
-        check: &OwnedCheck,
-    ) -> anyhow::Result<String> {
+    pub(super) fn why(&self, stage: &mut Stage, cell: Cell<'_>) -> anyhow::Result<String> {
+        let Some(query) = self.query(stage, cell) else { return Ok(String::new()) };
+        let explanation = explain(self.snapshot, &query);
+        let (peer, permission, account) = cell;
+        let check = OwnedCheck {
+            subject: Subject::Peer(PeerRef::UserName(peer.clone())),
+            permission: permission.clone(),
+            account: account.clone(),
+            context: self.context.clone(),
+        };
         let entries: Vec<ShownEntry> = explanation.entries.iter().map(|entry| self.shown(entry)).collect();
         let explained = Explained {
             snapshot: std::sync::Arc::new(self.snapshot.clone()),
@@ -240,11 +211,11 @@ impl Asker<'_> {
                     expire: checked.expire,
                 })
                 .collect(),
-            suggestions: suggest(self.snapshot, query, explanation, &[], &mut stage.compiler)?,
+            suggestions: suggest(self.snapshot, &query, &explanation, &[], &mut stage.compiler)?,
             total: entries.len(),
             entries: Page { items: entries, next: None },
         };
-        let text = wire::response(&explained, check, String::new(), String::new()).text;
+        let text = wire::response(&explained, &check, String::new(), String::new()).text;
         // Neither a revision nor a time that nobody gave says anything of a world in a file.
         let lines = text.lines().filter(|line| !line.starts_with("at revision "));
         Ok(stage.names.readable(&lines.collect::<Vec<_>>().join("\n")))
@@ -292,84 +263,6 @@ impl Asker<'_> {
             touched.push(Touched { role: role.fact.id.clone(), place, how });
         }
         touched
-    }
-
-    /// The grant that a row rests on.
-    fn decider(&self, decision: &Decision) -> Option<Touched> {
-        let deciding = decision.deciding?;
-        let role = self.snapshot.role(deciding.role)?.fact.id.clone();
-        Some(Touched { role, place: deciding.grant, how: Touch::Decided })
-    }
-
-    fn accounts(
-        &self,
-        stage: &Stage,
-        peer: &UserName,
-        permission: &PermissionName,
-        under: Option<&AccountId>,
-    ) -> Listed {
-        let snapshot = self.snapshot;
-        let found = self.peer(stage, peer).zip(snapshot.find_permission(permission.as_str()));
-        let Some((peer, permission)) = found else { return Listed::nothing() };
-        let mut territory = Territory::of(snapshot, peer, permission, self.now);
-        if let Some(top) = under.and_then(|under| snapshot.find_account(under.as_str())) {
-            territory = territory.common(snapshot, &Territory::within(top));
-        }
-        let asked = Where { peer, permission, territory: &territory, now: self.now, context: self.context };
-        self.whole(
-            |wanted| accessible_accounts(snapshot, &asked, wanted, |_| true),
-            |account| snapshot.account_id(account).map(AccountId::to_string),
-        )
-    }
-
-    fn peers(&self, stage: &Stage, account: &AccountId, permission: &PermissionName) -> Listed {
-        let snapshot = self.snapshot;
-        let found = snapshot.find_account(account.as_str()).zip(snapshot.find_permission(permission.as_str()));
-        let Some((account, permission)) = found else { return Listed::nothing() };
-        let asked = Who { permission, account, now: self.now, context: self.context };
-        self.whole(
-            |wanted| authorized_peers(snapshot, &asked, wanted, |_| true),
-            |peer| snapshot.peer_id(peer).map(|id| stage.names.peer(id)),
-        )
-    }
-
-    fn permissions(&self, stage: &Stage, peer: &UserName, account: &AccountId, of: &[String]) -> Listed {
-        let snapshot = self.snapshot;
-        let found = self.peer(stage, peer).zip(snapshot.find_account(account.as_str()));
-        let Some((peer, account)) = found else { return Listed::nothing() };
-        let asked = What { peer, account, now: self.now, context: self.context };
-        let takes = |permission: &crate::domain::permission::Permission| {
-            of.is_empty() || of.iter().any(|resource| resource == permission.name.resource())
-        };
-        self.whole(
-            |wanted| effective_permissions(snapshot, &asked, wanted, takes),
-            |permission: PermissionIndex| snapshot.permission(permission).map(|one| one.name.to_string()),
-        )
-    }
-
-    /// All pages of a list.
-    fn whole<T: Copy, P>(
-        &self,
-        page: impl Fn(Wanted<'_, P>) -> Part<T, P>,
-        name: impl Fn(T) -> Option<String>,
-    ) -> Listed {
-        let mut listed = Listed::nothing();
-        let mut after = None;
-        loop {
-            let part = page(Wanted { after: after.as_ref(), limit: PAGE, outcome: None });
-            for (row, decision) in &part.rows {
-                listed.rows.extend(name(*row).map(|name| (name, outcome(decision.outcome))));
-                listed.touched.extend(self.decider(decision));
-            }
-            let Some(next) = part.next else { return listed };
-            after = Some(next);
-        }
-    }
-}
-
-impl Listed {
-    fn nothing() -> Self {
-        Self { rows: Rows::new(), touched: Vec::new() }
     }
 }
 

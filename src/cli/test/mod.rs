@@ -9,6 +9,7 @@ mod ask;
 mod coverage;
 mod expected;
 mod given;
+mod lists;
 mod names;
 mod near;
 mod read;
