@@ -165,8 +165,7 @@ impl Asker<'_> {
         account: &AccountId,
     ) -> Answer {
         let decision = explanation.decision;
-        let mut obligations: Vec<Owed> =
-            owed(decision.unmet, permission, account).iter().filter_map(|one| owes(one)).collect();
+        let mut obligations: Vec<Owed> = owed(decision.unmet, permission, account).iter().filter_map(owes).collect();
         if decision.reason == Reason::EligibleNotActive {
             obligations.push(Owed::Elevation);
         }
