@@ -70,10 +70,18 @@ pub struct Answer {
 /// # Errors
 /// [`Error::RevisionNotReached`] where it is not in time, rather than an answer from the past.
 pub async fn await_revision(ctx: &Ctx, consistency: Consistency, time: Option<Duration>) -> Result<()> {
+    let is_here = match consistency {
+        Consistency::MinimizeLatency => true,
+        Consistency::AtLeast(revision) => ctx.snapshot_guard().revision() >= revision,
+        Consistency::Latest => false,
+    };
+    // What waits for nothing needs no timer.
+    if is_here {
+        return Ok(());
+    }
     let wait = async {
         match consistency {
             Consistency::MinimizeLatency => Ok(()),
-            Consistency::AtLeast(revision) if ctx.snapshot_guard().revision() >= revision => Ok(()),
             Consistency::AtLeast(revision) => reach(ctx, revision).await,
             Consistency::Latest => refresh::catch_up(ctx, Duration::ZERO).await,
         }

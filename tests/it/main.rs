@@ -23,6 +23,7 @@ mod command_line;
 mod conditions;
 mod corpus;
 mod denials;
+mod escalation;
 mod explain;
 mod fire;
 mod following;
