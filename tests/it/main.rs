@@ -21,6 +21,7 @@ mod bindings;
 mod bounds;
 mod command_line;
 mod conditions;
+mod corpus;
 mod decision_log;
 mod denials;
 mod escalation;

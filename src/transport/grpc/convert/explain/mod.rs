@@ -132,7 +132,8 @@ const fn partner_access(access: PartnerAccess) -> pb::PartnerAccessMode {
     }
 }
 
-const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
+#[must_use]
+pub const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
     match obstacle {
         Obstacle::OutOfReach => pb::GrantOutcome::OutOfReach,
         Obstacle::OutsideWindow => pb::GrantOutcome::OutsideWindow,
@@ -144,7 +145,8 @@ const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
     }
 }
 
-const fn fate(fate: Fate) -> pb::GrantOutcome {
+#[must_use]
+pub const fn fate(fate: Fate) -> pb::GrantOutcome {
     match fate {
         Fate::Decided => pb::GrantOutcome::Decided,
         Fate::Outranked => pb::GrantOutcome::Outranked,
