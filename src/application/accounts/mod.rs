@@ -149,7 +149,7 @@ async fn shown(write: &Write<'_>, account: Account) -> Result<AccountView> {
 fn effective(view: &View<'_>, account: AccountIndex) -> Settings {
     let path = view.snapshot.path(account);
     let records = path.as_slice().iter().filter_map(|account| view.snapshot.account(*account));
-    let partner_access = records.map(|record| record.fact.partner_access).max();
+    let partner_access = records.map(|record| record.partner_access).max();
     Settings {
         partner_access,
         role_packs: view.snapshot.role_packs(&path).map(<[String]>::to_vec),
@@ -162,7 +162,7 @@ fn effective(view: &View<'_>, account: AccountIndex) -> Settings {
 pub fn password_policy(snapshot: &Snapshot, account: AccountIndex) -> PasswordPolicy {
     let path = snapshot.path(account);
     let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.fact.password_policy))
+    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.password_policy()))
 }
 
 /// What the audit log says of a field that changed.

@@ -4,7 +4,8 @@
 //! open: beside the snapshot itself only those are held. Facts of peers that come in the order of
 //! their peers open each chunk once; any other order is right too, and slower.
 
-use super::edits::PeerEdits;
+use super::edits::{Bulk, Edits};
+use super::packed::PackedSet;
 use super::{Snapshot, SnapshotError};
 use crate::decision::compile::Compiler;
 use crate::domain::fact::{Change, Fact, Mark};
@@ -15,14 +16,14 @@ const OPEN_MAX: usize = if cfg!(test) { 1 } else { 64 };
 /// A snapshot in the making.
 pub struct Loader<'a> {
     snapshot: Snapshot,
-    peers: PeerEdits,
+    edits: Edits,
     compiler: &'a mut Compiler,
 }
 
 impl<'a> Loader<'a> {
     #[must_use]
     pub fn new(compiler: &'a mut Compiler) -> Self {
-        Self { snapshot: Snapshot::default(), peers: PeerEdits::default(), compiler }
+        Self { snapshot: Snapshot::default(), edits: Edits::in_bulk(), compiler }
     }
 
     /// Takes a fact in. Each kind comes after those it names: permissions, accounts (parents first),
@@ -31,9 +32,9 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`SnapshotError`] where it does not fit to the facts before it.
     pub fn take(&mut self, fact: Fact) -> Result<(), SnapshotError> {
-        self.snapshot.change(&Change::made(fact), &mut self.peers, self.compiler)?;
-        if self.peers.open() > OPEN_MAX {
-            std::mem::take(&mut self.peers).flush(&mut self.snapshot);
+        self.snapshot.change(&Change::made(fact), &mut self.edits, self.compiler)?;
+        if self.edits.open() > OPEN_MAX {
+            self.edits.flush(&mut self.snapshot);
         }
         Ok(())
     }
@@ -41,14 +42,25 @@ impl<'a> Loader<'a> {
     /// The snapshot of all facts taken.
     #[must_use]
     pub fn finish(mut self, mark: Mark) -> Snapshot {
-        self.peers.flush(&mut self.snapshot);
+        self.edits.flush(&mut self.snapshot);
+        let Bulk { homes, members, bound } = self.edits.bulk.unwrap_or_default();
+        self.snapshot.homes = set(homes);
+        self.snapshot.members = set(members);
+        self.snapshot.bound_by_role = set(bound.iter().map(|[account, role, _]| [*role, *account]).collect());
+        self.snapshot.bound = set(bound);
         self.snapshot.marked(mark)
     }
 }
 
+fn set<const N: usize>(mut keys: Vec<[u32; N]>) -> PackedSet<N> {
+    keys.sort_unstable();
+    keys.dedup();
+    PackedSet::from_ascending(&keys)
+}
+
 impl std::fmt::Debug for Loader<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Loader").field("open", &self.peers.open()).finish_non_exhaustive()
+        formatter.debug_struct("Loader").field("open", &self.edits.open()).finish_non_exhaustive()
     }
 }
 
@@ -143,7 +155,7 @@ mod tests {
         let mut loader = Loader::new(&mut compiler);
         for fact in facts() {
             loader.take(fact).unwrap();
-            assert!(loader.peers.open() <= OPEN_MAX);
+            assert!(loader.edits.open() <= OPEN_MAX);
         }
         let loaded = loader.finish(mark);
         assert_eq!(loaded.mark(), mark);
