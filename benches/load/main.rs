@@ -1,5 +1,5 @@
-//! What the snapshot of a large world costs: memory by kind of fact, time to make it, time to take a
-//! change in.
+//! What the snapshot of a large world costs: memory by kind of fact, time to make it, time to write it
+//! to a file and read it back, time to take a change in.
 //!
 //! Memory is what was asked of the allocator, counted call by call, so that the figures are the same on
 //! every run; what the process holds of the machine stands beside it.
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use peak_alloc::PeakAlloc;
+use peerage::application::kept::{Kept, SealKey};
 use peerage::decision::compile::Compiler;
 use peerage::decision::{Loader, Snapshot};
 use peerage::domain::fact::{Change, Fact, Mark};
@@ -41,7 +42,35 @@ fn main() -> Result<()> {
     say(&format!("{world:?}\n"))?;
     let snapshot = load(world, &mut compiler)?;
     say(&format!("{:?}\n", snapshot.sizes()))?;
-    change(world, &snapshot, &mut compiler)
+    change(world, &snapshot, &mut compiler)?;
+    file(snapshot, &mut compiler)
+}
+
+/// Writes a snapshot to a file and starts from that, as a server does.
+fn file(snapshot: Snapshot, compiler: &mut Compiler) -> Result<()> {
+    let (folder, key) = (tempfile::tempdir()?, SealKey::new([7; 32]));
+    let kept = Kept::new(folder.path().join("snapshot"));
+    HEAP.reset_peak_usage();
+    let (started, held) = (Instant::now(), HEAP.current_usage());
+    kept.write(&snapshot, &key)?;
+    let (took, peak) = (started.elapsed(), HEAP.peak_usage() - held);
+    let size = std::fs::metadata(kept.path())?.len();
+    say(&format!(
+        "written to a file of {:.1} MB in {:.2} s, with {:.1} MB more\n",
+        size as f64 / 1e6,
+        took.as_secs_f64(),
+        megabytes(peak)
+    ))?;
+    drop(snapshot);
+    HEAP.reset_peak_usage();
+    let (started, empty) = (Instant::now(), HEAP.current_usage());
+    let read = kept.read(&key, compiler)?;
+    let took = started.elapsed();
+    let (live, peak) = (HEAP.current_usage() - empty, HEAP.peak_usage() - empty);
+    let (live, peak) = (megabytes(live), megabytes(peak));
+    say(&format!("read in {:.2} s: live heap {live:.1} MB, peak {peak:.1} MB\n", took.as_secs_f64()))?;
+    anyhow::ensure!(read.mark() == Mark { revision: 1, ..Mark::default() }, "another snapshot came back");
+    Ok(())
 }
 
 /// Loads a world kind by kind.

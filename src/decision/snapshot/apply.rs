@@ -261,19 +261,11 @@ impl Snapshot {
                 if let Some(name) = self.user_names.get_mut(index.place()) {
                     *name = fact.user_name_hash;
                 }
+                self.put_user_name(fact.user_name_hash, index);
                 index
             }
-            None => {
-                let index = PeerIndex::of(self.peer_ids.len())?;
-                self.peer_ids.push(fact.id);
-                self.user_names.push(fact.user_name_hash);
-                let id = |place: u32| self.peer_ids.get(place as usize).map_or(Uuid::nil(), |id| id.as_uuid());
-                self.peer_places.put(&fact.id.as_uuid(), index.0, id);
-                index
-            }
+            None => self.number_peer(fact.id, fact.user_name_hash)?,
         };
-        let name = |place: u32| self.user_names.get(place as usize).copied().unwrap_or_default();
-        self.user_name_places.put(&fact.user_name_hash, index.0, name);
         match &mut edits.bulk {
             Some(bulk) => bulk.homes.push([home.0, index.0]),
             None => self.homes.insert([home.0, index.0]),
@@ -294,6 +286,22 @@ impl Snapshot {
         (peer.home, peer.kind, peer.status) = (home, fact.kind, fact.status);
         peer.expire = fact.expire_time.unwrap_or(Timestamp::MAX);
         Ok(())
+    }
+
+    /// Gives a new peer its number, by which its uid and its user name lead to it.
+    pub(super) fn number_peer(&mut self, id: PeerId, user_name_hash: u128) -> Result<PeerIndex, SnapshotError> {
+        let index = PeerIndex::of(self.peer_ids.len())?;
+        self.peer_ids.push(id);
+        self.user_names.push(user_name_hash);
+        let known = |place: u32| self.peer_ids.get(place as usize).map_or(Uuid::nil(), |id| id.as_uuid());
+        self.peer_places.put(&id.as_uuid(), index.0, known);
+        self.put_user_name(user_name_hash, index);
+        Ok(index)
+    }
+
+    fn put_user_name(&mut self, hash: u128, index: PeerIndex) {
+        let known = |place: u32| self.user_names.get(place as usize).copied().unwrap_or_default();
+        self.user_name_places.put(&hash, index.0, known);
     }
 
     fn drop_peer(&mut self, fact: &PeerFact, edits: &mut Edits) -> Result<(), SnapshotError> {

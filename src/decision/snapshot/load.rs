@@ -6,12 +6,21 @@
 
 use super::edits::{Bulk, Edits};
 use super::packed::PackedSet;
+use super::record::LoosePeer;
 use super::{Snapshot, SnapshotError};
 use crate::decision::compile::Compiler;
 use crate::domain::fact::{Change, Fact, Mark};
+use crate::domain::ids::PeerId;
 
 /// How many chunks of peers may be open.
 const OPEN_MAX: usize = if cfg!(test) { 1 } else { 64 };
+
+/// A peer that nobody knows yet.
+pub(super) struct NewPeer {
+    pub(super) id: PeerId,
+    pub(super) user_name_hash: u128,
+    pub(super) person: Option<PeerId>,
+}
 
 /// A snapshot in the making.
 pub struct Loader<'a> {
@@ -33,10 +42,37 @@ impl<'a> Loader<'a> {
     /// [`SnapshotError`] where it does not fit to the facts before it.
     pub fn take(&mut self, fact: Fact) -> Result<(), SnapshotError> {
         self.snapshot.change(&Change::made(fact), &mut self.edits, self.compiler)?;
+        self.flush_some();
+        Ok(())
+    }
+
+    /// Takes a peer in with all that is its own, under numbers that the caller knows.
+    pub(super) fn take_peer(&mut self, new: NewPeer, peer: LoosePeer) -> Result<(), SnapshotError> {
+        let NewPeer { id, user_name_hash, person } = new;
+        let Self { snapshot, edits, .. } = self;
+        let index = snapshot.number_peer(id, user_name_hash)?;
+        snapshot.persons.extend(person.map(|person| (index, person)));
+        if let Some(bulk) = &mut edits.bulk {
+            bulk.homes.push([peer.home.0, index.0]);
+            bulk.members.extend(peer.memberships.iter().map(|(group, ..)| [group.0, index.0]));
+            let records = peer.bindings.iter().map(|binding| &binding.record);
+            bulk.bound.extend(records.map(|record| [record.account.0, record.role.0, index.0]));
+        }
+        snapshot.binding_count += peer.bindings.len();
+        edits.get_or_make(snapshot, index, || peer);
+        self.flush_some();
+        Ok(())
+    }
+
+    fn flush_some(&mut self) {
         if self.edits.open() > OPEN_MAX {
             self.edits.flush(&mut self.snapshot);
         }
-        Ok(())
+    }
+
+    /// What was taken so far, to be asked by name and number alone.
+    pub(super) const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// The snapshot of all facts taken.
@@ -91,7 +127,7 @@ mod tests {
     use crate::domain::account::{AccountKind, PartnerAccess};
     use crate::domain::binding::{Mode, Principal, Reach};
     use crate::domain::fact::{AccountFact, BindingFact, PeerFact, RoleFact};
-    use crate::domain::ids::{AccountId, BindingId, PeerId, RoleId};
+    use crate::domain::ids::{AccountId, BindingId, RoleId};
     use crate::domain::peer::{PeerKind, PeerStatus};
     use crate::domain::role::{RoleOrigin, RoleRules};
     use crate::domain::time::Window;

@@ -14,6 +14,7 @@ mod apply;
 mod below;
 mod edits;
 mod held;
+pub mod image;
 mod index;
 mod load;
 mod packed;
