@@ -131,13 +131,12 @@ impl Kept {
         }
         let write = || {
             file.set_len(0)?;
-            let mut to = Sealing { to: BufWriter::with_capacity(BUFFER, &file), seal: FileSeal::new(&key.0) };
+            let sealing = Sealing { to: &file, seal: FileSeal::new(&key.0) };
+            let mut to = BufWriter::with_capacity(BUFFER, sealing);
             to.write_all(&head(snapshot.mark()))?;
             snapshot.write_image(&mut to)?;
-            let Sealing { mut to, seal } = to;
+            let Sealing { mut to, seal } = to.into_inner().map_err(io::IntoInnerError::into_error)?;
             to.write_all(&seal.finish())?;
-            to.flush()?;
-            drop(to);
             file.sync_all()?;
             std::fs::rename(&new, &self.path)?;
             // The new name lasts when the folder does.
@@ -160,15 +159,15 @@ impl Kept {
         let mark = read_head(&mut file)?;
         // All of it, before any of it is understood.
         file.seek(SeekFrom::Start(0))?;
-        let mut whole = Sealed::new(&file, sealed, key);
+        let mut whole = BufReader::with_capacity(BUFFER, Sealed::new(&file, sealed, key));
         io::copy(&mut whole, &mut io::sink()).map_err(Unusable::Io)?;
-        whole.finish()?;
+        whole.into_inner().finish()?;
         file.seek(SeekFrom::Start(0))?;
-        let mut again = Sealed::new(&file, sealed, key);
+        let mut again = BufReader::with_capacity(BUFFER, Sealed::new(&file, sealed, key));
         again.read_exact(&mut vec![0; head(mark).len()]).map_err(Unusable::Io)?;
         let snapshot = Snapshot::read_image(&mut again, mark, compiler).map_err(Unusable::Image)?;
         // What was understood is what was found right, whoever wrote into the file meanwhile.
-        again.finish()?;
+        again.into_inner().finish()?;
         Ok(snapshot)
     }
 }
@@ -206,12 +205,12 @@ fn read_head(file: &mut File) -> std::result::Result<Mark, Unusable> {
 }
 
 /// Bytes on their way into a file, with their seal.
-struct Sealing<W> {
-    to: W,
+struct Sealing<'a> {
+    to: &'a File,
     seal: FileSeal,
 }
 
-impl<W: Write> Write for Sealing<W> {
+impl Write for Sealing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.to.write(bytes)?;
         self.seal.update(bytes.get(..written).unwrap_or_default());
@@ -225,13 +224,13 @@ impl<W: Write> Write for Sealing<W> {
 
 /// The bytes before the seal of a file, which is compared in the end.
 struct Sealed<'a> {
-    from: io::Take<BufReader<&'a File>>,
+    from: io::Take<&'a File>,
     seal: FileSeal,
 }
 
 impl<'a> Sealed<'a> {
     fn new(file: &'a File, length: u64, key: &SealKey) -> Self {
-        Self { from: BufReader::with_capacity(BUFFER, file).take(length), seal: FileSeal::new(&key.0) }
+        Self { from: file.take(length), seal: FileSeal::new(&key.0) }
     }
 
     fn finish(self) -> std::result::Result<(), Unusable> {

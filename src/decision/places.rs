@@ -14,6 +14,9 @@ use super::tree::Tree;
 /// How many shards a table has: at a million keys a change copies some 250 numbers.
 const SHARDS: usize = 4096;
 
+/// How many numbers room is made for at most before they are there.
+const ANNOUNCED_MAX: usize = 1 << 22;
+
 /// A persistent hash table of numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
@@ -34,6 +37,16 @@ impl Places {
     pub fn find(&self, key: &(impl Hash + ?Sized), is_key: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.state.hash_one(key);
         self.shards.get(Self::shard(hash))?.find(hash, |number| is_key(*number)).copied()
+    }
+
+    /// Makes room for so many more, so that what is there need not be put elsewhere again and again. That
+    /// costs memory at once, and only that is bounded: more can come than were announced.
+    pub fn reserve(&mut self, more: usize) {
+        let each = more.min(ANNOUNCED_MAX) / SHARDS;
+        while self.shards.len() < SHARDS {
+            // Some shards get a little more than their share.
+            self.shards.set(self.shards.len(), HashTable::with_capacity(each + each / 8));
+        }
     }
 
     /// Puts a number under its key in place of any other there; `key` tells the keys of those that are.

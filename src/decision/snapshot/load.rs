@@ -46,6 +46,13 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
+    /// Says how many peers will come.
+    pub(super) fn expect_peers(&mut self, count: u64) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.snapshot.peer_places.reserve(count);
+        self.snapshot.user_name_places.reserve(count);
+    }
+
     /// Takes a peer in with all that is its own, under numbers that the caller knows.
     pub(super) fn take_peer(&mut self, new: NewPeer, peer: LoosePeer) -> Result<(), SnapshotError> {
         let NewPeer { id, user_name_hash, person } = new;

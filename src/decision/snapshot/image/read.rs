@@ -1,7 +1,8 @@
 //! Reading a snapshot from bytes: the way of a loader, only that whatever is named again is found by
 //! its place.
 //!
-//! INVARIANT: no bytes make it panic, go on for ever, or ask for more memory than there are bytes.
+//! INVARIANT: no bytes make it panic, go on for ever, or ask for more memory than a small multiple of
+//! them and what [`Places::reserve`](crate::decision::places::Places::reserve) bounds.
 
 use std::io::Read;
 
@@ -136,7 +137,9 @@ impl<R: Read> Image<'_, '_, R> {
     /// Returns the uids in order.
     fn peers(&mut self) -> Result<Vec<PeerId>, ImageError> {
         let mut ids: Vec<PeerId> = Vec::new();
-        for _ in 0..self.number()? {
+        let count = self.number()?;
+        self.loader.expect_peers(count);
+        for _ in 0..count {
             let id = PeerId::from(self.uuid()?);
             if ids.last().is_some_and(|last| *last >= id) {
                 return malformed("something twice");
