@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::context::Ctx;
@@ -126,7 +126,9 @@ impl Kept {
         let new = PathBuf::from(new);
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&new);
         let file = file.map_err(Unusable::Io)?;
-        if file.try_lock().is_err() {
+        // Who had to open it before another one put it in place would write into what is in place.
+        let is_own = || Ok::<_, io::Error>(file.metadata()?.ino() == std::fs::metadata(&new)?.ino());
+        if file.try_lock().is_err() || !is_own().unwrap_or(false) {
             return Err(Unusable::Busy);
         }
         let write = || {

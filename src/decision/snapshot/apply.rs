@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::edits::Edits;
-use super::record::{LooseBinding, LoosePeer};
+use super::record::LooseBinding;
 use super::{
     AccountIndex, AccountRecord, ApiKeyRecord, BindingRecord, GroupIndex, GroupRecord, Holder, PeerIndex,
     PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
@@ -17,11 +15,10 @@ use crate::decision::compile::Compiler;
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::binding::Principal;
 use crate::domain::fact::{
-    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, PeerFact, RoleFact,
+    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, RoleFact,
 };
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId};
 use crate::domain::permission::Permission;
-use crate::domain::time::Timestamp;
 
 impl Snapshot {
     /// This snapshot with the changes of the next revision.
@@ -249,76 +246,6 @@ impl Snapshot {
         Ok(())
     }
 
-    fn put_peer(&mut self, before: Option<&Fact>, fact: &PeerFact, edits: &mut Edits) -> Result<(), SnapshotError> {
-        let home = self.known_account(&fact.home)?;
-        let index = match self.find_peer(fact.id) {
-            Some(index) => {
-                if let Some(Fact::Peer(before)) = before
-                    && before.user_name_hash != fact.user_name_hash
-                {
-                    self.user_name_places.remove(&before.user_name_hash, index.0);
-                }
-                if let Some(name) = self.user_names.get_mut(index.place()) {
-                    *name = fact.user_name_hash;
-                }
-                self.put_user_name(fact.user_name_hash, index);
-                index
-            }
-            None => self.number_peer(fact.id, fact.user_name_hash)?,
-        };
-        match &mut edits.bulk {
-            Some(bulk) => bulk.homes.push([home.0, index.0]),
-            None => self.homes.insert([home.0, index.0]),
-        }
-        match fact.person {
-            Some(person) => self.persons.insert(index, person),
-            None => self.persons.remove(&index),
-        };
-        let peer = edits.get_or_make(self, index, || LoosePeer {
-            home,
-            kind: fact.kind,
-            status: fact.status,
-            expire: Timestamp::MAX,
-            bindings: Vec::new(),
-            memberships: Vec::new(),
-        });
-        let peer = peer.ok_or_else(|| unknown(&fact.id))?;
-        (peer.home, peer.kind, peer.status) = (home, fact.kind, fact.status);
-        peer.expire = fact.expire_time.unwrap_or(Timestamp::MAX);
-        Ok(())
-    }
-
-    /// Gives a new peer its number, by which its uid and its user name lead to it.
-    pub(super) fn number_peer(&mut self, id: PeerId, user_name_hash: u128) -> Result<PeerIndex, SnapshotError> {
-        let index = PeerIndex::of(self.peer_ids.len())?;
-        self.peer_ids.push(id);
-        self.user_names.push(user_name_hash);
-        let known = |place: u32| self.peer_ids.get(place as usize).map_or(Uuid::nil(), |id| id.as_uuid());
-        self.peer_places.put(&id.as_uuid(), index.0, known);
-        self.put_user_name(user_name_hash, index);
-        Ok(index)
-    }
-
-    fn put_user_name(&mut self, hash: u128, index: PeerIndex) {
-        let known = |place: u32| self.user_names.get(place as usize).copied().unwrap_or_default();
-        self.user_name_places.put(&hash, index.0, known);
-    }
-
-    fn drop_peer(&mut self, fact: &PeerFact, edits: &mut Edits) -> Result<(), SnapshotError> {
-        let index = self.known_peer(fact.id)?;
-        let home = self.known_account(&fact.home)?;
-        let peer = edits.get(self, index).ok_or_else(|| unknown(&fact.id))?;
-        if !peer.bindings.is_empty() || !peer.memberships.is_empty() {
-            return Err(out_of_step(FactKey::Peer(fact.id)));
-        }
-        peer.status = crate::domain::peer::PeerStatus::Deleted;
-        self.peer_places.remove(&fact.id.as_uuid(), index.0);
-        self.user_name_places.remove(&fact.user_name_hash, index.0);
-        self.persons.remove(&index);
-        self.homes.remove(&[home.0, index.0]);
-        Ok(())
-    }
-
     fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         if self.find_group(fact.id).is_none() {
@@ -442,11 +369,11 @@ impl Snapshot {
         Ok(())
     }
 
-    fn known_account(&self, id: &AccountId) -> Result<AccountIndex, SnapshotError> {
+    pub(super) fn known_account(&self, id: &AccountId) -> Result<AccountIndex, SnapshotError> {
         self.find_account(id.as_str()).ok_or_else(|| unknown(id))
     }
 
-    fn known_peer(&self, id: PeerId) -> Result<PeerIndex, SnapshotError> {
+    pub(super) fn known_peer(&self, id: PeerId) -> Result<PeerIndex, SnapshotError> {
         self.find_peer(id).ok_or_else(|| unknown(&id))
     }
 
@@ -455,10 +382,10 @@ impl Snapshot {
     }
 }
 
-fn unknown(name: &impl std::fmt::Display) -> SnapshotError {
+pub(super) fn unknown(name: &impl std::fmt::Display) -> SnapshotError {
     SnapshotError::Unknown { name: name.to_string() }
 }
 
-fn out_of_step(key: FactKey) -> SnapshotError {
+pub(super) fn out_of_step(key: FactKey) -> SnapshotError {
     SnapshotError::OutOfStep { key: Box::new(key) }
 }

@@ -87,3 +87,52 @@ impl Open {
         self.loose.get_mut(&slot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::decision::snapshot::record::LooseBinding;
+    use crate::decision::snapshot::{AccountIndex, RoleIndex};
+    use crate::domain::binding::{Mode, Reach};
+    use crate::domain::ids::BindingId;
+    use crate::domain::peer::{PeerKind, PeerStatus};
+    use crate::domain::time::{Timestamp, Window};
+
+    fn peer(windows: i64) -> LoosePeer {
+        let binding = |number: i64| {
+            let window = Window::parse(None, Some(Timestamp::from_micros(number + 1))).unwrap();
+            let id = BindingId::from(Uuid::from_u64_pair(number.cast_unsigned(), 1));
+            LooseBinding::new(id, AccountIndex(0), RoleIndex(0), (Reach::Subtree, Mode::Active), window)
+        };
+        LoosePeer {
+            home: AccountIndex(0),
+            kind: PeerKind::Person,
+            status: PeerStatus::Enabled,
+            expire: Timestamp::from_micros(windows),
+            bindings: (0..windows).map(binding).collect(),
+            memberships: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn more_windows_than_a_binding_can_number_are_kept_all_the_same() {
+        let sizes = [3, 70_000, 5];
+        let mut loose: BTreeMap<usize, LoosePeer> = (0..).zip(sizes.map(peer)).collect();
+        let first = PeerChunk::pack(None, sizes.len(), &mut loose);
+        // Once more, the first one alone taken out.
+        let mut loose = BTreeMap::from([(0, peer(2))]);
+        let again = PeerChunk::pack(Some(&first), sizes.len(), &mut loose);
+        for (chunk, sizes) in [(first, sizes), (again, [2, 70_000, 5])] {
+            for (slot, size) in sizes.into_iter().enumerate() {
+                let (own, other) = (chunk.loosen(slot).unwrap(), peer(size));
+                assert_eq!(own.expire, other.expire);
+                let windows = |peer: &LoosePeer| -> BTreeMap<BindingId, Window> {
+                    peer.bindings.iter().map(|binding| (binding.record.id, binding.window)).collect()
+                };
+                assert_eq!(windows(&own), windows(&other), "slot {slot}");
+            }
+        }
+    }
+}

@@ -18,6 +18,7 @@ pub mod image;
 mod index;
 mod load;
 mod packed;
+mod peers;
 mod record;
 mod sizes;
 

@@ -112,12 +112,17 @@ impl Windows {
 
     #[inline]
     fn of(&self, binding: &BindingRecord) -> Window {
-        if binding.window == FAR {
-            let far = self.far.binary_search_by_key(&binding.id, |(id, _)| *id);
-            let place = far.ok().and_then(|place| self.far.get(place)).map_or(u32::MAX, |(_, place)| *place);
-            return self.get(place);
+        match binding.window {
+            0 => Window::ALWAYS,
+            FAR => self.far_of(binding.id),
+            place => self.get(u32::from(place)),
         }
-        self.get(u32::from(binding.window))
+    }
+
+    #[cold]
+    fn far_of(&self, binding: BindingId) -> Window {
+        let far = self.far.binary_search_by_key(&binding, |(id, _)| *id);
+        self.get(far.ok().and_then(|place| self.far.get(place)).map_or(u32::MAX, |(_, place)| *place))
     }
 }
 

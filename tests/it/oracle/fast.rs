@@ -46,6 +46,13 @@ pub(crate) fn questions(facts: &Facts, now: Timestamp, most: usize) -> impl Iter
     })
 }
 
+/// The bytes of all facts of a snapshot.
+pub(crate) fn image(snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    snapshot.write_image(&mut bytes).unwrap();
+    bytes
+}
+
 /// What a snapshot tells guards and lists, by names: its indexes both ways, and what of the facts
 /// that are gone can still be found.
 pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTreeSet<String> {

@@ -62,7 +62,7 @@ fn account(number: u128) -> Fact {
         },
         suspension: (number == 3).then_some(SuspensionScope::OwnPeers),
         partner_access: if number == 4 { PartnerAccess::Blocked } else { PartnerAccess::Allowed },
-        labels: BTreeMap::from_iter((number % 2 == 0).then(|| ("env".to_owned(), number.to_string()))),
+        labels: BTreeMap::from_iter(number.is_multiple_of(2).then(|| ("env".to_owned(), number.to_string()))),
         role_packs: (number == 1).then(|| vec!["core".to_owned()]),
         password_policy: PasswordPolicy { min_length: (number == 2).then_some(20), ..PasswordPolicy::default() },
     })
@@ -256,7 +256,7 @@ fn no_bytes_break_the_reader() {
     let few = kinds().into_iter().map(|facts| if facts.len() > 20 { facts[..15].to_vec() } else { facts });
     let few = few.map(|facts| match facts.first() {
         Some(Fact::Member(_)) => facts[..3].to_vec(),
-        Some(Fact::Binding(_)) => facts.into_iter().filter(|fact| is_held_by_few(fact)).collect(),
+        Some(Fact::Binding(_)) => facts.into_iter().filter(is_held_by_few).collect(),
         _ => facts,
     });
     let written = bytes(&load(few.flatten(), &mut compiler));
