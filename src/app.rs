@@ -26,6 +26,7 @@ use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::domain::peer::UserName;
 use crate::storage::{SchemaState, Store, StoreOptions};
+use crate::telemetry::decision_log::DecisionLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otlp;
 use crate::transport::grpc::rules::RULES;
@@ -157,6 +158,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let ctx = Arc::new(context(store, clock)?);
     ctx.shadow.set_ratio(config.telemetry.shadow_sample_ratio);
     let metrics = Arc::new(Metrics::new(RULES.iter().map(|rule| rule.method))?);
+    let (decision_log, writing) = DecisionLog::start(&config.decision_log, Arc::clone(&metrics))?.unzip();
     let health = HealthReporter::new();
     server::report(&health, ServingStatus::NotServing).await;
     // All ports are opened before any task begins, so that whoever fails leaves nothing running.
@@ -187,6 +189,7 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let parts = server::Parts {
         ctx: Arc::clone(&ctx),
         metrics: Arc::clone(&metrics),
+        decision_log,
         health: HealthService::from_health_reporter(health.clone()),
     };
     let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
@@ -208,6 +211,9 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     if let Some(kept) = kept {
         let keeping = (kept, started.file, config.snapshot.interval());
         duties.start("keep_snapshot", worker::keep_snapshot(Arc::clone(&ctx), keeping, stop_workers.clone()));
+    }
+    if let Some(writing) = writing {
+        duties.start("log_decisions", writing.finish(stop_workers.clone()));
     }
     if let Some(tls) = tls {
         let following = tls.follow(stop_workers.clone());

@@ -8,9 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
+mod decision_log;
 mod limits;
 mod observed;
 
+pub use decision_log::{DecisionLog, STDOUT};
 pub use limits::{Admission, Class, Limits, MessageBytes};
 pub use observed::{Http, Log, LogFormat, Telemetry, Web};
 
@@ -32,6 +34,7 @@ pub struct Config {
     pub admission: Admission,
     pub log: Log,
     pub telemetry: Telemetry,
+    pub decision_log: DecisionLog,
     pub follow: Follow,
     pub snapshot: Snapshot,
     pub shutdown: Shutdown,
@@ -147,6 +150,7 @@ impl Default for Config {
             admission: Admission::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
+            decision_log: DecisionLog::default(),
             follow: Follow::default(),
             snapshot: Snapshot::default(),
             shutdown: Shutdown::default(),
@@ -289,6 +293,7 @@ impl Config {
         self.admission.check()?;
         self.web.check()?;
         self.telemetry.check()?;
+        self.decision_log.check()?;
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::EnvFilter>() {
             bail!("`log.filter`: {error}");
         }
@@ -329,6 +334,14 @@ mod tests {
             ("snapshot.interval_ms", "999", "interval_ms"),
             ("lisstten", "1", "lisstten"),
             ("log.format", "xml", "xml"),
+            ("decision_log.to", "", "decision_log.to"),
+            ("decision_log.allow_ratio", "1.5", "allow_ratio"),
+            ("decision_log.deny_ratio", "-0.1", "deny_ratio"),
+            ("decision_log.deny_ratio", "NaN", "deny_ratio"),
+            ("decision_log.max_bytes", "1000", "max_bytes"),
+            ("decision_log.keep", "0", "keep"),
+            ("decision_log.queue_bytes", "1", "queue_bytes"),
+            ("decision_log.file", "x", "file"),
         ] {
             let error = Config::load(None, &[(name, value.to_owned())]).unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains('\n'), "{name}: {error}");

@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 const START_MAX: Duration = Duration::from_secs(120);
 /// The most calls that are open at once where they come by the clock.
 const OPEN_MAX: usize = 10_000;
+/// What small frames of answers may cost in memory, in bytes, before the connection is given up.
+const DATA_FRAME_BUDGET: usize = 64 << 20;
 /// The first part of a measure, in which caches fill, does not count.
 const WARM_UP: Duration = Duration::from_millis(500);
 
@@ -134,7 +136,9 @@ impl Crowd {
 async fn connection(address: &str) -> Result<SendRequest<Bytes>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = h2::client::handshake(stream).await?;
+    // Answers are small and many: what h2 takes by itself for a flood is what is measured here.
+    let mut builder = h2::client::Builder::new();
+    let (sender, connection) = builder.data_frame_budget(DATA_FRAME_BUDGET).handshake(stream).await?;
     tokio::spawn(connection);
     Ok(sender.ready().await?)
 }

@@ -64,16 +64,49 @@ pub struct Answer {
     pub revision: i64,
 }
 
+/// What an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The policy as it is about the subject.
+    Policy,
+    /// A caller that asks about itself and holds nothing on the way to the root: whether the account is
+    /// suspended is not for it to know.
+    CallerUnbound,
+    /// The same, where there is no such account.
+    AccountMissing,
+    /// The subject holds nothing here, and the caller may not know that it is there.
+    SubjectHidden,
+    /// What was presented for the subject is over.
+    CredentialEnded,
+}
+
+/// An answer, whom it is about, and what it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided {
+    pub answer: Answer,
+    /// Who was asked about, whether or not the caller may know of it.
+    pub subject: Option<PeerIndex>,
+    pub basis: Basis,
+}
+
 /// Waits until the policy here is as fresh as demanded. A call that has `time` is answered before that
 /// is over, so that its caller learns what it waited for.
 ///
 /// # Errors
 /// [`Error::RevisionNotReached`] where it is not in time, rather than an answer from the past.
 pub async fn await_revision(ctx: &Ctx, consistency: Consistency, time: Option<Duration>) -> Result<()> {
+    let is_here = match consistency {
+        Consistency::MinimizeLatency => true,
+        Consistency::AtLeast(revision) => ctx.snapshot_guard().revision() >= revision,
+        Consistency::Latest => false,
+    };
+    // What waits for nothing needs no timer.
+    if is_here {
+        return Ok(());
+    }
     let wait = async {
         match consistency {
             Consistency::MinimizeLatency => Ok(()),
-            Consistency::AtLeast(revision) if ctx.snapshot_guard().revision() >= revision => Ok(()),
             Consistency::AtLeast(revision) => reach(ctx, revision).await,
             Consistency::Latest => refresh::catch_up(ctx, Duration::ZERO).await,
         }
@@ -107,7 +140,7 @@ async fn reach(ctx: &Ctx, wanted: i64) -> Result<()> {
 /// # Errors
 /// [`Error::PermissionUnknown`]; [`Error::NotFound`] where the caller may not ask, or the account is
 /// missing for one who may know.
-pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
+pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Decided> {
     let (snapshot, now, context) = (view.snapshot, view.now, check.context);
     let permission = snapshot.find_permission(check.permission).ok_or_else(|| Error::PermissionUnknown {
         field: "permission".to_owned(),
@@ -118,35 +151,39 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Answer> {
         Found::Ended => (None, true),
         Found::Nobody => (None, false),
     };
+    let decided = |decision, basis| {
+        let answer = Answer { decision, revision: snapshot.revision() };
+        Ok(Decided { answer, subject, basis })
+    };
     let account = snapshot.find_account(check.account.as_str());
     let missing = || Error::not_found("account", format!("accounts/{}", check.account));
     let is_self = subject == Some(view.actor);
     let account = match account {
         Some(account) if is_self || view.may(CHECK, account) => account,
         None if is_self && !may_check_everywhere(view) => {
-            return Ok(Answer { decision: Decision::deny(Reason::NoMatchingGrant), revision: snapshot.revision() });
+            return decided(Decision::deny(Reason::NoMatchingGrant), Basis::AccountMissing);
         }
         _ => return Err(missing()),
     };
     if has_ended {
-        return Ok(Answer { decision: Decision::deny(Reason::SubjectSessionEnded), revision: snapshot.revision() });
+        return decided(Decision::deny(Reason::SubjectSessionEnded), Basis::CredentialEnded);
     }
     let is_bound = subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
-    let decision = match (is_self, is_bound) {
-        (true, false) => Decision::deny(Reason::NoMatchingGrant),
+    match (is_self, is_bound) {
+        (true, false) => decided(Decision::deny(Reason::NoMatchingGrant), Basis::CallerUnbound),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
         (false, false) => {
             let peer = subject.filter(|subject| is_visible(view, *subject));
-            evaluate(snapshot, &Query { peer, permission, account, now, context })
+            let basis = if peer == subject { Basis::Policy } else { Basis::SubjectHidden };
+            decided(evaluate(snapshot, &Query { peer, permission, account, now, context }), basis)
         }
         (_, true) => {
             let query = Query { peer: subject, permission, account, now, context };
             let decision = evaluate(snapshot, &query);
             ctx.shadow.offer(snapshot, &query, decision.outcome);
-            decision
+            decided(decision, Basis::Policy)
         }
-    };
-    Ok(Answer { decision, revision: snapshot.revision() })
+    }
 }
 
 /// Who a subject is, as far as the facts know.

@@ -1,6 +1,7 @@
 //! What every use case works with: the store, the published snapshot, the clock, randomness, and who
 //! is calling.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -46,6 +47,19 @@ impl Clock {
     }
 }
 
+/// How many ids a thread draws the random bytes of at once.
+const IDS: usize = 64;
+
+thread_local! {
+    /// Random bytes of ids, and how many ids are left in them.
+    static ID_BYTES: RefCell<([[u8; 10]; IDS], usize)> = const { RefCell::new(([[0; 10]; IDS], 0)) };
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
+    getrandom::fill(bytes).map_err(|error| Error::Internal(anyhow::anyhow!("no randomness: {error}")))
+}
+
 /// The only source of randomness: the operating system's.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Entropy;
@@ -57,18 +71,28 @@ impl Entropy {
     /// [`Error::Internal`] where the operating system has none; nothing is guessed then.
     pub fn bytes<const N: usize>(self) -> Result<[u8; N]> {
         let mut bytes = [0; N];
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
-        getrandom::fill(&mut bytes).map_err(|error| Error::Internal(anyhow::anyhow!("no randomness: {error}")))?;
+        fill(&mut bytes)?;
         Ok(bytes)
     }
 
     /// A UUIDv7 (RFC 9562) of a time.
     ///
+    /// An id is no secret and each decision has one, so that its random bytes come from a store of the
+    /// thread's own: asking the operating system for each costs more than the decision.
+    ///
     /// # Errors
     /// As [`Entropy::bytes`].
     pub fn uuid(self, now: Timestamp) -> Result<Uuid> {
         let millis = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
-        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()?).into_uuid())
+        let random = ID_BYTES.with_borrow_mut(|(store, left)| {
+            if *left == 0 {
+                fill(store.as_flattened_mut())?;
+                *left = store.len();
+            }
+            *left -= 1;
+            store.get(*left).copied().ok_or_else(|| Error::Internal(anyhow::anyhow!("the store of ids is uneven")))
+        })?;
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 }
 

@@ -21,7 +21,8 @@ const ROWS: u64 = 500;
 /// A moment of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
-    Revision(i64),
+    /// With the time at which windows are judged; without one, when the revision was committed.
+    Revision(i64, Option<Timestamp>),
     Time(Timestamp),
 }
 
@@ -32,19 +33,23 @@ pub struct Moment {
     pub time: Timestamp,
 }
 
-/// Finds what was current at a moment. A revision is judged at the time when it was committed.
+/// Finds what was current at a moment.
+///
+/// A revision may be judged at any time that has come, before and after others were current too: a
+/// server whose clock is behind decides at a revision before the clock of another committed it, and one
+/// that did not hear of the next yet decides at it still.
 ///
 /// # Errors
 /// [`Error::MomentInFuture`], [`Error::RevisionNotKept`]; those of the store.
 pub async fn moment(ctx: &Ctx, at: At) -> Result<Moment> {
     let conn = ctx.store.reader();
     match at {
-        At::Revision(revision) => {
+        At::Revision(_, Some(time)) | At::Time(time) if time > ctx.clock.now() => Err(Error::MomentInFuture),
+        At::Revision(revision, time) => {
             reach(ctx, revision).await?;
-            let time = change_feed::commit_time(conn, revision).await?.ok_or(Error::RevisionNotKept)?;
-            Ok(Moment { revision, time })
+            let committed = change_feed::commit_time(conn, revision).await?.ok_or(Error::RevisionNotKept)?;
+            Ok(Moment { revision, time: time.unwrap_or(committed) })
         }
-        At::Time(time) if time > ctx.clock.now() => Err(Error::MomentInFuture),
         At::Time(time) => {
             // What other processes committed by then counts too.
             refresh::catch_up(ctx, std::time::Duration::ZERO).await?;

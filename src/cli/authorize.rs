@@ -1,15 +1,18 @@
 //! `peerage authorize`: one decision, with its reason, for people and for scripts; with `--explain` also
-//! everything that led to it, now or in the past.
+//! everything that led to it, now or in the past; with `--replay` what was decided is held against what
+//! the server's history says.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
 
+use super::circumstances::Circumstances;
 use super::connection::{Connection, Server};
 use super::output::{self, Format};
 use super::words::Word as _;
-use super::{failure, names, page, time};
+use super::{failure, names, page, replay, time};
 use crate::domain::condition::SOURCE_ADDRESS;
 use crate::transport::grpc::pb;
 
@@ -24,16 +27,24 @@ const NOT_ALLOWED: u8 = 1;
     peerage authorize emily@contosomsp.com licenses.order contoso-corp -o json\n  \
     if peerage authorize me devices.view contoso-corp >/dev/null; then echo yes; fi\n  \
     peerage authorize emily@contosomsp.com users.delete contoso-corp --explain\n  \
-    peerage authorize emily@contosomsp.com users.delete contoso-corp --explain --at 2026-11-17T14:05:00Z\n\n\
-    Asking about others needs `access.check` on the account.\n\n\
-    Exit codes: 0 ALLOW; 1 DENY, REQUIRES_APPROVAL or REQUIRES_STEP_UP; 2 no decision was made.")]
+    peerage authorize emily@contosomsp.com users.delete contoso-corp --explain --at 2026-11-17T14:05:00Z\n  \
+    peerage authorize emily@contosomsp.com devices.wipe contoso-corp --source-address 203.0.113.7 --attribute ring=2\n  \
+    peerage authorize --replay decisions.jsonl\n  \
+    tail -n 100 decisions.jsonl | peerage authorize --replay - -o json\n\n\
+    Asking about others needs `access.check` on the account, and so does replaying what was decided there.\n\n\
+    Exit codes: 0 ALLOW; 1 DENY, REQUIRES_APPROVAL or REQUIRES_STEP_UP; 2 no decision was made. Of --replay:\n\
+    0 whatever could be replayed came out the same; 1 something did not; 2 some of it was not for you, or\n\
+    is no entry.")]
 pub(crate) struct Arguments {
     /// Who would act: a user name, a uid, or `me`
-    peer: String,
+    #[arg(required_unless_present = "replay")]
+    peer: Option<String>,
     /// What they would do, as `resource.action`
-    permission: String,
+    #[arg(required_unless_present = "replay")]
+    permission: Option<String>,
     /// The account they would do it on
-    account: String,
+    #[arg(required_unless_present = "replay")]
+    account: Option<String>,
     /// Waits for the newest policy, as after a change on another server
     #[arg(long)]
     latest: bool,
@@ -42,6 +53,14 @@ pub(crate) struct Arguments {
     explain: bool,
     #[command(flatten)]
     at: At,
+    #[command(flatten)]
+    circumstances: Circumstances,
+    /// Decides the entries of a decision log again, at their revision and time, and says where the answer
+    /// is another one; `-` reads them from standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "peer", "permission", "account", "latest", "explain", "time", "revision", "source_address", "attributes"
+    ])]
+    replay: Option<PathBuf>,
 }
 
 /// A moment of the past.
@@ -57,16 +76,23 @@ struct At {
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &arguments.replay {
+        return replay::run(file, &Connection::open(server).await?, format).await;
+    }
     let consistency =
         arguments.latest.then_some(pb::Consistency { requirement: Some(pb::consistency::Requirement::Latest(true)) });
-    let peer = names::peer(&arguments.peer);
-    let account = names::account(&arguments.account);
+    // The command line lets no question through that lacks one of these.
+    let peer = names::peer(&arguments.peer.unwrap_or_default());
+    let permission = arguments.permission.unwrap_or_default();
+    let account = names::account(&arguments.account.unwrap_or_default());
+    let context = Some(arguments.circumstances.into_wire());
     let mut connection = Connection::open(server).await?;
     let answer = if arguments.explain {
         let request = pb::ExplainAuthorizationRequest {
             subject: Some(pb::explain_authorization_request::Subject::Peer(peer.clone())),
-            permission: arguments.permission,
+            permission,
             account,
+            context,
             consistency,
             at: arguments.at.wire(),
             ..Default::default()
@@ -75,8 +101,9 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     } else {
         let request = pb::AuthorizeRequest {
             subject: Some(pb::authorize_request::Subject::Peer(peer.clone())),
-            permission: arguments.permission,
+            permission,
             account,
+            context,
             consistency,
             ..Default::default()
         };

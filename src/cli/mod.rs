@@ -1,8 +1,10 @@
-//! The command line: `serve`, `bootstrap`, `migrate`, `generate` and `config` run on the server's machine; every
+//! The command line: `serve`, `bootstrap`, `migrate`, `generate` and `config` run on the server's machine,
+//! `test` needs no server; every
 //! other command is a gRPC client and can do what its API key may do, nothing more.
 //!
 //! Exit codes: 0 is success, 2 a wrong command line or a failure; 1 is an answer that is not "yes"
-//! (`authorize`), work that was stopped in the middle (`apply`), or a difference (`demo --check`).
+//! (`authorize`), work that was stopped in the middle (`apply`), a difference (`demo --check`), or a test
+//! that does not hold (`test`).
 //! Results go to stdout, everything else to stderr.
 
 use std::process::ExitCode;
@@ -15,6 +17,7 @@ mod apply;
 mod audit;
 mod authorize;
 mod bootstrap;
+mod circumstances;
 mod config;
 mod connection;
 mod consent;
@@ -29,9 +32,11 @@ mod page;
 mod peers;
 mod policy;
 mod preview;
+mod replay;
 mod roles;
 mod serve;
 pub mod sheet;
+mod test;
 mod time;
 mod words;
 
@@ -50,8 +55,8 @@ pub(crate) const FAILED: u8 = 2;
         peerage authorize emily@contosomsp.com users.reset_password contoso-corp\n\n\
         Clients find the server by PEERAGE_ADDRESS and prove who they are by PEERAGE_API_KEY, or by the\n\
         file that PEERAGE_API_KEY_FILE names. `peerage help COMMAND` shows examples of a command.\n\n\
-        Exit codes: 0 success, 1 an answer that is not yes or work that was stopped in the middle,\n\
-        2 a wrong command line or a failure.",
+        Exit codes: 0 success, 1 an answer that is not yes, work that was stopped in the middle or a test that\n\
+        does not hold, 2 a wrong command line or a failure.",
     max_term_width = 110
 )]
 struct Cli {
@@ -77,6 +82,8 @@ struct Client<T: Args> {
 enum Command {
     /// Runs the server
     Serve(serve::Arguments),
+    /// Holds what you expect of a policy against what the engine answers, without a server
+    Test(test::Arguments),
     /// Runs a server on a built-in world in a temporary folder, and asks it about every permission matrix
     Demo(demo::Arguments),
     /// Makes the operator, once, and writes its API key to a file
@@ -164,6 +171,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments, crate::app::start_demo).await,
+        Command::Test(arguments) => test::run(&arguments),
         Command::Bootstrap(arguments) => bootstrap::run(arguments).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Config(arguments) => config::run(&arguments),

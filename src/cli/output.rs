@@ -44,7 +44,7 @@ macro_rules! named {
 
 named! {
     AccessDifference AccessibleAccount Account ApiKey AuditEvent AuthorizeResponse AuthorizedPeer CreateApiKeyResponse
-    EffectivePermission ExplainAuthorizationResponse GetPermissionMatrixResponse ImportPolicyResponse Peer Permission
+    EffectivePermission ExplainAuthorizationRequest ExplainAuthorizationResponse GetPermissionMatrixResponse ImportPolicyResponse Peer Permission
     PreviewTotals Role RoleBinding
 }
 
@@ -156,6 +156,16 @@ fn dynamic<M: Named>(message: &M) -> anyhow::Result<DynamicMessage> {
 pub(crate) fn json<M: Named>(message: &M) -> anyhow::Result<serde_json::Value> {
     let options = SerializeOptions::new();
     Ok(dynamic(message)?.serialize_with_options(serde_json::value::Serializer, &options)?)
+}
+
+/// Reads a message from its JSON.
+///
+/// # Errors
+/// What in it is not as the contract's JSON mapping says.
+pub(crate) fn from_json<M: Named + Default>(value: serde_json::Value) -> anyhow::Result<M> {
+    let pool = POOL.as_ref().context("the contract's descriptors cannot be read")?;
+    let descriptor = pool.get_message_by_name(M::NAME).with_context(|| format!("no message `{}`", M::NAME))?;
+    Ok(DynamicMessage::deserialize(descriptor, value)?.transcode_to()?)
 }
 
 /// A line for each field that is set, in the order of the contract, nested ones by path.

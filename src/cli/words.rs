@@ -69,6 +69,7 @@ words! {
     Decision = "DECISION_";
     DecisionReason = "DECISION_REASON_";
     GrantEffect = "GRANT_EFFECT_";
+    GrantOutcome = "GRANT_OUTCOME_";
     MailFormat = "MAIL_FORMAT_";
     MatrixScope = "MATRIX_SCOPE_";
     MatrixValue = "MATRIX_VALUE_";

@@ -154,7 +154,7 @@ impl Admission {
     }
 }
 
-fn within(section: &str, name: &str, value: u64, (least, most): (u64, u64)) -> anyhow::Result<()> {
+pub(super) fn within(section: &str, name: &str, value: u64, (least, most): (u64, u64)) -> anyhow::Result<()> {
     ensure!((least..=most).contains(&value), "`{section}.{name}` must be at least {least} and at most {most}");
     Ok(())
 }

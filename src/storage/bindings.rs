@@ -1,9 +1,9 @@
 //! Role bindings of peers and of groups.
 
-use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Select,
 };
 
 use super::code::Coded as _;
@@ -134,15 +134,26 @@ impl SortKey {
 pub async fn list(
     conn: &impl ConnectionTrait,
     filter: &Filter,
-    Order { key, descending }: Order<SortKey>,
+    order: Order<SortKey>,
     after: Option<&Place<BindingId>>,
     limit: u64,
 ) -> Result<Vec<Binding>, StoreError> {
+    let rows = select(filter, order, after, limit).all(conn).await?;
+    rows.into_iter().map(from_row).collect()
+}
+
+/// The statement behind [`list`].
+#[must_use]
+pub fn select(
+    filter: &Filter,
+    Order { key, descending }: Order<SortKey>,
+    after: Option<&Place<BindingId>>,
+    limit: u64,
+) -> Select<Entity> {
     let select = Entity::find().filter(condition(filter)).apply_if(after, |select, after| {
         select.filter(keyset::beyond(key.column(), (&after.key, after.id.as_uuid().into()), descending))
     });
-    let rows = keyset::sorted(select, key.column(), descending).limit(limit).all(conn).await?;
-    rows.into_iter().map(from_row).collect()
+    keyset::sorted(select, key.column(), descending).limit(limit)
 }
 
 /// All bindings that a filter is of.
@@ -161,11 +172,19 @@ fn condition(filter: &Filter) -> Condition {
         Some(Principal::Peer(peer)) => all = all.add(Column::PeerId.eq(peer.as_uuid())),
         Some(Principal::Group(group)) => all = all.add(Column::GroupId.eq(group.as_uuid())),
     }
+    // A holder has few bindings, a role may have a million: where both are asked for, no index of the
+    // role or the accounts is to be chosen. A database without statistics cannot know.
+    let value = |column: Column| -> Expr {
+        match filter.principal {
+            Some(_) => Func::coalesce([Expr::col(column), Expr::val("")]).into(),
+            None => Expr::col(column),
+        }
+    };
     if let Some(role) = &filter.role {
-        all = all.add(Column::RoleId.eq(role.as_str()));
+        all = all.add(value(Column::RoleId).eq(role.as_str()));
     }
     if let Some(accounts) = &filter.accounts {
-        all = all.add(Column::AccountId.is_in(accounts.iter().map(AccountId::as_str)));
+        all = all.add(value(Column::AccountId).is_in(accounts.iter().map(AccountId::as_str)));
     }
     all
 }

@@ -127,6 +127,15 @@ label! {
     }
 }
 
+label! {
+    /// What became of an entry of the decision log.
+    LogResult {
+        Written => "written",
+        Dropped => "dropped",
+        Failed => "failed",
+    }
+}
+
 /// One series for each value of a label.
 #[derive(Debug)]
 struct Counters(Box<[IntCounter]>);
@@ -136,6 +145,16 @@ impl Counters {
         if let Some(counter) = self.0.get(place) {
             counter.inc();
         }
+    }
+
+    fn add_many(&self, place: usize, count: u64) {
+        if let Some(counter) = self.0.get(place) {
+            counter.inc_by(count);
+        }
+    }
+
+    fn get(&self, place: usize) -> u64 {
+        self.0.get(place).map_or(0, IntCounter::get)
     }
 }
 
@@ -148,6 +167,7 @@ pub struct Metrics {
     in_flight: IntGaugeVec,
     methods: Box<[Method]>,
     decisions: Counters,
+    logged: Counters,
     auth_failures: Counters,
     sheds: Box<[Counters]>,
     running: Box<[IntGauge]>,
@@ -213,6 +233,7 @@ impl Metrics {
         let turns = Work::TEXTS.split_first().map_or(Work::TEXTS, |(_, turns)| turns);
         Ok(Self {
             decisions: counters("decisions_total", "Decisions made.", "outcome", DecisionOutcome::TEXTS)?,
+            logged: counters("decision_log_entries_total", "Decisions to be logged.", "result", LogResult::TEXTS)?,
             auth_failures: counters("auth_failures_total", "Credentials refused.", "reason", AuthFailure::TEXTS)?,
             sheds: sheds(&registry)?,
             running: gauges("admission_running", "Calls that have their turn.", "class", turns)?,
@@ -265,6 +286,17 @@ impl Metrics {
     /// Counts a decision.
     pub fn decided(&self, outcome: DecisionOutcome) {
         self.decisions.add(outcome as usize);
+    }
+
+    /// Counts entries of the decision log.
+    pub fn logged(&self, result: LogResult, count: u64) {
+        self.logged.add_many(result as usize, count);
+    }
+
+    /// How many entries of the decision log came to that.
+    #[must_use]
+    pub fn log_count(&self, result: LogResult) -> u64 {
+        self.logged.get(result as usize)
     }
 
     /// Counts a credential that was refused.

@@ -8,6 +8,7 @@
 //! Fields of spans and events are ids, methods and outcomes. Credentials, names, e-mail addresses and
 //! bodies are never recorded, so that nothing has to be taken out again.
 
+pub mod decision_log;
 pub mod metrics;
 pub mod otlp;
 pub mod sampled;

@@ -100,8 +100,24 @@ const ROOMS: &[Room] = &[
     room("telemetry", &["application", "config"], NO_SQL),
     room(
         "cli",
-        &["app", "application", "config", "crypto", "domain", "telemetry", "transport::grpc::pb", "transport::socket"],
+        &[
+            "app",
+            "application",
+            "cli::test",
+            "config",
+            "crypto",
+            "domain",
+            "telemetry",
+            "transport::grpc::pb",
+            "transport::socket",
+        ],
         &["casbin", "sea_orm", "migrations"],
+    ),
+    // The one command that decides by itself, and shows answers as the server would.
+    room(
+        "cli::test",
+        &["application", "cli", "decision", "domain", "transport::grpc::convert", "transport::grpc::pb"],
+        NO_SQL,
     ),
     room(
         "app",

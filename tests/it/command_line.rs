@@ -3,6 +3,7 @@
 mod access;
 mod apply;
 mod casbin;
+mod expectations;
 mod explain;
 mod moves;
 

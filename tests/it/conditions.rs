@@ -11,26 +11,26 @@ use peerage::transport::grpc::pb::attribute_match::Demand;
 use peerage::transport::grpc::pb::attribute_value::Kind;
 
 /// The grant under a condition.
-fn when(grant: pb::Grant, condition: pb::Condition) -> pb::Grant {
+pub(crate) fn when(grant: pb::Grant, condition: pb::Condition) -> pb::Grant {
     pb::Grant { condition: Some(condition), ..grant }
 }
 
-fn networks(networks: &[&str]) -> pb::Condition {
+pub(crate) fn networks(networks: &[&str]) -> pb::Condition {
     pb::Condition { source_networks: networks.iter().map(|one| (*one).to_owned()).collect(), ..Default::default() }
 }
 
 /// Days from Monday, 1, to Sunday, 7.
-fn window(days: &[i32], (start, end): (i32, i32), zone: &str) -> pb::Condition {
+pub(crate) fn window(days: &[i32], (start, end): (i32, i32), zone: &str) -> pb::Condition {
     let window =
         pb::WeeklyWindow { days: days.to_vec(), start_minute: start, end_minute: end, time_zone: zone.to_owned() };
     pb::Condition { weekly_windows: vec![window], ..Default::default() }
 }
 
-fn text(text: &str) -> pb::AttributeValue {
+pub(crate) fn text(text: &str) -> pb::AttributeValue {
     pb::AttributeValue { kind: Some(Kind::StringValue(text.to_owned())) }
 }
 
-fn number(number: i64) -> pb::AttributeValue {
+pub(crate) fn number(number: i64) -> pb::AttributeValue {
     pb::AttributeValue { kind: Some(Kind::IntValue(number)) }
 }
 
@@ -39,7 +39,7 @@ fn attribute(name: &str, demand: Demand) -> pb::Condition {
     pb::Condition { resource_attributes: vec![wanted], ..Default::default() }
 }
 
-fn is_text(name: &str, value: &str) -> pb::Condition {
+pub(crate) fn is_text(name: &str, value: &str) -> pb::Condition {
     attribute(name, Demand::Equals(text(value)))
 }
 
@@ -54,7 +54,7 @@ fn and(one: pb::Condition, other: pb::Condition) -> pb::Condition {
 }
 
 /// Circumstances with an address, if it is not empty, and attributes.
-fn context(source_address: &str, attributes: &[(&str, pb::AttributeValue)]) -> pb::DecisionContext {
+pub(crate) fn context(source_address: &str, attributes: &[(&str, pb::AttributeValue)]) -> pb::DecisionContext {
     let resource_attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     pb::DecisionContext { resource_attributes, source_address: source_address.to_owned() }
 }

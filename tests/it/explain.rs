@@ -60,7 +60,7 @@ fn ways(explained: &pb::ExplainAuthorizationResponse) -> Vec<Vec<Change>> {
     explained.suggestions.iter().map(changes).collect()
 }
 
-async fn set_access(server: &Server, account: &str, mode: pb::PartnerAccessMode) {
+pub(crate) async fn set_access(server: &Server, account: &str, mode: pb::PartnerAccessMode) {
     let settings = pb::AccountSettings { partner_access: mode.into(), ..Default::default() };
     let account = pb::Account { name: account.to_owned(), settings: Some(settings), ..Default::default() };
     let request = pb::UpdateAccountRequest {
@@ -82,7 +82,7 @@ pub(crate) async fn suspend(server: &Server, account: &str, scope: pb::Suspensio
     server.operator().accounts().suspend_account(request).await.unwrap().into_inner().update_revision
 }
 
-async fn resume(server: &Server, account: &str) {
+pub(crate) async fn resume(server: &Server, account: &str) {
     let request = pb::ResumeAccountRequest { name: account.to_owned(), ..Default::default() };
     server.operator().accounts().resume_account(request).await.unwrap();
 }

@@ -62,7 +62,8 @@ pub async fn create(ctx: &Ctx, call: &Call, request: CreateAccount) -> Result<Ac
     if storage::accounts::id_taken(write.connection(), &request.id).await? {
         return Err(taken(&request.id));
     }
-    let plan = plan(&write.view()?, &ctx.packs, &request, permit.account())?;
+    let inherited = effective(write.view()?.snapshot, permit.account());
+    let plan = plan(&ctx.packs, &wish(&request), &inherited)?;
     let mut account = Account {
         id: request.id,
         parent: Some(request.parent),
@@ -114,37 +115,59 @@ fn admit(view: &View<'_>, request: &CreateAccount) -> Result<Permit> {
     Ok(permit)
 }
 
-/// What the template adds to the request.
-struct Plan {
-    settings: Settings,
-    /// The first peer's role, and whether it is the template's.
-    role: Option<(RoleId, RoleSource)>,
+/// What is said of a new account that a template has to do with.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    pub id: &'a AccountId,
+    pub kind: AccountKind,
+    pub settings: &'a Settings,
+    /// The pack whose template applies.
+    pub template: Option<&'a str>,
+    /// Whether there is a first peer, and the role that is named for it.
+    pub first_peer: Option<Option<&'a RoleId>>,
 }
 
+fn wish(request: &CreateAccount) -> Wish<'_> {
+    Wish {
+        id: &request.id,
+        kind: request.kind,
+        settings: &request.settings,
+        template: request.template.as_deref(),
+        first_peer: request.first_peer.as_ref().map(|first| first.role.as_ref()),
+    }
+}
+
+/// What the template makes of a wish.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub settings: Settings,
+    /// The first peer's role, and whether it is the template's.
+    pub role: Option<(RoleId, RoleSource)>,
+}
+
+/// Where the role of a first peer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RoleSource {
+pub enum RoleSource {
     Template,
     Request,
 }
 
-fn plan(
-    view: &View<'_>,
-    packs: &Packs,
-    request: &CreateAccount,
-    parent: crate::decision::AccountIndex,
-) -> Result<Plan> {
-    let refuse = |reason| Error::precondition(reason, name(&request.id));
+/// What comes of a wish for an account, below one where `inherited` holds.
+///
+/// # Errors
+/// [`Error::Precondition`] where its settings have no place there, or no template says what is to be.
+pub fn plan(packs: &Packs, request: &Wish<'_>, inherited: &Settings) -> Result<Plan> {
+    let refuse = |reason| Error::precondition(reason, name(request.id));
     if request.settings.misplaced_on(request.kind).is_some() {
         return Err(refuse(Precondition::SettingNotAllowed));
     }
-    let inherited = effective(view, parent);
-    if !request.settings.looser_than(&inherited).is_empty() {
+    if !request.settings.looser_than(inherited).is_empty() {
         return Err(refuse(Precondition::SettingLoosened));
     }
-    let switched_on = request.settings.under(&inherited).role_packs;
-    let named_role = request.first_peer.as_ref().and_then(|first| first.role.as_ref());
+    let switched_on = request.settings.under(inherited).role_packs;
+    let named_role = request.first_peer.flatten();
     let needs_role = request.first_peer.is_some() && named_role.is_none();
-    let choice = Choice { kind: request.kind, switched_on: switched_on.as_deref(), named: request.template.as_deref() };
+    let choice = Choice { kind: request.kind, switched_on: switched_on.as_deref(), named: request.template };
     let template = choice.template(packs, needs_role)?;
     let mut settings = request.settings.clone();
     if let Some(floor) = template.partner_access {

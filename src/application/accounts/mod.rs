@@ -146,14 +146,15 @@ async fn shown(write: &Write<'_>, account: Account) -> Result<AccountView> {
 }
 
 /// The settings that hold on an account, inheritance counted.
-fn effective(view: &View<'_>, account: AccountIndex) -> Settings {
-    let path = view.snapshot.path(account);
-    let records = path.as_slice().iter().filter_map(|account| view.snapshot.account(*account));
+#[must_use]
+pub fn effective(snapshot: &Snapshot, account: AccountIndex) -> Settings {
+    let path = snapshot.path(account);
+    let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
     let partner_access = records.map(|record| record.partner_access).max();
     Settings {
         partner_access,
-        role_packs: view.snapshot.role_packs(&path).map(<[String]>::to_vec),
-        password_policy: password_policy(view.snapshot, account),
+        role_packs: snapshot.role_packs(&path).map(<[String]>::to_vec),
+        password_policy: password_policy(snapshot, account),
     }
 }
 

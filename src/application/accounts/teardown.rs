@@ -126,7 +126,6 @@ impl Teardown {
 
     /// Takes everything away.
     pub(super) async fn carry_out(&self, write: &mut Write<'_>, permit: &Permit) -> Result<()> {
-        self.note(write, permit);
         let (now, revision) = (write.now(), write.revision());
         let live = self.peers.iter().filter(|peer| peer.status != PeerStatus::Deleted).map(|peer| peer.id);
         let (live, all): (Vec<PeerId>, Vec<PeerId>) = (live.collect(), self.peers.iter().map(|peer| peer.id).collect());
@@ -136,6 +135,8 @@ impl Teardown {
         for key in &keys {
             write.change(permit, Some(Fact::ApiKey(facts::api_key(key))), None);
         }
+        // After the keys, which are their peers': whoever undoes this needs the peers to be there first.
+        self.note(write, permit);
         let conn = write.connection();
         storage::bindings::delete_many(conn, &bindings).await?;
         for (group, peer) in self.members.keys() {

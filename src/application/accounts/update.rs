@@ -173,7 +173,7 @@ fn widens_packs(view: &View<'_>, account: AccountIndex, before: &Account, after:
         return false;
     }
     let parent = view.snapshot.account(account).and_then(|record| record.parent);
-    let inherited = parent.and_then(|parent| effective(view, parent).role_packs);
+    let inherited = parent.and_then(|parent| effective(view.snapshot, parent).role_packs);
     let packs = |account: &Account| account.settings.role_packs.clone().or_else(|| inherited.clone());
     match (packs(before), packs(after)) {
         (None, _) => false,
@@ -190,7 +190,7 @@ fn check_settings(view: &View<'_>, account: AccountIndex, before: &Account, afte
         return Err(Error::precondition(Precondition::SettingNotAllowed, name(&after.id)));
     }
     let parent = view.snapshot.account(account).and_then(|record| record.parent);
-    let Some(inherited) = parent.map(|parent| effective(view, parent)) else { return Ok(()) };
+    let Some(inherited) = parent.map(|parent| effective(view.snapshot, parent)) else { return Ok(()) };
     let mut new = after.settings.clone();
     // What was looser before somebody above tightened theirs has no effect, and need not be mended first.
     if before.settings.partner_access == new.partner_access {

@@ -81,7 +81,7 @@ impl<'a> Describer<'a> {
             None => self.inherited(conn, index).await?,
         };
         let effective_labels = self.labels(index);
-        let effective_settings = effective(&self.view, index);
+        let effective_settings = effective(self.view.snapshot, index);
         Ok(AccountView { account, effective_labels, effective_settings, suspension, detail })
     }
 

@@ -255,14 +255,15 @@ fn nearest(now: &Snapshot, then: &Snapshot, account: &AccountId) -> Option<Accou
     [account].into_iter().chain(above).find_map(|id| now.find_account(id.as_str()))
 }
 
-/// Whether the caller may know of a peer of then: by its home of now, or of then where it is gone.
+/// Whether the caller may know of a peer of then: by its home of now, or of then where it is gone, which
+/// may be gone too.
 fn is_visible(view: &View<'_>, then: &Snapshot, peer: PeerIndex) -> bool {
     let id = then.peer_id(peer);
     if let Some(peer) = id.and_then(|id| view.snapshot.find_peer(id)) {
         return authorize::is_visible(view, peer);
     }
     let home = then.peer(peer).and_then(|peer| then.account_id(peer.home()));
-    let home = home.and_then(|home| view.snapshot.find_account(home.as_str()));
+    let home = home.and_then(|home| nearest(view.snapshot, then, home));
     home.is_some_and(|home| view.may("peers.view", home) || view.may(authorize::CHECK, home))
 }
 

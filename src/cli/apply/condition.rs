@@ -113,7 +113,7 @@ fn attribute_match(node: &Node, problems: &mut Problems) -> Option<pb::Attribute
 }
 
 /// A value of an attribute. Its type is that of YAML: `5` is a number, `"5"` a text.
-fn value(node: &Node, problems: &mut Problems) -> Option<pb::AttributeValue> {
+pub(crate) fn value(node: &Node, problems: &mut Problems) -> Option<pb::AttributeValue> {
     let kind = match &node.value {
         Value::Text(text) if !node.is_typed => {
             (text.chars().count() <= ATTRIBUTE_TEXT_MAX).then(|| Kind::StringValue(text.clone()))

@@ -55,7 +55,7 @@ fn grant(node: &Node, problems: &mut Problems) -> Option<pb::Grant> {
     Some(pb::Grant { permission, effect: effect.into(), requirements, condition: condition.flatten() })
 }
 
-fn step_up(node: &Node, problems: &mut Problems) -> Option<pb::StepUpRequirement> {
+pub(crate) fn step_up(node: &Node, problems: &mut Problems) -> Option<pb::StepUpRequirement> {
     let mut fields = Fields::open(node, &["level", "max_age_minutes"], problems)?;
     let level = fields.get("level", |text| match text {
         text if text.eq_ignore_ascii_case("NONE") => Ok(pb::AssuranceLevel::Unspecified),

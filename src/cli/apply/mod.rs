@@ -17,19 +17,19 @@ use super::failure;
 use super::output::{self, Format, clean};
 use super::preview::Rights;
 
-mod condition;
+pub(crate) mod condition;
 mod declared;
 mod execute;
 pub(crate) mod grants;
 mod plan;
 mod preview;
-mod problems;
-mod read;
+pub(crate) mod problems;
+pub(crate) mod read;
 mod references;
 mod rehearse;
-mod state;
+pub(crate) mod state;
 pub(crate) mod world;
-mod yaml;
+pub(crate) mod yaml;
 
 pub(crate) use execute::{Outcome, execute};
 pub(crate) use plan::{Action, Plan, Step};
@@ -57,7 +57,8 @@ const STOPPED: u8 = 1;
     bindings:\n    \
     - { group: contoso-msp/On call, role: contoso-msp/Night shift, account: contoso-corp }\n\n\
     A custom role or group is named `account/title`. A peer that is not there yet needs `role` and `access`,\n\
-    unless it is a first peer. Grants are written as for `peerage roles create`.\n\n\
+    unless it is a first peer. Grants are written as for `peerage roles create`.\n\
+    `given` and `tests` are for `peerage test`, and passed by.\n\n\
     Examples:\n  \
     peerage apply -f world.yaml --dry-run\n  \
     peerage apply -f world.yaml\n\n\
@@ -125,6 +126,11 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
 pub(crate) fn read(source: &str) -> Result<World, Problems> {
     let (world, problems) = read::world(source)?;
     problems.into_result(world)
+}
+
+/// All that keeps a world from becoming true on a server, as far as what the server has tells.
+pub(crate) fn obstacles(world: &World, state: &state::State) -> Problems {
+    plan::plan(world, state).1
 }
 
 /// Compares a world with a server. The inner error is the file's fault, the outer one is not.

@@ -23,7 +23,7 @@ impl Problems {
     }
 
     /// Whether something is wrong in a line already.
-    pub(super) fn has(&self, line: u64) -> bool {
+    pub(crate) fn has(&self, line: u64) -> bool {
         self.0.iter().any(|(other, _)| *other == line)
     }
 
@@ -36,14 +36,29 @@ impl Problems {
         if self.is_empty() { Ok(value) } else { Err(self) }
     }
 
+    /// What is wrong but for some of it.
+    pub(crate) fn without(self, is_dropped: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.into_iter().filter(|(_, text)| !is_dropped(text)).collect())
+    }
+
+    /// The same in other words.
+    pub(crate) fn reworded(self, reword: impl Fn(&str) -> String) -> Self {
+        Self(self.0.into_iter().map(|(line, text)| (line, reword(&text))).collect())
+    }
+
     /// A line each, in the order of the file.
     pub(crate) fn show(&self, file: &str) -> String {
+        self.show_with(file, "nothing was changed")
+    }
+
+    /// As [`Problems::show`], with what came of it.
+    pub(crate) fn show_with(&self, file: &str, so: &str) -> String {
         let mut sorted = self.0.clone();
         sorted.sort();
         sorted.dedup();
         let mut text = match sorted.len() {
-            1 => format!("{file} is wrong, and nothing was changed:"),
-            many => format!("{file} is wrong in {many} places, and nothing was changed:"),
+            1 => format!("{file} is wrong, and {so}:"),
+            many => format!("{file} is wrong in {many} places, and {so}:"),
         };
         for (line, problem) in sorted {
             // Writing to a string never fails.

@@ -18,7 +18,9 @@ use crate::domain::peer::{EMAIL_MAX, FIELD_MAX, NAME_MAX, UserName};
 use crate::domain::{contact, role, text};
 use crate::transport::grpc::pb;
 
-const SECTIONS: [&str; 5] = ["accounts", "roles", "peers", "groups", "bindings"];
+pub(crate) const SECTIONS: [&str; 5] = ["accounts", "roles", "peers", "groups", "bindings"];
+/// What `peerage test` reads of the same file; nothing of it is applied.
+pub(crate) const TESTED: [&str; 2] = ["given", "tests"];
 
 /// Reads a world file and checks all of it: what could be read, and what is wrong. What is wrong in
 /// itself is not in the world.
@@ -26,10 +28,14 @@ const SECTIONS: [&str; 5] = ["accounts", "roles", "peers", "groups", "bindings"]
 /// # Errors
 /// What keeps it from being read at all.
 pub(super) fn world(source: &str) -> Result<(World, Problems), Problems> {
-    let root = yaml::parse(source)?;
+    Ok(world_of(&yaml::parse(source)?))
+}
+
+/// As [`world`], of a file that is a tree already.
+pub(crate) fn world_of(root: &Node) -> (World, Problems) {
     let mut problems = Problems::default();
-    let mut world = World { declared: Declared::of(&root, &mut problems), ..World::default() };
-    if let Some(sections) = Fields::open(&root, &SECTIONS, &mut problems) {
+    let mut world = World { declared: Declared::of(root, &mut problems), ..World::default() };
+    if let Some(sections) = Fields::open(root, &[&SECTIONS[..], &TESTED].concat(), &mut problems) {
         let [accounts, roles, peers, groups, bindings] = SECTIONS.map(|name| sections.node(name));
         world.accounts = items(accounts, account, &mut problems);
         world.roles = items(roles, custom_role, &mut problems);
@@ -38,7 +44,7 @@ pub(super) fn world(source: &str) -> Result<(World, Problems), Problems> {
         world.bindings = items(bindings, binding, &mut problems);
         super::references::check(&mut world, &mut problems);
     }
-    Ok((world, problems))
+    (world, problems)
 }
 
 fn items<T>(section: Option<&Node>, read: fn(&Node, &mut Problems) -> Option<T>, problems: &mut Problems) -> Vec<T> {
@@ -50,7 +56,10 @@ fn items<T>(section: Option<&Node>, read: fn(&Node, &mut Problems) -> Option<T>,
     items.iter().filter_map(|item| read(item, problems)).collect()
 }
 
-fn one_of<T>(parse: impl FnOnce(&str) -> Option<T>, choices: &'static str) -> impl FnOnce(&str) -> Result<T, Invalid> {
+pub(crate) fn one_of<T>(
+    parse: impl FnOnce(&str) -> Option<T>,
+    choices: &'static str,
+) -> impl FnOnce(&str) -> Result<T, Invalid> {
     move |text| parse(text).ok_or(Invalid::Unknown { choices })
 }
 
@@ -58,7 +67,7 @@ fn line_of(max: usize) -> impl Fn(&str) -> Result<String, Invalid> {
     move |written| text::line(written, max)
 }
 
-pub(super) fn account_name(written: &str) -> Result<AccountId, Invalid> {
+pub(crate) fn account_name(written: &str) -> Result<AccountId, Invalid> {
     AccountId::parse(written.strip_prefix("accounts/").unwrap_or(written))
 }
 

@@ -23,7 +23,7 @@ type Key = (String, String);
 
 /// What is there, by key.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) accounts: HashMap<AccountId, pb::Account>,
     /// By folded user name.
     pub(super) peers: HashMap<String, pb::Peer>,
@@ -46,7 +46,7 @@ pub(super) struct State {
 
 /// The accounts of which something cannot be read, and why.
 #[derive(Debug, Default)]
-pub(super) struct Unread {
+pub(crate) struct Unread {
     pub(super) roles: HashMap<AccountId, String>,
     pub(super) groups: HashMap<AccountId, String>,
     pub(super) bindings: HashMap<AccountId, String>,
@@ -126,6 +126,22 @@ impl Wanted {
 }
 
 impl State {
+    /// A server that has its packs and nothing else.
+    pub(crate) fn fresh(
+        role_ids: HashMap<RoleId, pb::Role>,
+        packs: HashSet<String>,
+        permissions: HashSet<String>,
+    ) -> Self {
+        let root = pb::Account {
+            name: format!("accounts/{}", AccountId::platform()),
+            kind: pb::AccountKind::Platform.into(),
+            effective_settings: Some(pb::AccountSettings::default()),
+            ..Default::default()
+        };
+        let accounts = HashMap::from([(AccountId::platform(), root)]);
+        Self { accounts, role_ids, packs: Some(packs), permissions, ..Self::default() }
+    }
+
     /// Asks the server about everything that a world names.
     pub(super) async fn load(connection: &Connection, world: &World) -> Result<Self, Status> {
         let wanted = Wanted::of(world);

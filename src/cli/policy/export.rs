@@ -1,6 +1,5 @@
 //! `peerage policy export`: a model.conf and a policy.csv, whole or not at all.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use prost_types::Timestamp;
 
+use crate::cli::circumstances::Circumstances;
 use crate::cli::connection::Connection;
 use crate::cli::output::{self, Format};
 use crate::cli::{names, time};
@@ -29,13 +29,8 @@ pub(super) struct Export {
     /// The moment for which windows are resolved, instead of now
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     at: Option<Timestamp>,
-    /// The address that peers are taken to act from; without it, it is unknown
-    #[arg(long, value_name = "ADDRESS", default_value = "")]
-    source_address: String,
-    /// An attribute of the resource acted on, as `name=value`: a whole number, `true`, `false` or a text;
-    /// repeat for more
-    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
-    attributes: Vec<(String, pb::AttributeValue)>,
+    #[command(flatten)]
+    circumstances: Circumstances,
     /// Exports a policy at least as new as this revision
     #[arg(long, value_name = "REVISION", conflicts_with = "latest",
           value_parser = clap::value_parser!(i64).range(0..))]
@@ -75,29 +70,12 @@ fn request(export: Export) -> pb::ExportPolicyRequest {
         Some(revision) => Some(Requirement::AtLeastRevision(revision)),
         None => export.latest.then_some(Requirement::Latest(true)),
     };
-    let resource_attributes: HashMap<_, _> = export.attributes.into_iter().collect();
     pb::ExportPolicyRequest {
         account: names::account(&export.account),
         evaluation_time: export.at,
-        context: Some(pb::DecisionContext {
-            resource_attributes: resource_attributes.into_iter().collect(),
-            source_address: export.source_address,
-        }),
+        context: Some(export.circumstances.into_wire()),
         consistency: requirement.map(|requirement| pb::Consistency { requirement: Some(requirement) }),
     }
-}
-
-/// Reads `name=value`.
-fn attribute(text: &str) -> Result<(String, pb::AttributeValue), String> {
-    use pb::attribute_value::Kind;
-
-    let (name, value) = text.split_once('=').ok_or("it has the form `name=value`")?;
-    let kind = match (value.parse(), value.parse()) {
-        (Ok(number), _) => Kind::IntValue(number),
-        (_, Ok(truth)) => Kind::BoolValue(truth),
-        _ => Kind::StringValue(value.to_owned()),
-    };
-    Ok((name.to_owned(), pb::AttributeValue { kind: Some(kind) }))
 }
 
 /// A file that gets its name when it is whole; until then, or where the export breaks off, there is none.

@@ -23,6 +23,7 @@ use super::pb::role_service_server::RoleServiceServer;
 use super::service::Services;
 use crate::application::Ctx;
 use crate::config::{Config, Limits, MessageBytes};
+use crate::telemetry::decision_log::DecisionLog;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sampling::Sampling;
 use crate::transport::socket::{Bounds, Incoming};
@@ -54,6 +55,7 @@ pub async fn report(health: &HealthReporter, status: ServingStatus) {
 pub struct Parts {
     pub ctx: Arc<Ctx>,
     pub metrics: Arc<Metrics>,
+    pub decision_log: Option<Arc<DecisionLog>>,
     pub health: HealthService,
 }
 
@@ -62,9 +64,10 @@ pub struct Parts {
 /// # Errors
 /// Where the server cannot be built or fails.
 pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: CancellationToken) -> anyhow::Result<()> {
-    let Parts { ctx, metrics, health } = parts;
+    let Parts { ctx, metrics, decision_log, health } = parts;
     let limits = &config.limits;
     let services = Services::new(Arc::clone(&ctx), Arc::clone(&metrics), limits.call_timeout(), stop.clone());
+    let services = services.logging(decision_log);
     let routes = routes(services, limits.message_bytes, health)?;
     let room = room(config, ctx.store.is_embedded());
     // The order of the layers, outermost first.

@@ -48,3 +48,33 @@ async fn authorize_explains_as_a_tree_and_as_json() {
     assert_eq!(run(&server, folder.path(), &alone).await.status.code(), Some(2), "the past is explained, not decided");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn authorize_asks_under_the_circumstances_that_it_is_told() {
+    use crate::conditions::{is_text, networks, when};
+    use crate::support::policy::{allow, create_role, role};
+
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    let grants =
+        [when(allow("users.view"), networks(&["192.0.2.0/24"])), when(allow("devices.view"), is_text("ring", "2"))];
+    let wanted = create_role(&server.operator(), role(&msp, &grants)).await.unwrap().name;
+    server.person(&msp, "emily", &wanted).await;
+    for (permission, flags, code, part) in [
+        ("users.view", &[][..], 1, "the source address"),
+        ("users.view", &["--source-address", "192.0.2.7"], 0, "ALLOWED"),
+        ("users.view", &["--source-address", "192.0.3.7"], 1, "NO_MATCHING_GRANT"),
+        ("users.view", &["--source-address", "192.0.2.7", "--explain"], 0, "ALLOWED"),
+        ("users.view", &["--source-address", "nowhere"], 2, "context.source_address"),
+        ("devices.view", &["--attribute", "team=7"], 1, "attribute `ring`"),
+        ("devices.view", &["--attribute", "ring=2"], 1, "NO_MATCHING_GRANT"),
+        ("devices.view", &["--attribute", "team=7", "--attribute", "ring=\"2\""], 0, "ALLOWED"),
+        ("devices.view", &["--attribute", "ring"], 2, "name=value"),
+    ] {
+        let arguments = [&["authorize", "emily", permission, "contoso-msp"], flags].concat();
+        let output = run(&server, folder.path(), &arguments).await;
+        let text = format!("{}{}", told(&output), said(&output));
+        assert!(output.status.code() == Some(code) && text.contains(part), "{flags:?}: {text}");
+    }
+    server.stop().await;
+}

@@ -231,6 +231,60 @@ mod cases {
 }
 
 #[tokio::test]
+async fn a_revision_is_judged_at_any_time_that_has_come() {
+    let server = Server::start().await;
+    let operator = server.operator();
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    let idle = server.custom_role(&msp, &["devices.view"]).await;
+    let emily = server.person(&msp, "emily", &idle).await;
+    let viewer = create_role(&operator, role(&msp, &[allow("users.view")])).await.unwrap().name;
+    let brief = pb::RoleBinding {
+        start_time: Some(server.time(100)),
+        expire_time: Some(server.time(200)),
+        ..binding(&emily.name, &viewer, &msp)
+    };
+    let extra = create_role(&operator, role(&msp, &[deny("users.view")])).await.unwrap().name;
+    let granted = bind(&operator, brief).await.unwrap();
+    server.advance(Duration::from_secs(150));
+    let denied = bind(&operator, binding(&emily.name, &extra, &msp)).await.unwrap().update_revision;
+    server.advance(Duration::from_secs(150));
+    let asked = async |moment: Option<At>, seconds: i64| {
+        let time = prost_types::Timestamp { nanos: 0, ..server.time(seconds - 300) };
+        let request = pb::ExplainAuthorizationRequest {
+            at: moment,
+            evaluate_time: Some(time),
+            page_size: 1,
+            ..ask(&emily.name, "users.view", &msp)
+        };
+        send(&operator, request).await
+    };
+    let revision = granted.update_revision;
+    for (revision, seconds, binding) in [
+        (revision, 99, None),
+        (revision, 100, Some(&granted.name)),
+        // Also where the next revision was current by then, and before this one was.
+        (revision, 199, Some(&granted.name)),
+        (revision, 200, None),
+        (revision, -5, None),
+        (denied, 100, None),
+    ] {
+        let told = asked(Some(At::AtRevision(revision)), seconds).await.unwrap();
+        let decision = told.decision.unwrap();
+        assert_eq!(told.evaluate_time, Some(server.time(seconds - 300)));
+        assert_eq!(decision.revision, revision);
+        let by = (decision.decision() == pb::Decision::Allow).then_some(&decision.role_binding);
+        assert_eq!(by, binding, "{revision} {seconds}");
+    }
+    let future = asked(Some(At::AtRevision(revision)), 301).await;
+    assert_eq!(why(future), (Code::OutOfRange, "MOMENT_IN_FUTURE".to_owned()));
+    for moment in [None, Some(At::AtTime(server.time(-1)))] {
+        let status = asked(moment, 150).await.unwrap_err();
+        assert_eq!(crate::support::bad_fields(&status), ["evaluate_time"]);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_past_ends_where_the_history_does() {
     let server = Server::start().await;
     let msp = server.partner("contoso-msp", &["opspilot365"]).await;

@@ -137,6 +137,71 @@ async fn a_full_disk_under_postgresql_stops_writes_alone_and_only_while_it_is_fu
     ledger::assert_kept(&database.url, &crew).await;
 }
 
+/// What the server counted of its log of decisions, by result.
+async fn logged(server: &Process, result: &str) -> u64 {
+    let name = format!("peerage_decision_log_entries_total{{result=\"{result}\"}} ");
+    let (_, text) = server.get("/metrics").await;
+    text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_the_log_of_decisions_costs_entries_and_leaves_whole_lines() {
+    let Some(disk) = Disk::new(8) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::new(format!("sqlite:{}?mode=rwc", folder.path().join("peerage.db").display())).await;
+    let place = disk.path().join("decisions.jsonl");
+    let setting = format!("PEERAGE_DECISION_LOG__TO={}", place.display());
+    let mut prefix = disk.prefix();
+    prefix.extend(["env".to_owned(), setting]);
+    let mut server = Process::serve(&database, &prefix).await;
+    let operator = server.operator();
+    let item = pb::BatchAuthorizeItem {
+        permission: "accounts.view".to_owned(),
+        account: "accounts/platform".to_owned(),
+        ..Default::default()
+    };
+    let request = pb::BatchAuthorizeRequest { items: vec![item; 1000], ..Default::default() };
+    let mut decided = 0;
+    let mut decide = async |rounds: u64| {
+        for _ in 0..rounds {
+            let response = operator.access().batch_authorize(request.clone()).await.unwrap().into_inner();
+            decided += u64::try_from(response.results.len()).unwrap();
+        }
+    };
+    decide(1).await;
+    disk.fill();
+    let began = Instant::now();
+    while logged(&server, "failed").await == 0 {
+        decide(1).await;
+        assert!(began.elapsed() < Duration::from_secs(60), "the disk is full");
+    }
+    disk.make_room();
+    let before = logged(&server, "written").await;
+    while logged(&server, "written").await < before + 1000 {
+        decide(1).await;
+        assert!(began.elapsed() < Duration::from_secs(120), "the disk has room");
+    }
+    let settled = async {
+        loop {
+            let (written, lost) = (logged(&server, "written").await, logged(&server, "failed").await);
+            let dropped = logged(&server, "dropped").await;
+            if written + lost + dropped == decided {
+                return (written, lost + dropped);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (written, lost) = tokio::time::timeout(Duration::from_secs(60), settled).await.expect("each is counted");
+    assert!(server.lives());
+    server.kill();
+    let text = std::fs::read_to_string(disk.seen_from_here().join("decisions.jsonl")).unwrap();
+    for line in text.lines() {
+        let _: serde_json::Value = serde_json::from_str(line).expect("no line is torn");
+    }
+    assert_eq!(u64::try_from(text.lines().count()).unwrap(), written, "what is counted as written is there");
+    super::tell(&format!("a full disk under the log of decisions: {written} written, {lost} lost"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_turned_read_only_stops_writes_alone_and_keeps_what_was_acknowledged() {
     let Some(disk) = Disk::new(24) else { return };

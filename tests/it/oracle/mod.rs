@@ -6,16 +6,16 @@
 
 mod changes;
 mod circumstances;
-mod conditions;
+pub(crate) mod conditions;
 mod explain;
-mod facts;
+pub(crate) mod facts;
 mod fast;
 pub(crate) mod foreign;
 mod lists;
-mod naive;
+pub(crate) mod naive;
 mod plain;
 mod preview;
-mod random;
+pub(crate) mod random;
 mod shrink;
 mod world;
 

@@ -270,7 +270,7 @@ fn is_open(start: Option<Timestamp>, expire: Option<Timestamp>, now: Timestamp) 
 }
 
 /// A literal names itself, `*` anything; a reserved permission is named literally only.
-fn names(grant: &Grant, permission: &Permission) -> bool {
+pub(crate) fn names(grant: &Grant, permission: &Permission) -> bool {
     let pattern = grant.pattern.as_str();
     if pattern == permission.name.as_str() {
         return true;

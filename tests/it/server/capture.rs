@@ -4,7 +4,7 @@
 //! failed over it.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex};
 
 use peerage::app;
@@ -327,7 +327,7 @@ fn settings(database: &str, collector: &str, http: &str) -> String {
         "[database]\nurl = \"{database}\"\n[tls]\ncertificate_file = \"tls.crt\"\nkey_file = \"tls.key\"\n\
          [http]\nlisten = \"{http}\"\n[log]\nfilter = \"trace\"\n[shutdown]\ndrain_delay_ms = 0\n\
          [telemetry]\nendpoint = \"{collector}\"\nexport_interval_ms = 100\ndecision_sample_ratio = 1.0\n\
-         headers = {{ x-token = \"{TOKEN}\" }}\n"
+         headers = {{ x-token = \"{TOKEN}\" }}\n[decision_log]\nto = \"stdout\"\n"
     )
 }
 
@@ -351,7 +351,8 @@ async fn no_capture_log_metric_event_or_error_holds_a_secret() {
         .unwrap();
     let mut command = super::peerage(folder.path(), &["serve", "--config", "peerage.toml", "--listen", &listen]);
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let mut child = Kept(Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap()));
+    let decisions = std::fs::File::create(folder.path().join("decisions")).unwrap();
+    let mut child = Kept(Some(command.stdout(decisions).stderr(log).spawn().unwrap()));
     let trust = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority.pem())).domain_name("localhost");
     let address = format!("https://{}", to_callers.before(listen).await);
     let channel = Endpoint::from_shared(address).unwrap().tls_config(trust).unwrap().connect_lazy();
@@ -375,6 +376,11 @@ async fn no_capture_log_metric_event_or_error_holds_a_secret() {
 
     let log = std::fs::read(folder.path().join("log")).unwrap();
     assert!(log.len() > 100_000, "the log is at its highest level");
+    let decisions = std::fs::read(folder.path().join("decisions")).unwrap();
+    for line in String::from_utf8(decisions.clone()).unwrap().lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).expect("nothing else is written to stdout");
+        assert_eq!(entry["version"], 1);
+    }
     let Scenario { mut secrets, said, .. } = scenario;
     for (place, bytes, least) in [
         ("the network to callers", to_callers.heard(), 10_000),
@@ -383,6 +389,7 @@ async fn no_capture_log_metric_event_or_error_holds_a_secret() {
         ("an event", events, 1_000),
         ("a metric", metrics.clone().into_bytes(), 1_000),
         ("the log", log.clone(), 100_000),
+        ("the log of decisions", decisions, 300),
         ("what a collector got", collector.everything().into_bytes(), 1_000),
     ] {
         assert!(bytes.len() > least, "{place} was recorded");

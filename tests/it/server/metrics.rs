@@ -152,7 +152,7 @@ async fn labels_come_from_fixed_sets_whatever_is_sent() {
         ("pool", ["writer", "reader"].into()),
         ("threads", ["hashing", "pictures"].into()),
         ("state", ["idle", "used", "taken", "limit"].into()),
-        ("result", ["alike", "different", "dropped", "failed"].into()),
+        ("result", ["alike", "different", "dropped", "failed", "written"].into()),
         ("version", [env!("CARGO_PKG_VERSION")].into()),
     ]);
     let samples = samples(&text);

@@ -141,6 +141,11 @@ impl Server {
         self.micros.fetch_add(by, Ordering::SeqCst);
     }
 
+    /// The time on the server, in microseconds.
+    pub fn micros(&self) -> i64 {
+        self.micros.load(Ordering::SeqCst)
+    }
+
     /// The time on the server, as protobuf writes it, moved by some seconds.
     pub fn time(&self, plus_seconds: i64) -> prost_types::Timestamp {
         let micros = self.micros.load(Ordering::SeqCst);

@@ -251,7 +251,8 @@ pub const fn assurance(level: AssuranceLevel) -> pb::AssuranceLevel {
     }
 }
 
-pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
+#[must_use]
+pub const fn outcome(outcome: Outcome) -> pb::Decision {
     match outcome {
         Outcome::Allow => pb::Decision::Allow,
         Outcome::Deny => pb::Decision::Deny,
@@ -260,7 +261,8 @@ pub(super) const fn outcome(outcome: Outcome) -> pb::Decision {
     }
 }
 
-pub(super) const fn reason(reason: Reason) -> pb::DecisionReason {
+#[must_use]
+pub const fn reason(reason: Reason) -> pb::DecisionReason {
     match reason {
         Reason::Allowed => pb::DecisionReason::Allowed,
         Reason::StepUpRequired => pb::DecisionReason::StepUpRequired,

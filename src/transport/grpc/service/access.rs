@@ -6,11 +6,11 @@ use std::time::Duration;
 use tonic::{Request, Response, Status};
 
 use super::Services;
+use super::decided::Asked;
 use crate::application::authorize::{self, Check};
 use crate::application::guard::View;
 use crate::application::{Caller, Result};
 use crate::decision::Outcome;
-use crate::domain::context::Context;
 use crate::telemetry::metrics::DecisionOutcome;
 use crate::transport::grpc::call::{self, checked};
 use crate::transport::grpc::convert::access::{self, OwnedCheck};
@@ -18,6 +18,10 @@ use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::account_access_service_server::AccountAccessService;
 use crate::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
 use crate::transport::grpc::status::{from_error, not_built, to_message};
+
+/// The methods, as they are named in the log of decisions.
+const AUTHORIZE: &str = "peerage.v1.AccountAccessService/Authorize";
+const BATCH: &str = "peerage.v1.AccountAccessService/BatchAuthorize";
 
 impl Services {
     /// How long a call may take, looked up only where it may have to wait: a decision otherwise does not.
@@ -40,19 +44,27 @@ impl Services {
         let snapshot = self.ctx.snapshot_guard();
         // Also one whose key was revoked while it waited gets no answer.
         let view = View::of_caller(&snapshot, &caller, self.ctx.clock.now())?;
-        let answer = self.decide(&view, &check, &check.context)?;
+        let asked = Asked { method: AUTHORIZE, caller: &caller, check: &check, context: &check.context };
+        let answer = self.decide(&view, &asked)?;
         tracing::Span::current()
             .record("decision.effect", answer.decision().as_str_name().trim_start_matches("DECISION_"));
         Ok(answer)
     }
 
-    fn decide(&self, view: &View<'_>, check: &OwnedCheck, context: &Context) -> Result<pb::AuthorizeResponse> {
-        let asked =
-            Check { subject: &check.subject, permission: check.permission.as_str(), account: &check.account, context };
-        let answer = authorize::decide(&self.ctx, view, &asked)?;
-        self.metrics.decided(counted(answer.decision.outcome));
-        let decision_id = self.ctx.entropy.uuid(view.now)?.to_string();
-        Ok(access::answer(view.snapshot, &answer, check, decision_id))
+    fn decide(&self, view: &View<'_>, asked: &Asked<'_>) -> Result<pb::AuthorizeResponse> {
+        let OwnedCheck { subject, permission, account, .. } = asked.check;
+        let check = Check { subject, permission: permission.as_str(), account, context: asked.context };
+        let decided = authorize::decide(&self.ctx, view, &check)?;
+        let outcome = counted(decided.answer.decision.outcome);
+        self.metrics.decided(outcome);
+        let id = self.ctx.entropy.uuid(view.now)?;
+        let response = access::answer(view.snapshot, &decided.answer, asked.check, id.to_string());
+        if let Some(log) = &self.decision_log
+            && log.takes(outcome, id)
+        {
+            asked.log(log, view, &decided, &response);
+        }
+        Ok(response)
     }
 
     async fn authorize_many(
@@ -69,7 +81,7 @@ impl Services {
         let decide = |item: &pb::BatchAuthorizeItem| {
             let check = checked(|fields| access::item(fields, item, request))?;
             let context = if item.context.is_some() { &check.context } else { &default_context };
-            self.decide(&view, &check, context)
+            self.decide(&view, &Asked { method: BATCH, caller: &caller, check: &check, context })
         };
         let results = request.items.iter().map(|item| match decide(item) {
             Ok(decision) => ItemResult::Decision(pb::AuthorizeResponse { revision: 0, ..decision }),

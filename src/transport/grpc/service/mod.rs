@@ -5,6 +5,7 @@ mod access_lists;
 mod account;
 mod audit;
 mod authentication;
+mod decided;
 mod explain;
 mod peer;
 mod role;
@@ -17,14 +18,16 @@ use tonic::metadata::MetadataMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::application::Ctx;
+use crate::telemetry::decision_log::DecisionLog;
 use crate::telemetry::metrics::Metrics;
 use crate::transport::grpc::call;
 
-/// All services over one context. What is decided is counted.
+/// All services over one context. What is decided is counted, and logged where there is a log.
 #[derive(Debug, Clone)]
 pub struct Services {
     ctx: Arc<Ctx>,
     metrics: Arc<Metrics>,
+    decision_log: Option<Arc<DecisionLog>>,
     /// The longest that a call may take, whatever its caller says.
     call_timeout: Duration,
     /// Says that the server stops: calls that have no end of their own end then.
@@ -34,7 +37,13 @@ pub struct Services {
 impl Services {
     #[must_use]
     pub const fn new(ctx: Arc<Ctx>, metrics: Arc<Metrics>, call_timeout: Duration, stop: CancellationToken) -> Self {
-        Self { ctx, metrics, call_timeout, stop }
+        Self { ctx, metrics, decision_log: None, call_timeout, stop }
+    }
+
+    /// The same, with a log of decisions.
+    #[must_use]
+    pub fn logging(self, decision_log: Option<Arc<DecisionLog>>) -> Self {
+        Self { decision_log, ..self }
     }
 
     /// How long a call with this metadata may take.

@@ -49,9 +49,19 @@ pub fn request(fields: &mut Fields, tokens: &Tokens, request: &pb::ExplainAuthor
     let account = fields.required("account", &request.account, account_name);
     let context = access::context(fields, "context", request.context.as_ref());
     let consistency = access::consistency(fields, request.consistency.as_ref());
+    let evaluate_time = match &request.evaluate_time {
+        None => Some(None),
+        Some(time) => fields.take("evaluate_time", parse_time(time)).map(Some),
+    };
+    if request.evaluate_time.is_some() && !matches!(request.at, Some(PbAt::AtRevision(_))) {
+        let why = "it goes with `at_revision`; at other moments windows are judged then";
+        fields.refuse("evaluate_time", Invalid::NotAllowed { why });
+    }
     let at = match &request.at {
         None => Some(None),
-        Some(PbAt::AtRevision(revision)) if *revision >= 1 => Some(Some(At::Revision(*revision))),
+        Some(PbAt::AtRevision(revision)) if *revision >= 1 => {
+            evaluate_time.map(|time| Some(At::Revision(*revision, time)))
+        }
         Some(PbAt::AtRevision(_)) => {
             fields.refuse("at_revision", Invalid::OutOfRange { min: 1, max: i64::MAX });
             None
@@ -122,7 +132,8 @@ const fn partner_access(access: PartnerAccess) -> pb::PartnerAccessMode {
     }
 }
 
-const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
+#[must_use]
+pub const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
     match obstacle {
         Obstacle::OutOfReach => pb::GrantOutcome::OutOfReach,
         Obstacle::OutsideWindow => pb::GrantOutcome::OutsideWindow,
@@ -134,7 +145,8 @@ const fn obstacle(obstacle: Obstacle) -> pb::GrantOutcome {
     }
 }
 
-const fn fate(fate: Fate) -> pb::GrantOutcome {
+#[must_use]
+pub const fn fate(fate: Fate) -> pb::GrantOutcome {
     match fate {
         Fate::Decided => pb::GrantOutcome::Decided,
         Fate::Outranked => pb::GrantOutcome::Outranked,

@@ -124,7 +124,7 @@ fn description(description: &str) -> Result<String, Invalid> {
 }
 
 /// Reads rules of use; what only built-in roles have is output only.
-fn rules(fields: &mut Fields, field: &str, rules: &pb::RoleRules) -> Option<RoleRules> {
+pub fn rules(fields: &mut Fields, field: &str, rules: &pb::RoleRules) -> Option<RoleRules> {
     let max_holders = match u32::try_from(rules.max_holders) {
         Ok(0) => Some(None),
         Ok(most) => Some(Some(most)),
@@ -196,7 +196,9 @@ pub fn to_pb(listed: &ListedRole) -> pb::Role {
     }
 }
 
-fn rules_to_pb(rules: &RoleRules) -> pb::RoleRules {
+/// Writes rules of use.
+#[must_use]
+pub fn rules_to_pb(rules: &RoleRules) -> pb::RoleRules {
     pb::RoleRules {
         assignable: Some(rules.assignable),
         max_holders: rules.max_holders.map_or(0, |most| i32::try_from(most).unwrap_or(i32::MAX)),

@@ -1,0 +1,254 @@
+//! All rights of all peers, naively, as sets of permissions by how freely they may be used.
+//!
+//! Partner access and suspension limit use and not the ceiling (DESIGN 8.1), and the worlds set neither.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use peerage::domain::binding::{Mode, Principal, Reach};
+use peerage::domain::context::{AttributeValue, Context};
+use peerage::domain::fact::{AccountFact, MemberFact, PeerFact};
+use peerage::domain::ids::{AccountId, PeerId};
+use peerage::domain::peer::{PeerKind, PeerStatus};
+use peerage::domain::role::{Effect, Grant};
+use peerage::domain::time::Timestamp;
+
+use super::super::oracle::conditions::{self, Holds};
+use super::super::oracle::facts::Facts;
+use super::super::oracle::naive::{Line, Question, names};
+
+/// What is looked at; the last one makes a full administrator.
+const WATCHED: [&str; 20] = [
+    "devices.view",
+    "devices.manage",
+    "billing.view",
+    "billing.manage",
+    "peers.view",
+    "peers.create",
+    "peers.disable",
+    "peers.reset_password",
+    "roles.view",
+    "roles.update",
+    "role_bindings.create",
+    "role_bindings.delete",
+    "groups.update_members",
+    "api_keys.create",
+    "accounts.view",
+    "accounts.update_labels",
+    "accounts.move",
+    "permissions.register",
+    "access.check",
+    "accounts.administer",
+];
+const ADMINISTERS: u32 = 1 << (WATCHED.len() - 1);
+
+/// How freely: with approval and step-up at least, ... without any requirement.
+const LEVELS: usize = 4;
+
+/// For each level the permissions that may be used so freely or more.
+type Cell = [u32; LEVELS];
+
+/// Which rights of a peer are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// What it may do now.
+    AsItIs,
+    /// What it may do once all that waits for an elevation is raised.
+    Raised,
+    /// The same, were it enabled and without end.
+    RaisedAndEnabled,
+}
+
+/// Rights at some moments in some circumstances.
+pub struct Rights {
+    moments: Vec<(Timestamp, Context)>,
+    cells: HashMap<(Whose, PeerId, AccountId), Vec<Cell>>,
+}
+
+/// A right that somebody should not have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Excess {
+    pub peer: PeerId,
+    pub account: AccountId,
+    pub permissions: Vec<&'static str>,
+    pub level: usize,
+    pub moment: (Timestamp, Context),
+}
+
+impl Rights {
+    /// All rights, now and at times to come.
+    pub fn of(facts: &Facts, now: Timestamp) -> Self {
+        const HOUR: i64 = 3_600_000_000;
+        let tier = |tier: &str| Context {
+            attributes: BTreeMap::from([("tier".to_owned(), AttributeValue::Text(tier.to_owned()))]),
+            source_address: None,
+        };
+        let contexts = [Context::default(), tier("gold"), tier("iron")];
+        let times = [0, HOUR, 30 * HOUR, 24 * 365 * 10 * HOUR].map(|later| now.plus_micros(later));
+        let moments: Vec<(Timestamp, Context)> =
+            times.iter().flat_map(|time| contexts.iter().map(|context| (*time, context.clone()))).collect();
+        let mut rights = Self { moments, cells: HashMap::new() };
+        let named = Named::of(facts);
+        for peer in &facts.peers {
+            for whose in [Whose::AsItIs, Whose::Raised] {
+                rights.add(facts, &named, peer, whose);
+            }
+        }
+        rights
+    }
+
+    fn add(&mut self, facts: &Facts, named: &Named, peer: &PeerFact, whose: Whose) {
+        for account in &facts.accounts {
+            let path = facts.path(&account.id);
+            let cells = self.moments.iter().map(|moment| cell(facts, named, (peer, whose), &path, moment)).collect();
+            self.cells.insert((whose, peer.id, account.id.clone()), cells);
+        }
+    }
+
+    /// The rights of a peer on an account that may be new: then those on the one above it.
+    fn on(&self, whose: Whose, peer: PeerId, account: &AccountFact) -> Vec<Cell> {
+        let here = self.cells.get(&(whose, peer, account.id.clone()));
+        let above = || self.cells.get(&(whose, peer, account.parent.clone()?));
+        here.or_else(above).cloned().unwrap_or_else(|| vec![Cell::default(); self.moments.len()])
+    }
+
+    /// What somebody gained that the actor did not have before.
+    pub fn gained_beyond(&self, actor: PeerId, after: &Self, whose: Whose, facts: &Facts) -> Option<Excess> {
+        for account in &facts.accounts {
+            let own = self.on(Whose::AsItIs, actor, account);
+            for peer in &facts.peers {
+                let (old, now) = (self.on(whose, peer.id, account), after.on(whose, peer.id, account));
+                for (place, (old, now)) in old.iter().zip(&now).enumerate() {
+                    for level in 0..LEVELS {
+                        let excess = now[level] & !old[level] & !own[place][level];
+                        if excess != 0 {
+                            return Some(self.excess(peer.id, account, excess, level, place));
+                        }
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What a peer holds, or would hold, that the actor does not.
+    pub fn beyond(&self, actor: PeerId, taken: PeerId, facts: &Facts, now: Timestamp) -> Option<Excess> {
+        let mut held = Self { moments: self.moments.clone(), cells: HashMap::new() };
+        assert_eq!(held.moments[0].0, now, "rights are computed where the clock moves");
+        let peer = facts.peers.iter().find(|peer| peer.id == taken)?;
+        held.add(facts, &Named::of(facts), peer, Whose::RaisedAndEnabled);
+        for account in &facts.accounts {
+            let own = self.on(Whose::AsItIs, actor, account);
+            let theirs = held.on(Whose::RaisedAndEnabled, taken, account);
+            for (place, (own, theirs)) in own.iter().zip(&theirs).enumerate() {
+                for level in 0..LEVELS {
+                    if theirs[level] & !own[level] != 0 {
+                        return Some(self.excess(taken, account, theirs[level] & !own[level], level, place));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn excess(&self, peer: PeerId, account: &AccountFact, bits: u32, level: usize, place: usize) -> Excess {
+        let named = WATCHED.iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1);
+        let permissions = named.map(|(_, name)| *name).collect();
+        Excess { peer, account: account.id.clone(), permissions, level, moment: self.moments[place].clone() }
+    }
+
+    /// The accounts that have a full administrator (DESIGN 8.3).
+    pub fn administered(&self, facts: &Facts) -> BTreeSet<AccountId> {
+        let is_full = |peer: &&PeerFact| {
+            let cells = self.cells.get(&(Whose::AsItIs, peer.id, peer.home.clone()));
+            let always = |cells: &Vec<Cell>| cells.iter().all(|cell| cell[LEVELS - 1] & ADMINISTERS != 0);
+            peer.kind == PeerKind::Person && peer.expire_time.is_none() && cells.is_some_and(always)
+        };
+        facts.peers.iter().filter(is_full).map(|peer| peer.home.clone()).collect()
+    }
+}
+
+/// Which of the watched permissions a pattern names.
+struct Named(HashMap<String, u32>);
+
+impl Named {
+    fn of(facts: &Facts) -> Self {
+        let mut named = HashMap::new();
+        for grant in facts.roles.iter().flat_map(|role| &role.grants) {
+            named.entry(grant.pattern.as_str().to_owned()).or_insert_with(|| {
+                let bit = |(place, name): (usize, &&str)| {
+                    let permission = facts.permissions.iter().find(|permission| permission.name.as_str() == *name)?;
+                    names(grant, permission).then_some(1_u32 << place)
+                };
+                WATCHED.iter().enumerate().filter_map(bit).sum()
+            });
+        }
+        Self(named)
+    }
+
+    fn bits(&self, grant: &Grant) -> u32 {
+        self.0.get(grant.pattern.as_str()).copied().unwrap_or_default()
+    }
+}
+
+fn cell(
+    facts: &Facts,
+    named: &Named,
+    (peer, whose): (&PeerFact, Whose),
+    path: &[&AccountFact],
+    (now, context): &(Timestamp, Context),
+) -> Cell {
+    let is_enabled = peer.status == PeerStatus::Enabled && peer.expire_time.is_none_or(|end| *now < end);
+    if !is_enabled && whose != Whose::RaisedAndEnabled {
+        return Cell::default();
+    }
+    let question = Question {
+        peer: Some(peer.id),
+        permission: facts.permissions[0].name.clone(),
+        account: path[0].id.clone(),
+        now: *now,
+        context: context.clone(),
+    };
+    let (mut cell, mut denied) = (Cell::default(), 0);
+    for binding in &facts.bindings {
+        let Some(at) = path.iter().position(|account| account.id == binding.account) else { continue };
+        if (at > 0 && binding.reach == Reach::AccountOnly) || !binding.window.contains(*now) {
+            continue;
+        }
+        let membership = match binding.principal {
+            Principal::Peer(holder) if holder == peer.id => Mode::Active,
+            Principal::Peer(_) => continue,
+            Principal::Group(group) => {
+                let is_it = |member: &&MemberFact| {
+                    member.group == group && member.peer == peer.id && member.window.contains(*now)
+                };
+                match facts.members.iter().find(is_it) {
+                    Some(member) => member.mode,
+                    None => continue,
+                }
+            }
+        };
+        let active = binding.mode == Mode::Active && membership == Mode::Active;
+        let Some(role) = facts.roles.iter().find(|role| role.id == binding.role) else { continue };
+        for (place, grant) in (0_u16..).zip(&role.grants) {
+            let holds = conditions::holds(&grant.condition, path, &question);
+            match (grant.effect, holds) {
+                (Effect::Deny, Holds::Yes | Holds::Lacks(_)) if active => denied |= named.bits(grant),
+                (Effect::Allow, Holds::Yes) if active || whose != Whose::AsItIs => {
+                    let line = Line { binding, role, place, grant, active, missing: None };
+                    let stated = line.stated();
+                    let level = match (stated.step_up.is_some(), stated.approval) {
+                        (false, false) => 3,
+                        (true, false) => 2,
+                        (false, true) => 1,
+                        (true, true) => 0,
+                    };
+                    for level in &mut cell[..=level] {
+                        *level |= named.bits(grant);
+                    }
+                }
+                (Effect::Allow | Effect::Deny, _) => {}
+            }
+        }
+    }
+    cell.map(|level| level & !denied)
+}
