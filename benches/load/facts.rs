@@ -23,6 +23,9 @@ const MANY_BINDINGS: usize = 10_000;
 const MANY_GROUPS: usize = 200;
 const END: i64 = 1_900_000_000_000_000;
 
+/// Facts of one kind.
+pub(crate) type Facts = Box<dyn Iterator<Item = Result<Fact>>>;
+
 /// How large a world is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World {
@@ -43,7 +46,7 @@ impl World {
     }
 
     /// Each kind of fact with its name, in the order of a loader.
-    pub(crate) fn kinds(self) -> Vec<(&'static str, Box<dyn Iterator<Item = Result<Fact>>>)> {
+    pub(crate) fn kinds(self) -> Vec<(&'static str, Facts)> {
         let all = 0..self.peers + 2 * CROWDED_PEERS;
         let members = all.clone().flat_map(move |peer| self.members(peer));
         let bindings = all.clone().flat_map(move |peer| self.bindings(peer));
