@@ -16,8 +16,10 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::application::bootstrap::{OperatorKey, bootstrap};
+use crate::application::kept::Kept;
 use crate::application::packs::{self, Packs};
-use crate::application::{Clock, Ctx, Pools, refresh};
+use crate::application::start::Started;
+use crate::application::{Clock, Ctx, Pools, start};
 use crate::cli::demo::DemoServer;
 use crate::config::Config;
 use crate::decision::Snapshot;
@@ -131,12 +133,17 @@ fn sqlite_file(url: &str) -> Option<PathBuf> {
 /// # Errors
 /// Where the schema is of another release, or facts do not fit together.
 pub async fn load(ctx: &Ctx) -> anyhow::Result<()> {
+    first_load(ctx, None).await.map(drop)
+}
+
+/// As [`load`], from the file where one is kept.
+async fn first_load(ctx: &Ctx, kept: Option<&Kept>) -> anyhow::Result<Started> {
     match ctx.store.schema().await? {
         SchemaState::Current => {}
         SchemaState::Behind { .. } => anyhow::bail!("the schema is behind this release; run `peerage migrate`"),
         SchemaState::TooNew { floor } => anyhow::bail!("the schema needs release {floor} or later"),
     }
-    Ok(refresh::reload(ctx).await?)
+    Ok(start::start(ctx, kept).await?)
 }
 
 /// Starts a server: it listens at once, and reports SERVING when the facts are loaded.
@@ -188,15 +195,23 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let (config_of_server, stop) = (config.clone(), stop_accepting.clone());
     let serving = async move { server::serve(&config_of_server, parts, incoming, stop).await };
     let server = tokio::spawn(duties.watched(serving));
-    if let Err(error) = load(&ctx).await {
-        stop_accepting.cancel();
-        stop_workers.cancel();
-        server.abort();
-        return Err(error);
-    }
+    let kept = config.snapshot.file.clone().map(Kept::new);
+    let started = match first_load(&ctx, kept.as_ref()).await {
+        Ok(started) => started,
+        Err(error) => {
+            stop_accepting.cancel();
+            stop_workers.cancel();
+            server.abort();
+            return Err(error);
+        }
+    };
     ctx.policy.set_ready(true);
     server::report(&health, ServingStatus::Serving).await;
     start_workers(&mut duties, &ctx, &stop_workers);
+    if let Some(kept) = kept {
+        let keeping = (kept, started.file, config.snapshot.interval());
+        duties.start("keep_snapshot", worker::keep_snapshot(Arc::clone(&ctx), keeping, stop_workers.clone()));
+    }
     if let Some(writing) = writing {
         duties.start("log_decisions", writing.finish(stop_workers.clone()));
     }
@@ -213,7 +228,13 @@ pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Running> {
     let mut reporter = Duties::default();
     let ended = duties.ended().clone();
     reporter.start("report_health", report_health(watched, health, (stop_reporting.clone(), ended)));
-    tracing::info!(server.address = %address, server.revision = ctx.snapshot().revision(), "serving");
+    tracing::info!(
+        server.address = %address,
+        server.revision = ctx.snapshot().revision(),
+        server.loaded_from = if started.file.is_some() { "file" } else { "rows" },
+        server.loaded_ms = started.took.as_millis() as u64,
+        "serving"
+    );
     let shutdown = config.shutdown.clone();
     Ok(Running {
         address,

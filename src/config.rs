@@ -36,6 +36,7 @@ pub struct Config {
     pub telemetry: Telemetry,
     pub decision_log: DecisionLog,
     pub follow: Follow,
+    pub snapshot: Snapshot,
     pub shutdown: Shutdown,
     #[cfg(feature = "fault-injection")]
     pub fault: Fault,
@@ -120,6 +121,15 @@ pub struct Follow {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub struct Snapshot {
+    /// Where the snapshot is kept to start from; without it, every start is from rows.
+    pub file: Option<PathBuf>,
+    /// How often what has changed is kept, in milliseconds.
+    pub interval_ms: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Shutdown {
     /// How long the server goes on taking calls after it reports NOT_SERVING, in milliseconds.
     pub drain_delay_ms: u64,
@@ -142,6 +152,7 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             decision_log: DecisionLog::default(),
             follow: Follow::default(),
+            snapshot: Snapshot::default(),
             shutdown: Shutdown::default(),
             #[cfg(feature = "fault-injection")]
             fault: Fault::default(),
@@ -165,6 +176,19 @@ impl Follow {
     #[must_use]
     pub const fn stale_after(&self) -> Duration {
         Duration::from_millis(self.stale_after_ms)
+    }
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self { file: None, interval_ms: 300_000 }
+    }
+}
+
+impl Snapshot {
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
     }
 }
 
@@ -238,6 +262,10 @@ impl Config {
             (2_000..=3_600_000).contains(&self.follow.stale_after_ms),
             "`follow.stale_after_ms` must be at least 2000 and at most 3600000"
         );
+        ensure!(
+            (1_000..=86_400_000).contains(&self.snapshot.interval_ms),
+            "`snapshot.interval_ms` must be at least 1000 and at most 86400000"
+        );
         ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
         ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
         if let Some(tls) = &self.tls {
@@ -303,6 +331,7 @@ mod tests {
             ("database.url", "mysql://x", "database.url"),
             ("database.max_connections", "0", "max_connections"),
             ("follow.stale_after_ms", "1999", "stale_after_ms"),
+            ("snapshot.interval_ms", "999", "interval_ms"),
             ("lisstten", "1", "lisstten"),
             ("log.format", "xml", "xml"),
             ("decision_log.to", "", "decision_log.to"),

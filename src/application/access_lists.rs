@@ -154,11 +154,11 @@ pub async fn accounts(
         if seen.is_empty() { Vec::new() } else { storage::accounts::find_many(ctx.store.reader(), &seen).await? };
     let mut titles: HashMap<AccountId, String> = rows.into_iter().map(|row| (row.id, row.title)).collect();
     let listed = part.rows.iter().filter_map(|(account, decision)| {
-        let fact = &snapshot.account(*account)?.fact;
+        let record = snapshot.account(*account)?;
         Some(AccessibleAccount {
-            account: fact.id.clone(),
-            title: titles.remove(&fact.id).unwrap_or_default(),
-            kind: fact.kind,
+            account: record.id.clone(),
+            title: titles.remove(&record.id).unwrap_or_default(),
+            kind: record.kind,
             verdict: Verdict::of(&snapshot, *decision),
         })
     });
@@ -196,7 +196,7 @@ fn accessible(view: &View<'_>, request: &ListAccessibleAccounts) -> Result<Part<
         territory = territory.common(snapshot, checked);
     }
     let takes = |account| {
-        let kind = snapshot.account(account).map(|record| record.fact.kind);
+        let kind = snapshot.account(account).map(|record| record.kind);
         request.kind.is_none_or(|wanted| kind == Some(wanted)) && (is_self || view.may(CHECK, account))
     };
     let asked = Where { peer, permission, territory: &territory, now: view.now, context: &request.asked.context };

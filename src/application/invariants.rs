@@ -103,7 +103,7 @@ fn tree(after: &Snapshot, before: Option<&Fact>, fact: &AccountFact) -> Result<(
         let is_root = fact.kind == AccountKind::Platform;
         return if is_root { Ok(()) } else { Err(Error::precondition(Precondition::AccountKindNotAllowed, name())) };
     };
-    let kind = after.find_account(parent.as_str()).and_then(|parent| after.account(parent)).map(|one| one.fact.kind);
+    let kind = after.find_account(parent.as_str()).and_then(|parent| after.account(parent)).map(|one| one.kind);
     if !kind.is_some_and(|kind| kind.may_hold(fact.kind)) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name()));
     }
@@ -147,7 +147,7 @@ fn binding(after: &Snapshot, fact: &BindingFact, ownership: Ownership, is_first:
         return Err(Error::precondition(reason, name()));
     }
     let rules = &role.fact.rules;
-    let kind = after.account(account).map(|record| record.fact.kind);
+    let kind = after.account(account).map(|record| record.kind);
     if !allows(&rules.account_kinds, kind) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name()));
     }
@@ -178,7 +178,7 @@ fn role(after: &Snapshot, old: &RoleFact, fact: &RoleFact, now: Timestamp) -> Re
     let fits = after.bound_by_role(index).all(|(holder, id)| {
         let Some(binding) = after.binding(holder, id) else { return true };
         accounts.insert(binding.account);
-        let kind = after.account(binding.account).map(|record| record.fact.kind);
+        let kind = after.account(binding.account).map(|record| record.kind);
         let peer_kind = |peer| after.peer(peer).map(|peer| peer.kind());
         rules.assignable
             && after.is_role_usable_at(fact, binding.account)

@@ -23,6 +23,7 @@ pub mod generate;
 pub mod groups;
 pub mod guard;
 pub mod invariants;
+pub mod kept;
 pub mod packs;
 pub mod page;
 pub mod passwords;
@@ -42,6 +43,7 @@ mod rows;
 mod scope;
 pub mod shadow;
 pub mod stage;
+pub mod start;
 pub mod uses;
 pub mod write;
 

@@ -67,10 +67,16 @@ fn judged<T>(ctx: &Ctx, followed: Result<T>) -> Result<T> {
     followed
 }
 
-async fn advance(ctx: &Ctx, conn: &impl Connection, mut snapshot: Arc<Snapshot>, head: Mark) -> Result<Arc<Snapshot>> {
+async fn advance(ctx: &Ctx, conn: &impl Connection, snapshot: Arc<Snapshot>, head: Mark) -> Result<Arc<Snapshot>> {
     if snapshot.mark() == head {
         return Ok(snapshot);
     }
+    let snapshot = applied(ctx, conn, snapshot, head).await?;
+    ctx.policy.publish(Arc::clone(&snapshot));
+    Ok(snapshot)
+}
+
+async fn applied(ctx: &Ctx, conn: &impl Connection, mut snapshot: Arc<Snapshot>, head: Mark) -> Result<Arc<Snapshot>> {
     while snapshot.revision() < head.revision {
         for step in in_time(change_feed::since(conn, snapshot.mark(), head.revision, ROWS)).await? {
             let next = ctx.compile(|compiler| snapshot.apply(step.mark.revision, &step.changes, compiler))?;
@@ -80,8 +86,21 @@ async fn advance(ctx: &Ctx, conn: &impl Connection, mut snapshot: Arc<Snapshot>,
     if snapshot.mark() != head {
         return Err(Error::Diverged { here: snapshot.revision(), there: head.revision });
     }
-    ctx.policy.publish(Arc::clone(&snapshot));
     Ok(snapshot)
+}
+
+/// A snapshot that nobody saw yet, brought up to the end of the feed.
+///
+/// # Errors
+/// As `follow`.
+pub(super) async fn brought_to(ctx: &Ctx, snapshot: Arc<Snapshot>, head: Mark) -> Result<Arc<Snapshot>> {
+    applied(ctx, ctx.store.reader(), snapshot, head).await
+}
+
+/// Publishes the snapshot of a process that has none yet; it was all that was committed at a moment.
+pub(super) fn publish_first(ctx: &Ctx, snapshot: Arc<Snapshot>, at: Instant) {
+    ctx.policy.replace(&ctx.snapshot(), snapshot);
+    ctx.policy.followed(at);
 }
 
 /// Whether a fault stays until all facts are loaded anew.

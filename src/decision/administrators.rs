@@ -226,9 +226,9 @@ fn touched_peers(before: &Snapshot, after: &Snapshot, changes: &[Change]) -> BTr
 /// DENY under a condition count, since full administration knows no condition. Nothing else of an
 /// account has to do with it.
 fn account_touches(before: &Snapshot, after: &Snapshot, account: &AccountFact, peers: &mut BTreeSet<PeerIndex>) {
-    let of = |snapshot: &Snapshot| Some(snapshot.account(snapshot.find_account(account.id.as_str())?)?.fact.clone());
+    let of = |snapshot: &Snapshot| snapshot.account_fact(snapshot.find_account(account.id.as_str())?);
     let (old, new) = (of(before), of(after));
-    let parent = |fact: &Option<Arc<AccountFact>>| fact.as_ref().map(|fact| fact.parent.clone());
+    let parent = |fact: &Option<AccountFact>| fact.as_ref().map(|fact| fact.parent.clone());
     if parent(&old) != parent(&new) {
         for account in [before, after].into_iter().filter_map(|one| one.find_account(account.id.as_str())) {
             let below = before.subtree(account).into_iter().chain(after.subtree(account));

@@ -158,7 +158,10 @@ impl<'a> Touches<'a> {
         let Some(account) = self.sides().into_iter().find_map(|side| side.find_account(fact.id.as_str())) else {
             return;
         };
-        let of = |side: &Snapshot| side.account(account).filter(|record| !record.gone).map(decisive);
+        let of = |side: &Snapshot| {
+            let is_there = side.account(account).is_some_and(|record| !record.gone);
+            side.account_fact(account).filter(|_| is_there).map(decisive)
+        };
         let (old, new) = (of(self.before), of(self.after));
         if old == new {
             return;
@@ -189,8 +192,8 @@ impl<'a> Touches<'a> {
 }
 
 /// An account but for what no decision reads.
-fn decisive(record: &AccountRecord) -> AccountFact {
-    AccountFact { role_packs: None, password_policy: Default::default(), ..(*record.fact).clone() }
+fn decisive(fact: AccountFact) -> AccountFact {
+    AccountFact { role_packs: None, password_policy: Default::default(), ..fact }
 }
 
 /// The accounts that touches reach, each once, in no order.
@@ -277,11 +280,10 @@ impl<'a> PeerDifferences<'a> {
         let (old, new) = (before.account(account)?, after.account(account)?);
         let parent = old.parent.filter(|_| old.parent == new.parent)?;
         let is_plain = |record: &AccountRecord| {
-            let fact = &record.fact;
             !record.gone
-                && fact.suspension.is_none()
-                && fact.partner_access == PartnerAccess::Allowed
-                && fact.labels.is_empty()
+                && record.suspension.is_none()
+                && record.partner_access == PartnerAccess::Allowed
+                && record.labels().next().is_none()
         };
         let is_same = is_plain(old) && is_plain(new) && !self.roots.contains(&account) && !self.lone.contains(&parent);
         is_same.then_some(parent)

@@ -18,6 +18,7 @@ pub mod export;
 pub mod holdings;
 pub mod lists;
 pub mod matrix;
+pub mod places;
 pub mod plain;
 pub mod shard_map;
 pub mod snapshot;

@@ -56,6 +56,11 @@ impl<K: Hash + Eq + Clone, V: Clone> ShardMap<K, V> {
         self.edit(key, None);
     }
 
+    /// All pairs, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter().map(|(key, value)| (key, value)))
+    }
+
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len

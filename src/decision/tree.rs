@@ -36,6 +36,12 @@ impl<C> Tree<C> {
         self.branches.get(index / BRANCH)?.get(index % BRANCH).map(Arc::as_ref)
     }
 
+    /// The chunk at a place, to be kept.
+    #[must_use]
+    pub fn share(&self, index: usize) -> Option<Arc<C>> {
+        self.branches.get(index / BRANCH)?.get(index % BRANCH).cloned()
+    }
+
     /// How many chunks there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -18,12 +18,14 @@ const TABLE: &str = "secrets";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     PageTokens,
+    SnapshotFile,
 }
 
 impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Self::PageTokens => "page-tokens",
+            Self::SnapshotFile => "snapshot-file",
         }
     }
 }

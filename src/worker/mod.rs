@@ -13,9 +13,11 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::application::kept::{self, Kept};
 use crate::application::refusals::Due;
-use crate::application::{Ctx, Error, audit, peers, refresh, refusals, requests, uses};
+use crate::application::{Ctx, Error, audit, peers, refresh, refusals, requests, start, uses};
 use crate::decision::plain::Plain;
+use crate::domain::fact::Mark;
 
 /// How often the change feed is read, and how often what was gathered is written.
 const POLL: Duration = Duration::from_secs(1);
@@ -76,6 +78,37 @@ async fn reload(ctx: &Ctx) -> bool {
             false
         }
     }
+}
+
+/// Keeps the snapshot in its file whenever it is another than the one that lies there.
+pub async fn keep_snapshot(
+    ctx: Arc<Ctx>,
+    (kept, mut there, period): (Kept, Option<Mark>, Duration),
+    stop: CancellationToken,
+) {
+    let work = async {
+        let mut ticks = ticks(period);
+        loop {
+            ticks.tick().await;
+            let snapshot = ctx.snapshot();
+            let mark = snapshot.mark();
+            if !ctx.policy.is_ready() || there == Some(mark) {
+                continue;
+            }
+            let keeping = async { start::keep(snapshot, kept.clone(), kept::seal_key(&ctx).await?).await };
+            match keeping.await {
+                Ok(Ok(())) => {
+                    there = Some(mark);
+                    tracing::info!(server.revision = mark.revision, "the snapshot was kept");
+                }
+                Ok(Err(why)) => {
+                    tracing::warn!(error = &why as &dyn std::error::Error, "the snapshot could not be kept");
+                }
+                Err(error) => report(Err(error), "the snapshot could not be kept"),
+            }
+        }
+    };
+    until_told(&stop, work).await;
 }
 
 /// Puts a sample of the decisions that were made to plain casbin.

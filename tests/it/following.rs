@@ -1,6 +1,8 @@
 //! How a replica follows its database: what it proves, what it does when it cannot, and that nothing
 //! which was committed stays unknown.
 
+mod kept;
+
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;

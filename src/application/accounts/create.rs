@@ -108,7 +108,7 @@ fn admit(view: &View<'_>, request: &CreateAccount) -> Result<Permit> {
     };
     let parent = view.snapshot.find_account(request.parent.as_str()).ok_or_else(|| missing(&request.parent))?;
     let permit = view.admit(VIEW, permission, parent, ("account", &name(&request.parent)))?;
-    let kind = view.snapshot.account(parent).map(|record| record.fact.kind);
+    let kind = view.snapshot.account(parent).map(|record| record.kind);
     if !kind.is_some_and(|kind| kind.may_hold(request.kind)) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name(&request.id)));
     }

@@ -150,7 +150,7 @@ async fn shown(write: &Write<'_>, account: Account) -> Result<AccountView> {
 pub fn effective(snapshot: &Snapshot, account: AccountIndex) -> Settings {
     let path = snapshot.path(account);
     let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    let partner_access = records.map(|record| record.fact.partner_access).max();
+    let partner_access = records.map(|record| record.partner_access).max();
     Settings {
         partner_access,
         role_packs: snapshot.role_packs(&path).map(<[String]>::to_vec),
@@ -163,7 +163,7 @@ pub fn effective(snapshot: &Snapshot, account: AccountIndex) -> Settings {
 pub fn password_policy(snapshot: &Snapshot, account: AccountIndex) -> PasswordPolicy {
     let path = snapshot.path(account);
     let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.fact.password_policy))
+    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.password_policy()))
 }
 
 /// What the audit log says of a field that changed.

@@ -41,7 +41,7 @@ pub async fn move_account(ctx: &Ctx, call: &Call, request: MoveAccount) -> Resul
     if is_cycle {
         return Err(Error::precondition(Precondition::AccountCycle, name(&request.id)));
     }
-    let kind = write.before().account(new).map(|record| record.fact.kind);
+    let kind = write.before().account(new).map(|record| record.kind);
     if !kind.is_some_and(|kind| kind.may_hold(before.kind)) {
         return Err(Error::precondition(Precondition::AccountKindNotAllowed, name(&request.id)));
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{VIEW, effective};
 use crate::application::error::Result;
 use crate::application::guard::View;
+use crate::decision::snapshot::AccountRecord;
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, Settings, Suspension, SuspensionScope};
 use crate::domain::ids::AccountId;
@@ -52,7 +53,7 @@ pub(super) fn suspended_above(snapshot: &Snapshot, account: AccountIndex) -> Opt
     let path = snapshot.path(account);
     path.as_slice().iter().skip(1).copied().find(|above| {
         let record = snapshot.account(*above);
-        record.is_some_and(|record| record.fact.suspension == Some(SuspensionScope::Subtree))
+        record.is_some_and(|record| record.suspension == Some(SuspensionScope::Subtree))
     })
 }
 
@@ -87,7 +88,7 @@ impl<'a> Describer<'a> {
     fn labels(&self, account: AccountIndex) -> BTreeMap<String, String> {
         let path = self.view.snapshot.path(account);
         let records = path.as_slice().iter().rev().filter_map(|account| self.view.snapshot.account(*account));
-        records.flat_map(|record| record.fact.labels.clone()).collect()
+        records.flat_map(AccountRecord::labels).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     /// The suspension of the nearest account above that is suspended with everything below it.

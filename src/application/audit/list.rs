@@ -242,7 +242,7 @@ impl Sight<'_> {
 
     fn is_viewed(&self, account: AccountIndex) -> bool {
         let record = self.view.snapshot.account(account);
-        record.is_some_and(|record| record.fact.kind != AccountKind::Department) && self.view.may(VIEW, account)
+        record.is_some_and(|record| record.kind != AccountKind::Department) && self.view.may(VIEW, account)
     }
 
     /// The same of an account that was deleted, by those that were above it, the nearest first.

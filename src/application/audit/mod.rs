@@ -32,7 +32,7 @@ use crate::storage::{self, TransactionConnection};
 pub fn log_of(snapshot: &Snapshot, account: AccountIndex) -> Option<AccountId> {
     let path = snapshot.path(account);
     let mut records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    records.find(|record| record.fact.kind != AccountKind::Department).map(|record| record.fact.id.clone())
+    records.find(|record| record.kind != AccountKind::Department).map(|record| record.id.clone())
 }
 
 /// An act of a caller, with all that is known about the call.
@@ -138,7 +138,7 @@ async fn admit(ctx: &Ctx, view: &View<'_>, account: &AccountId) -> Result<()> {
         return view.admit_at(VIEW, account).map(|_| ());
     };
     view.admit_at(VIEW, account)?;
-    let is_department = view.snapshot.account(index).is_some_and(|record| record.fact.kind == AccountKind::Department);
+    let is_department = view.snapshot.account(index).is_some_and(|record| record.kind == AccountKind::Department);
     if is_department {
         let why = "a department has no log; its events stand in that of its customer";
         return Err(Error::invalid("account", Invalid::NotAllowed { why }));

@@ -298,7 +298,7 @@ fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
             let fits = rules.assignable
                 && rules.max_holders.is_none()
                 && (rules.peer_kinds.is_empty() || rules.peer_kinds.contains(&peer.kind()))
-                && (rules.account_kinds.is_empty() || rules.account_kinds.contains(&account.fact.kind))
+                && (rules.account_kinds.is_empty() || rules.account_kinds.contains(&account.kind))
                 && snapshot.is_role_usable_at(&role.fact, query.account)
                 && eyes.sees_role(role);
             let one = Assignable { role: index, reach: reach(rules) };

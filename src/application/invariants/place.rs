@@ -39,7 +39,7 @@ fn packs_below(after: &Snapshot, top: AccountIndex) -> Result<()> {
             .parent
             .map(|parent| after.path(parent))
             .and_then(|path| after.role_packs(&path).map(<[String]>::to_vec));
-        let (Some(own), Some(above)) = (&record.fact.role_packs, above) else { continue };
+        let (Some(own), Some(above)) = (record.role_packs(), above) else { continue };
         if own.iter().any(|pack| !above.contains(pack)) {
             return Err(Error::precondition(Precondition::SettingLoosened, account_name(after, account)));
         }

@@ -69,7 +69,7 @@ pub(super) fn with_suspended(stage: &mut Stage, suspended: &[Suspended]) -> anyh
         .iter()
         .filter_map(|one| {
             let index = stage.snapshot.find_account(one.account.as_str())?;
-            let before = stage.snapshot.account(index)?.fact.as_ref().clone();
+            let before = stage.snapshot.account_fact(index)?;
             let mut after = before.clone();
             after.suspension = Some(one.scope);
             Some(Change::changed(Fact::Account(before), Fact::Account(after)))

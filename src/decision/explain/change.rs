@@ -163,7 +163,7 @@ fn member_fact(snapshot: &Snapshot, peer: PeerIndex, group: GroupIndex) -> Optio
 }
 
 fn edited_account(snapshot: &Snapshot, account: AccountIndex, edit: impl FnOnce(&mut AccountFact)) -> Option<Change> {
-    let before = AccountFact::clone(&snapshot.account(account)?.fact);
+    let before = snapshot.account_fact(account)?;
     let mut after = before.clone();
     edit(&mut after);
     Some(Change::changed(Fact::Account(before), Fact::Account(after)))

@@ -207,7 +207,7 @@ impl<'a> Trace<'a, '_> {
         let mut checks = Vec::new();
         for account in limiting(self.snapshot, &self.path, peer.home()) {
             let Some(record) = self.snapshot.account(account) else { continue };
-            let mode = record.fact.partner_access;
+            let mode = record.partner_access;
             let passed = !is_kept_out(mode, self.permission);
             let check = Checked::plain(Check::PartnerAccess, passed);
             checks.push(Checked { account: Some(account), access: Some(mode), ..check });
@@ -349,7 +349,7 @@ impl<'a> Trace<'a, '_> {
 /// with everything below, and for a home also one whose own peers are.
 fn suspended(snapshot: &Snapshot, path: &Path, home: Option<AccountIndex>) -> Vec<AccountIndex> {
     let stops = |account: &AccountIndex| {
-        let scope = snapshot.account(*account).and_then(|record| record.fact.suspension);
+        let scope = snapshot.account(*account).and_then(|record| record.suspension);
         match scope {
             Some(SuspensionScope::Subtree) => true,
             Some(SuspensionScope::OwnPeers) => home == Some(*account),
@@ -365,7 +365,7 @@ fn limiting(snapshot: &Snapshot, path: &Path, home: AccountIndex) -> Vec<Account
         return Vec::new();
     }
     let limits = |account: &AccountIndex| {
-        let mode = snapshot.account(*account).map(|record| record.fact.partner_access);
+        let mode = snapshot.account(*account).map(|record| record.partner_access);
         mode.is_some_and(|mode| mode > PartnerAccess::Allowed) && !snapshot.is_within(home, *account)
     };
     path.as_slice().iter().copied().filter(limits).collect()

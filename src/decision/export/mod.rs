@@ -225,7 +225,7 @@ impl Export {
                 return Origin::Root;
             }
             let is_near = path.contains(*around) || self.snapshot.is_within(*around, account);
-            if record.fact.partner_access != PartnerAccess::Allowed && is_near {
+            if record.partner_access != PartnerAccess::Allowed && is_near {
                 return Origin::Inside(*around);
             }
         }

@@ -5,21 +5,20 @@
 
 use std::sync::Arc;
 
-use super::edits::PeerEdits;
-use super::record::{LooseBinding, LoosePeer};
+use super::edits::Edits;
+use super::record::LooseBinding;
 use super::{
-    AccountIndex, AccountRecord, ApiKeyRecord, GroupIndex, GroupRecord, Holder, PeerIndex, PermissionIndex, RoleIndex,
-    RoleRecord, Snapshot, SnapshotError,
+    AccountIndex, AccountRecord, ApiKeyRecord, BindingRecord, GroupIndex, GroupRecord, Holder, PeerIndex,
+    PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
 };
 use crate::decision::compile::Compiler;
 use crate::domain::account::DEPTH_MAX;
 use crate::domain::binding::Principal;
 use crate::domain::fact::{
-    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, PeerFact, RoleFact,
+    AccountFact, ApiKeyFact, BindingFact, Change, Fact, FactKey, GroupFact, Mark, MemberFact, RoleFact,
 };
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId};
 use crate::domain::permission::Permission;
-use crate::domain::time::Timestamp;
 
 impl Snapshot {
     /// This snapshot with the changes of the next revision.
@@ -40,11 +39,11 @@ impl Snapshot {
     /// As [`Snapshot::apply`].
     pub fn with(&self, changes: &[Change], compiler: &mut Compiler) -> Result<Self, SnapshotError> {
         let mut next = self.clone();
-        let mut peers = PeerEdits::default();
+        let mut edits = Edits::default();
         for change in changes {
-            next.change(change, &mut peers, compiler)?;
+            next.change(change, &mut edits, compiler)?;
         }
-        peers.flush(&mut next);
+        edits.flush(&mut next);
         Ok(next)
     }
 
@@ -59,53 +58,53 @@ impl Snapshot {
         compiler: &mut Compiler,
     ) -> Result<Self, SnapshotError> {
         let mut earlier = self.clone();
-        let mut peers = PeerEdits::default();
+        let mut edits = Edits::default();
         for change in changes {
             let undo = Change { before: change.after.clone(), after: change.before.clone() };
             if let (Some(Fact::Permission(fact)), None) = (&undo.before, &undo.after) {
                 // Its place stays taken, so that verdicts keep theirs: nobody finds it by its name.
                 Arc::make_mut(&mut earlier.catalogue).places.remove(&fact.name);
             } else {
-                earlier.change(&undo, &mut peers, compiler)?;
+                earlier.change(&undo, &mut edits, compiler)?;
             }
         }
-        peers.flush(&mut earlier);
+        edits.flush(&mut earlier);
         Ok(earlier)
     }
 
     pub(super) fn change(
         &mut self,
         change: &Change,
-        peers: &mut PeerEdits,
+        edits: &mut Edits,
         compiler: &mut Compiler,
     ) -> Result<(), SnapshotError> {
         match (&change.before, &change.after) {
             (_, Some(Fact::Permission(fact))) => self.put_permission(fact, compiler),
             (_, Some(Fact::Account(fact))) => self.put_account(fact),
             (_, Some(Fact::Role(fact))) => self.put_role(fact, compiler),
-            (before, Some(Fact::Peer(fact))) => self.put_peer(before.as_ref(), fact, peers),
+            (before, Some(Fact::Peer(fact))) => self.put_peer(before.as_ref(), fact, edits),
             (_, Some(Fact::Group(fact))) => self.put_group(fact),
-            (_, Some(Fact::Member(fact))) => self.put_member(fact, peers),
+            (_, Some(Fact::Member(fact))) => self.put_member(fact, edits),
             (before, Some(Fact::Binding(fact))) => {
                 if let Some(Fact::Binding(before)) = before {
-                    self.drop_binding(before, peers)?;
+                    self.drop_binding(before, edits)?;
                 }
-                self.put_binding(fact, peers)
+                self.put_binding(fact, edits)
             }
             (_, Some(Fact::ApiKey(fact))) => self.put_api_key(fact),
-            (Some(before), None) => self.drop_fact(before, peers),
+            (Some(before), None) => self.drop_fact(before, edits),
             (None, None) => Ok(()),
         }
     }
 
-    fn drop_fact(&mut self, before: &Fact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+    fn drop_fact(&mut self, before: &Fact, edits: &mut Edits) -> Result<(), SnapshotError> {
         match before {
             Fact::Account(fact) => self.drop_account(&fact.id),
             Fact::Role(fact) => self.drop_role(fact),
-            Fact::Peer(fact) => self.drop_peer(fact, peers),
+            Fact::Peer(fact) => self.drop_peer(fact, edits),
             Fact::Group(fact) => self.drop_group(fact.id),
-            Fact::Member(fact) => self.drop_member(fact, peers),
-            Fact::Binding(fact) => self.drop_binding(fact, peers),
+            Fact::Member(fact) => self.drop_member(fact, edits),
+            Fact::Binding(fact) => self.drop_binding(fact, edits),
             Fact::ApiKey(fact) => {
                 self.api_keys.remove(fact.hash);
                 Ok(())
@@ -150,22 +149,20 @@ impl Snapshot {
             Some(parent) => Some(self.known_account(parent)?),
             None => None,
         };
-        let record = AccountRecord { fact: Arc::new(fact.clone()), parent, gone: false };
-        let (index, has_moved) = match self.account_places.get(&fact.id) {
+        let record = AccountRecord::new(fact, parent);
+        let (index, has_moved) = match self.find_account(fact.id.as_str()) {
             Some(index) => {
-                let index = *index;
                 let old = self.account(index).and_then(|old| old.parent);
                 if old != parent {
                     self.drop_below(index);
                 }
                 if let Some(old) = old {
-                    self.children.remove(&(old, index));
+                    self.children.remove(&[old.0, index.0]);
                 }
                 (index, old != parent)
             }
             None => {
                 let index = AccountIndex::of(self.accounts.len())?;
-                self.account_places.insert(fact.id.clone(), index);
                 (index, true)
             }
         };
@@ -173,11 +170,15 @@ impl Snapshot {
             if self.is_within(parent, index) {
                 return Err(out_of_step(FactKey::Account(fact.id.clone())));
             }
-            self.children.insert((parent, index));
+            self.children.insert([parent.0, index.0]);
         }
         match self.accounts.get_mut(index.place()) {
             Some(slot) => *slot = record,
-            None => self.accounts.push(record),
+            None => {
+                self.accounts.push(record);
+                let name = |place: u32| self.accounts.get(place as usize).map_or("", |record| record.id.as_str());
+                self.account_places.put(&fact.id.as_str(), index.0, name);
+            }
         }
         if self.height(index) + self.path(index).as_slice().len() - 1 > DEPTH_MAX || self.is_truncated(index) {
             return Err(SnapshotError::TooDeep { account: fact.id.clone() });
@@ -212,9 +213,9 @@ impl Snapshot {
         let record = self.accounts.get_mut(index.place()).ok_or_else(|| unknown(id))?;
         record.gone = true;
         if let Some(parent) = record.parent {
-            self.children.remove(&(parent, index));
+            self.children.remove(&[parent.0, index.0]);
         }
-        self.account_places.remove(id.clone());
+        self.account_places.remove(id.as_str(), index.0);
         Ok(())
     }
 
@@ -235,7 +236,7 @@ impl Snapshot {
 
     fn drop_role(&mut self, fact: &RoleFact) -> Result<(), SnapshotError> {
         let index = self.find_role(&fact.id).ok_or_else(|| unknown(&fact.id))?;
-        if self.bound_by_role(index).next().is_some() {
+        if self.bound_by_role.of(index.0).next().is_some() {
             return Err(out_of_step(FactKey::Role(fact.id.clone())));
         }
         Arc::make_mut(&mut self.role_places).remove(&fact.id);
@@ -245,64 +246,12 @@ impl Snapshot {
         Ok(())
     }
 
-    fn put_peer(&mut self, before: Option<&Fact>, fact: &PeerFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
-        let home = self.known_account(&fact.home)?;
-        if let Some(Fact::Peer(before)) = before
-            && before.user_name_hash != fact.user_name_hash
-        {
-            self.user_names.remove(before.user_name_hash);
-        }
-        let index = match self.find_peer(fact.id) {
-            Some(index) => index,
-            None => {
-                let index = PeerIndex::of(self.peer_count)?;
-                self.peer_count += 1;
-                self.peer_places.insert(fact.id.as_uuid(), index);
-                index
-            }
-        };
-        self.user_names.insert(fact.user_name_hash, index);
-        self.homes.insert((home, index));
-        match fact.person {
-            Some(person) => self.persons.insert(index, person),
-            None => self.persons.remove(&index),
-        };
-        let peer = peers.get_or_make(self, index, || LoosePeer {
-            id: fact.id,
-            home,
-            kind: fact.kind,
-            status: fact.status,
-            expire: Timestamp::MAX,
-            bindings: Vec::new(),
-            memberships: Vec::new(),
-        });
-        let peer = peer.ok_or_else(|| unknown(&fact.id))?;
-        (peer.home, peer.kind, peer.status) = (home, fact.kind, fact.status);
-        peer.expire = fact.expire_time.unwrap_or(Timestamp::MAX);
-        Ok(())
-    }
-
-    fn drop_peer(&mut self, fact: &PeerFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
-        let index = self.known_peer(fact.id)?;
-        let home = self.known_account(&fact.home)?;
-        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.id))?;
-        if !peer.bindings.is_empty() || !peer.memberships.is_empty() {
-            return Err(out_of_step(FactKey::Peer(fact.id)));
-        }
-        peer.status = crate::domain::peer::PeerStatus::Deleted;
-        self.peer_places.remove(fact.id.as_uuid());
-        self.user_names.remove(fact.user_name_hash);
-        self.persons.remove(&index);
-        self.homes.remove(&(home, index));
-        Ok(())
-    }
-
     fn put_group(&mut self, fact: &GroupFact) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         if self.find_group(fact.id).is_none() {
             let index = GroupIndex::of(self.groups.len())?;
             self.group_places.insert(fact.id, index);
-            self.groups_at.insert((account, index));
+            self.groups_at.insert([account.0, index.0]);
             self.groups.push(Some(Arc::new(GroupRecord::new(fact.id, account))));
         }
         Ok(())
@@ -315,8 +264,8 @@ impl Snapshot {
         if is_used {
             return Err(out_of_step(FactKey::Group(id)));
         }
-        if let Some(record) = self.group(index) {
-            self.groups_at.remove(&(record.account, index));
+        if let Some(account) = self.group(index).map(|record| record.account) {
+            self.groups_at.remove(&[account.0, index.0]);
         }
         self.group_places.remove(id);
         if let Some(slot) = self.groups.get_mut(index.place()) {
@@ -325,40 +274,63 @@ impl Snapshot {
         Ok(())
     }
 
-    fn put_member(&mut self, fact: &MemberFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+    fn put_member(&mut self, fact: &MemberFact, edits: &mut Edits) -> Result<(), SnapshotError> {
         let (group, index) = (self.known_group(fact.group)?, self.known_peer(fact.peer)?);
-        self.members.insert((group, index));
-        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
+        match &mut edits.bulk {
+            Some(bulk) => bulk.members.push([group.0, index.0]),
+            None => self.members.insert([group.0, index.0]),
+        }
+        let peer = edits.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
         peer.memberships.retain(|(own, ..)| *own != group);
         peer.memberships.push((group, fact.mode, fact.window));
         Ok(())
     }
 
-    fn drop_member(&mut self, fact: &MemberFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+    fn drop_member(&mut self, fact: &MemberFact, edits: &mut Edits) -> Result<(), SnapshotError> {
         let (group, index) = (self.known_group(fact.group)?, self.known_peer(fact.peer)?);
-        self.members.remove(&(group, index));
-        let peer = peers.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
+        self.members.remove(&[group.0, index.0]);
+        let peer = edits.get(self, index).ok_or_else(|| unknown(&fact.peer))?;
         peer.memberships.retain(|(own, ..)| *own != group);
         Ok(())
     }
 
-    fn put_binding(&mut self, fact: &BindingFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+    fn put_binding(&mut self, fact: &BindingFact, edits: &mut Edits) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
         let binding = LooseBinding::new(fact.id, account, role, (fact.reach, fact.mode), fact.window);
-        let holder = self.edit_bindings(fact.principal, fact.id, Some(binding), peers)?;
-        self.bound_at.insert((account, holder, fact.id));
-        self.bound_by_role.insert((role, account, holder, fact.id));
+        let holder = self.edit_bindings(fact.principal, fact.id, Some(binding), edits)?;
+        match &mut edits.bulk {
+            Some(bulk) => bulk.bound.push([account.0, role.0, holder.code()]),
+            None => {
+                self.bound.insert([account.0, role.0, holder.code()]);
+                self.bound_by_role.insert([role.0, account.0]);
+            }
+        }
         Ok(())
     }
 
-    fn drop_binding(&mut self, fact: &BindingFact, peers: &mut PeerEdits) -> Result<(), SnapshotError> {
+    fn drop_binding(&mut self, fact: &BindingFact, edits: &mut Edits) -> Result<(), SnapshotError> {
         let account = self.known_account(&fact.account)?;
         let role = self.find_role(&fact.role).ok_or_else(|| unknown(&fact.role))?;
-        let holder = self.edit_bindings(fact.principal, fact.id, None, peers)?;
-        self.bound_at.remove(&(account, holder, fact.id));
-        self.bound_by_role.remove(&(role, account, holder, fact.id));
+        let holder = self.edit_bindings(fact.principal, fact.id, None, edits)?;
+        if !self.still_binds(holder, account, role, edits) {
+            self.bound.remove(&[account.0, role.0, holder.code()]);
+            if self.bound.range([account.0, role.0, 0], [account.0, role.0, u32::MAX]).next().is_none() {
+                self.bound_by_role.remove(&[role.0, account.0]);
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a holder has a binding of a role on an account.
+    fn still_binds(&self, holder: Holder, account: AccountIndex, role: RoleIndex, edits: &mut Edits) -> bool {
+        let is_such = |record: &BindingRecord| (record.account, record.role) == (account, role);
+        match holder {
+            Holder::Peer(peer) => {
+                edits.get(self, peer).is_some_and(|peer| peer.bindings.iter().any(|own| is_such(&own.record)))
+            }
+            Holder::Group(group) => self.group(group).is_some_and(|group| group.bindings.iter().any(is_such)),
+        }
     }
 
     fn edit_bindings(
@@ -366,21 +338,26 @@ impl Snapshot {
         principal: Principal,
         id: BindingId,
         binding: Option<LooseBinding>,
-        peers: &mut PeerEdits,
+        edits: &mut Edits,
     ) -> Result<Holder, SnapshotError> {
         match principal {
             Principal::Peer(peer_id) => {
                 let index = self.known_peer(peer_id)?;
-                let peer = peers.get(self, index).ok_or_else(|| unknown(&peer_id))?;
+                let peer = edits.get(self, index).ok_or_else(|| unknown(&peer_id))?;
+                let before = peer.bindings.len();
                 peer.bindings.retain(|own| own.record.id != id);
                 peer.bindings.extend(binding);
+                self.binding_count = self.binding_count + peer.bindings.len() - before;
                 Ok(Holder::Peer(index))
             }
             Principal::Group(group) => {
                 let index = self.known_group(group)?;
                 let record =
                     self.groups.get_mut(index.place()).and_then(Option::as_mut).ok_or_else(|| unknown(&group))?;
-                Arc::make_mut(record).edit(id, binding);
+                let before = record.bindings.len();
+                let record = Arc::make_mut(record);
+                record.edit(id, binding);
+                self.binding_count = self.binding_count + record.bindings.len() - before;
                 Ok(Holder::Group(index))
             }
         }
@@ -392,11 +369,11 @@ impl Snapshot {
         Ok(())
     }
 
-    fn known_account(&self, id: &AccountId) -> Result<AccountIndex, SnapshotError> {
+    pub(super) fn known_account(&self, id: &AccountId) -> Result<AccountIndex, SnapshotError> {
         self.find_account(id.as_str()).ok_or_else(|| unknown(id))
     }
 
-    fn known_peer(&self, id: PeerId) -> Result<PeerIndex, SnapshotError> {
+    pub(super) fn known_peer(&self, id: PeerId) -> Result<PeerIndex, SnapshotError> {
         self.find_peer(id).ok_or_else(|| unknown(&id))
     }
 
@@ -405,10 +382,10 @@ impl Snapshot {
     }
 }
 
-fn unknown(name: &impl std::fmt::Display) -> SnapshotError {
+pub(super) fn unknown(name: &impl std::fmt::Display) -> SnapshotError {
     SnapshotError::Unknown { name: name.to_string() }
 }
 
-fn out_of_step(key: FactKey) -> SnapshotError {
+pub(super) fn out_of_step(key: FactKey) -> SnapshotError {
     SnapshotError::OutOfStep { key: Box::new(key) }
 }

@@ -19,7 +19,8 @@ macro_rules! index {
             }
 
             pub(super) fn of(place: usize) -> Result<Self, SnapshotError> {
-                u32::try_from(place).map(Self).map_err(|_| SnapshotError::TooMany)
+                let number = u32::try_from(place).ok().filter(|number| *number <= u32::MAX / 2);
+                number.map(Self).ok_or(SnapshotError::TooMany)
             }
         }
     )*};

@@ -14,8 +14,11 @@ mod apply;
 mod below;
 mod edits;
 mod held;
+pub mod image;
 mod index;
 mod load;
+mod packed;
+mod peers;
 mod record;
 mod sizes;
 
@@ -23,23 +26,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use uuid::Uuid;
 
 use super::compile::{CompileError, CompiledRole};
+use super::places::Places;
 use super::shard_map::ShardMap;
 use super::tree::{Table, Tree};
 use crate::domain::account::DEPTH_MAX;
-use crate::domain::fact::{AccountFact, FactKey, Mark, RoleFact};
+use crate::domain::fact::{FactKey, Mark, RoleFact};
 use crate::domain::ids::{AccountId, ApiKeyId, BindingId, GroupId, PeerId, RoleId};
 use crate::domain::permission::{CORE_PACK, Permission, PermissionName};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
-pub use accounts::Path;
+pub use accounts::{AccountRecord, Path};
 use below::Below;
 pub use held::Held;
 pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
 pub use load::Loader;
+use packed::PackedSet;
 pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
 pub use sizes::Sizes;
@@ -55,7 +59,7 @@ pub enum SnapshotError {
     Gap { current: i64, next: i64 },
     #[error("the tree is deeper than {DEPTH_MAX} levels at `{account}`")]
     TooDeep { account: AccountId },
-    #[error("more than 4,294,967,295 of a kind")]
+    #[error("more than 2,147,483,647 of a kind")]
     TooMany,
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -68,13 +72,22 @@ pub enum Holder {
     Group(GroupIndex),
 }
 
-/// An account and what holds for it alone.
-#[derive(Debug, Clone)]
-pub struct AccountRecord {
-    pub fact: Arc<AccountFact>,
-    pub parent: Option<AccountIndex>,
-    pub gone: bool,
+impl Holder {
+    /// The number that stands for it in reverse indexes: groups after peers.
+    const fn code(self) -> u32 {
+        match self {
+            Self::Peer(PeerIndex(peer)) => peer,
+            Self::Group(GroupIndex(group)) => group | GROUPS,
+        }
+    }
+
+    const fn of(code: u32) -> Self {
+        if code < GROUPS { Self::Peer(PeerIndex(code)) } else { Self::Group(GroupIndex(code ^ GROUPS)) }
+    }
 }
+
+/// The bit that tells groups from peers. INVARIANT: no number of either reaches it.
+const GROUPS: u32 = 1 << 31;
 
 /// A role with its verdicts.
 #[derive(Debug, Clone)]
@@ -105,26 +118,32 @@ pub struct Snapshot {
     mark: Mark,
     catalogue: Arc<Catalogue>,
     accounts: Table<AccountRecord>,
-    account_places: ShardMap<AccountId, AccountIndex>,
+    account_places: Places,
     roles: Arc<Vec<Arc<RoleRecord>>>,
     role_places: Arc<HashMap<RoleId, RoleIndex, foldhash::quality::RandomState>>,
     /// Those that are gone leave their place empty.
     groups: Table<Option<Arc<GroupRecord>>>,
     group_places: ShardMap<GroupId, GroupIndex>,
     peers: Tree<PeerChunk>,
-    peer_count: usize,
-    peer_places: ShardMap<Uuid, PeerIndex>,
-    user_names: ShardMap<u128, PeerIndex>,
+    peer_ids: Table<PeerId>,
+    peer_places: Places,
+    /// The hashes of the names that peers have or, once they are gone, had.
+    user_names: Table<u128>,
+    user_name_places: Places,
     persons: OrdMap<PeerIndex, PeerId>,
     api_keys: ShardMap<[u8; 32], ApiKeyRecord>,
-    // Reverse indexes, for guards and lists; the hot path does not touch them.
-    children: OrdSet<(AccountIndex, AccountIndex)>,
+    // Reverse indexes, for guards and lists; the hot path does not touch them. A binding stands there
+    // without its id, which its holder knows.
+    children: PackedSet<2>,
     below: OrdSet<Below>,
-    homes: OrdSet<(AccountIndex, PeerIndex)>,
-    bound_at: OrdSet<(AccountIndex, Holder, BindingId)>,
-    bound_by_role: OrdSet<(RoleIndex, AccountIndex, Holder, BindingId)>,
-    members: OrdSet<(GroupIndex, PeerIndex)>,
-    groups_at: OrdSet<(AccountIndex, GroupIndex)>,
+    homes: PackedSet<2>,
+    /// Accounts, roles and holders, however many bindings say the same.
+    bound: PackedSet<3>,
+    binding_count: usize,
+    /// Roles with the accounts where they are bound.
+    bound_by_role: PackedSet<2>,
+    members: PackedSet<2>,
+    groups_at: PackedSet<2>,
 }
 
 impl Snapshot {
@@ -174,7 +193,10 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn find_account(&self, id: &str) -> Option<AccountIndex> {
-        self.account_places.get(id).copied()
+        let place = self
+            .account_places
+            .find(id, |place| self.accounts.get(place as usize).is_some_and(|record| record.id.as_str() == id));
+        place.map(AccountIndex)
     }
 
     /// The record of an account, deleted ones included.
@@ -186,7 +208,7 @@ impl Snapshot {
 
     #[must_use]
     pub fn account_id(&self, index: AccountIndex) -> Option<&AccountId> {
-        self.account(index).map(|record| &record.fact.id)
+        self.account(index).map(|record| &record.id)
     }
 
     #[must_use]
@@ -235,43 +257,45 @@ impl Snapshot {
 
     /// The members of a group, standing and eligible.
     pub fn members(&self, group: GroupIndex) -> impl Iterator<Item = PeerIndex> {
-        self.members.range((group, PeerIndex(0))..=(group, PeerIndex(u32::MAX))).map(|(_, peer)| *peer)
+        self.members.of(group.0).map(PeerIndex)
     }
 
     /// The first account at or after one, in order of number, where somebody holds a role.
     #[must_use]
     pub fn next_bound_by_role(&self, role: RoleIndex, account: AccountIndex) -> Option<AccountIndex> {
-        let range = lowest_holder(role, account)..=highest_holder(role, AccountIndex(u32::MAX));
-        self.bound_by_role.range(range).next().map(|(_, account, ..)| *account)
+        let bound = self.bound_by_role.range([role.0, account.0], [role.0, u32::MAX]).next();
+        bound.map(|[_, account]| AccountIndex(account))
     }
 
     /// The groups of an account itself.
     pub fn groups_at(&self, account: AccountIndex) -> impl Iterator<Item = GroupIndex> {
-        self.groups_at.range((account, GroupIndex(0))..=(account, GroupIndex(u32::MAX))).map(|(_, group)| *group)
+        self.groups_at.of(account.0).map(GroupIndex)
     }
 
     #[inline]
     #[must_use]
     pub fn find_peer(&self, id: PeerId) -> Option<PeerIndex> {
-        self.peer_places.get(&id.as_uuid()).copied()
+        let is_it = |place: u32| self.peer_ids.get(place as usize) == Some(&id);
+        self.peer_places.find(&id.as_uuid(), is_it).map(PeerIndex)
     }
 
     /// The peer of a user name, by the hash of its folded form.
     #[must_use]
     pub fn find_user_name(&self, hash: u128) -> Option<PeerIndex> {
-        self.user_names.get(&hash).copied()
+        let is_it = |place: u32| self.user_names.get(place as usize) == Some(&hash);
+        self.user_name_places.find(&hash, is_it).map(PeerIndex)
     }
 
     #[inline]
     #[must_use]
     pub fn peer(&self, index: PeerIndex) -> Option<PeerView<'_>> {
-        self.peers.get(index.place() / PEERS_PER_CHUNK)?.view(index.place() % PEERS_PER_CHUNK)
+        self.peers.get(index.place() / PEERS_PER_CHUNK)?.view(self, index)
     }
 
     /// The uid of a peer.
     #[must_use]
     pub fn peer_id(&self, index: PeerIndex) -> Option<PeerId> {
-        self.peer(index).map(|peer| peer.id())
+        self.peer_ids.get(index.place()).copied()
     }
 
     /// The other peer of the same human that a peer is linked to.
@@ -282,20 +306,17 @@ impl Snapshot {
 
     /// The peers homed in an account itself.
     pub fn homed_at(&self, account: AccountIndex) -> impl Iterator<Item = PeerIndex> {
-        self.homes.range((account, PeerIndex(0))..=(account, PeerIndex(u32::MAX))).map(|(_, peer)| *peer)
+        self.homes.of(account.0).map(PeerIndex)
     }
 
     /// Who holds bindings on an account itself.
     pub fn bound_at(&self, account: AccountIndex) -> impl Iterator<Item = (Holder, BindingId)> {
-        let low = (account, Holder::Peer(PeerIndex(0)), BindingId::from(Uuid::nil()));
-        let high = (account, Holder::Group(GroupIndex(u32::MAX)), BindingId::from(Uuid::max()));
-        self.bound_at.range(low..=high).map(|(_, holder, binding)| (*holder, *binding))
+        self.bound_between([account.0, 0, 0], [account.0, u32::MAX, u32::MAX])
     }
 
     /// Who holds a role, anywhere.
     pub fn bound_by_role(&self, role: RoleIndex) -> impl Iterator<Item = (Holder, BindingId)> {
-        let (low, high) = (lowest_holder(role, AccountIndex(0)), highest_holder(role, AccountIndex(u32::MAX)));
-        self.bound_by_role.range(low..=high).map(|(_, _, holder, binding)| (*holder, *binding))
+        self.bound_by_role.of(role.0).flat_map(move |account| self.bound_by_role_at(role, AccountIndex(account)))
     }
 
     /// Who holds a role on an account itself.
@@ -304,8 +325,17 @@ impl Snapshot {
         role: RoleIndex,
         account: AccountIndex,
     ) -> impl Iterator<Item = (Holder, BindingId)> {
-        let range = lowest_holder(role, account)..=highest_holder(role, account);
-        self.bound_by_role.range(range).map(|(_, _, holder, binding)| (*holder, *binding))
+        self.bound_between([account.0, role.0, 0], [account.0, role.0, u32::MAX])
+    }
+
+    /// The bindings behind a part of the index.
+    fn bound_between(&self, low: [u32; 3], high: [u32; 3]) -> impl Iterator<Item = (Holder, BindingId)> {
+        self.bound.range(low, high).flat_map(move |[account, role, holder]| {
+            let holder = Holder::of(holder);
+            let there = self.bound_to_at(holder, AccountIndex(account));
+            let same = there.filter(move |(binding, _)| binding.role == RoleIndex(role));
+            same.map(move |(binding, _)| (holder, binding.id))
+        })
     }
 
     /// One binding of a holder.
@@ -335,15 +365,7 @@ impl Snapshot {
     }
 
     #[must_use]
-    pub const fn peer_count(&self) -> usize {
-        self.peer_count
+    pub fn peer_count(&self) -> usize {
+        self.peer_ids.len()
     }
-}
-
-fn lowest_holder(role: RoleIndex, account: AccountIndex) -> (RoleIndex, AccountIndex, Holder, BindingId) {
-    (role, account, Holder::Peer(PeerIndex(0)), BindingId::from(Uuid::nil()))
-}
-
-fn highest_holder(role: RoleIndex, account: AccountIndex) -> (RoleIndex, AccountIndex, Holder, BindingId) {
-    (role, account, Holder::Group(GroupIndex(u32::MAX)), BindingId::from(Uuid::max()))
 }

@@ -22,7 +22,7 @@ impl Snapshot {
             accounts: self.account_places.len(),
             peers: self.peer_places.len(),
             roles: self.role_places.len(),
-            bindings: self.bound_by_role.len(),
+            bindings: self.binding_count,
             groups: self.groups.len(),
             permissions: self.catalogue.permissions.len(),
             api_keys: self.api_keys.len(),

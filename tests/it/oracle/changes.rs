@@ -70,6 +70,16 @@ fn follow(seed: u64, every: u64, compiler: &mut Compiler) -> Result<(), String> 
             let only_other: Vec<_> = other.difference(&own).collect();
             return at(format!("changed only: {only_own:#?}\nscratch only: {only_other:#?}"));
         }
+        // The same facts are the same bytes, whatever led to them, and lead to the same facts again.
+        let bytes = fast::image(&snapshot);
+        let read = Snapshot::read_image(&mut &bytes[..], snapshot.mark(), compiler).unwrap();
+        if bytes != fast::image(&scratch) || bytes != fast::image(&read) {
+            return at("the bytes of the same facts differ".to_owned());
+        }
+        let (own, other) = (fast::picture(&read, &facts, &gone), fast::picture(&scratch, &facts, &gone));
+        if own != other {
+            return at("what was read from bytes is something else".to_owned());
+        }
         for _ in 0..NAIVE_QUESTIONS {
             let question = maker.question(&facts);
             let (own, naive) = (fast::answer(&snapshot, &question), naive::answer(&facts, &question));
@@ -92,6 +102,9 @@ fn follow(seed: u64, every: u64, compiler: &mut Compiler) -> Result<(), String> 
             let only_own: Vec<_> = own.difference(&other).collect();
             let only_other: Vec<_> = other.difference(&own).collect();
             return at(format!("undone only: {only_own:#?}\nbefore only: {only_other:#?}"));
+        }
+        if fast::image(&undone) != fast::image(&before) {
+            return at("the bytes of the facts before differ".to_owned());
         }
         since.clear();
         (before, before_facts, before_answers) = (snapshot.clone(), facts.clone(), after_answers);

@@ -46,6 +46,13 @@ pub(crate) fn questions(facts: &Facts, now: Timestamp, most: usize) -> impl Iter
     })
 }
 
+/// The bytes of all facts of a snapshot.
+pub(crate) fn image(snapshot: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    snapshot.write_image(&mut bytes).unwrap();
+    bytes
+}
+
 /// What a snapshot tells guards and lists, by names: its indexes both ways, and what of the facts
 /// that are gone can still be found.
 pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTreeSet<String> {
@@ -55,7 +62,7 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         let name = |index| snapshot.account_id(index).unwrap().as_str();
         let path: Vec<_> = snapshot.path(account).as_slice().iter().map(|index| name(*index)).collect();
         lines.insert(format!("{} path {path:?}", fact.id));
-        lines.insert(format!("{} fact {:?}", fact.id, snapshot.account(account).unwrap().fact));
+        lines.insert(format!("{} fact {:?}", fact.id, snapshot.account_fact(account).unwrap()));
         lines.extend(snapshot.children(account).map(|child| format!("{} child {}", fact.id, name(child))));
         let below: Vec<_> = snapshot.below(account, None).map(|(id, index)| (id, name(index))).collect();
         lines.insert(format!("{} below {below:?}", fact.id));
