@@ -367,7 +367,7 @@ impl Running {
 /// Serves until the process is told to end.
 ///
 /// # Errors
-/// As [`start`] and [`Running::stop`]; where a part of the server ended by itself.
+/// As [`start()`] and [`Running::stop`]; where a part of the server ended by itself.
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
     let running = start(config, Clock::System).await?;
     let is_told = tokio::select! {

@@ -76,7 +76,7 @@ impl<R> std::fmt::Debug for Sheet<R> {
 }
 
 impl<R: Read> Sheet<R> {
-    /// Reads the header, whose names lose blanks around them and their case.
+    /// Reads the header, whose names lose blanks around them, byte order marks too, and their case.
     ///
     /// # Errors
     /// [`SheetError`] naming why there is no header.
@@ -97,7 +97,7 @@ impl<R: Read> Sheet<R> {
             .from_reader(limited);
         let mut sheet = Self { reader, header: Vec::new(), flow, record: ByteRecord::new() };
         let header = sheet.read()?.ok_or(SheetError::Empty)?;
-        sheet.header = header.cells.into_iter().map(|name| name.trim().to_ascii_lowercase()).collect();
+        sheet.header = header.cells.iter().map(|name| name.trim_matches(is_blank).to_ascii_lowercase()).collect();
         Ok(sheet)
     }
 
@@ -161,6 +161,11 @@ impl<R: Read> Sheet<R> {
     fn is_at_end(&self) -> bool {
         self.flow.is_over.get() && self.reader.position().byte() == self.flow.given.get()
     }
+}
+
+/// What names of columns lose at both ends: blanks, and a byte order mark that blanks stand before.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{FEFF}'
 }
 
 /// The first bytes of a file, as many as the longest mark has.
@@ -324,7 +329,7 @@ mod tests {
         let text = " User_Name ,b\n1,2\n\n\n3,\"4\n\n\"\n5,6\n\n7,8";
         let wanted = [line(2, &["1", "2"]), line(5, &["3", "4\n\n"]), line(8, &["5", "6"]), line(10, &["7", "8"])];
         for end in ["\n", "\r\n", "\r"] {
-            for (mark, last) in [("", ""), ("\u{FEFF}", ""), ("", "\n"), ("\u{FEFF}", "\n")] {
+            for (mark, last) in [("", ""), ("\u{FEFF}", ""), ("", "\n"), ("\u{FEFF}", "\n"), (" \u{FEFF}", "")] {
                 let text = format!("{mark}{}", format!("{text}{last}").replace('\n', end));
                 let (header, lines) = read(text.as_bytes()).unwrap();
                 assert_eq!(header, ["user_name", "b"], "{text:?}");
