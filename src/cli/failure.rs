@@ -68,7 +68,8 @@ pub(crate) fn details(status: &Status) -> Vec<String> {
     {
         lines.push(hint);
     }
-    if let Some(advice) = advice(status.code()) {
+    let is_inactive = details.error_info().is_some_and(|info| info.reason == "CALLER_INACTIVE");
+    if let Some(advice) = advice(status.code(), is_inactive) {
         lines.push(advice.to_owned());
     }
     lines
@@ -82,8 +83,11 @@ pub(crate) fn short(status: &Status) -> String {
     }
 }
 
-fn advice(code: Code) -> Option<&'static str> {
+fn advice(code: Code, is_inactive: bool) -> Option<&'static str> {
     match code {
+        Code::Unauthenticated if is_inactive => {
+            Some("the key is right; its peer is disabled or over, or its home account is suspended")
+        }
         Code::Unauthenticated => Some("check PEERAGE_API_KEY, or the file that PEERAGE_API_KEY_FILE names"),
         Code::NotFound => Some("it is missing, or you may not view it: the two look the same"),
         Code::Ok

@@ -450,3 +450,24 @@ async fn bad_questions_name_every_bad_field() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "REVISION_NOT_REACHED"));
     server.stop().await;
 }
+
+/// Few roles can be bound to a department: where one above it is what they are for, that is said.
+#[tokio::test]
+async fn for_a_department_a_role_is_suggested_where_it_can_be_bound() {
+    let server = Server::start().await;
+    let msp = server.partner("contoso-msp", &["opspilot365"]).await;
+    let customer = server.customer("contoso-corp", &msp).await;
+    let department = server.department("contoso-sales", &customer).await;
+    let role = server.custom_role(&msp, &["dashboards.view"]).await;
+    let peer = server.person_on(&msp, "sam", &role, &[&customer]).await;
+    let told = explained(&server, &peer.name, "users.reset_password", &department).await;
+    assert_eq!(decided(&told), pb::DecisionReason::NoMatchingGrant);
+    let technician = ways(&told).into_iter().find_map(|way| match &way[..] {
+        [Change::BindRole(bind)] if bind.role == "roles/opspilot365.technician" => Some(bind.clone()),
+        _ => None,
+    });
+    let technician = technician.unwrap_or_else(|| panic!("{:#?}", ways(&told)));
+    assert_eq!((technician.account.as_str(), technician.reach()), (customer.as_str(), pb::Reach::Subtree));
+    server.bind(&peer.name, "roles/opspilot365.technician", &customer).await;
+    assert!(server.may(&peer.name, "users.reset_password", &department).await);
+}

@@ -281,15 +281,16 @@ async fn suggestions(then: &Then, asked: &Asked, context: &Context, roles: Vec<A
     Ok(found?)
 }
 
-/// The roles that could be bound to the subject at the account and hold the permission there, those
-/// with the least requirements and the fewest permissions first.
+/// The roles that could be bound to the subject and hold the permission at the account. One that is not
+/// for such an account, as few are for departments, is bound at the nearest above that it is for. Those
+/// that are bound nearest come first, then those with the least requirements and the fewest permissions.
 fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
     let snapshot = eyes.then;
     let peer = query.peer.and_then(|peer| snapshot.peer(peer));
-    let account = snapshot.account(query.account);
-    let (Some(peer), Some(account)) = (peer, account) else { return Vec::new() };
+    let Some(peer) = peer else { return Vec::new() };
+    let path = snapshot.path(query.account);
     let bit = query.permission.place();
-    let mut found: Vec<(u8, usize, &RoleId, Assignable)> = snapshot
+    let mut found: Vec<((usize, u8, usize), &RoleId, Assignable)> = snapshot
         .roles()
         .filter(|(_, role)| role.compiled.any.contains(bit))
         .filter_map(|(index, role)| {
@@ -298,15 +299,23 @@ fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
             let fits = rules.assignable
                 && rules.max_holders.is_none()
                 && (rules.peer_kinds.is_empty() || rules.peer_kinds.contains(&peer.kind()))
-                && (rules.account_kinds.is_empty() || rules.account_kinds.contains(&account.kind))
-                && snapshot.is_role_usable_at(&role.fact, query.account)
                 && eyes.sees_role(role);
-            let one = Assignable { role: index, reach: reach(rules) };
+            let reach = reach(rules);
+            let is_for = |account: &AccountIndex| {
+                let kind = snapshot.account(*account).map(|account| account.kind);
+                (*account == query.account || reach == Reach::Subtree)
+                    && kind.is_some_and(|kind| rules.account_kinds.is_empty() || rules.account_kinds.contains(&kind))
+                    && snapshot.is_role_usable_at(&role.fact, *account)
+                    && eyes.account(*account).is_some()
+            };
+            let (distance, account) =
+                path.as_slice().iter().copied().enumerate().find(|(_, account)| is_for(account))?;
+            let one = Assignable { role: index, account, reach };
             let size = (0..snapshot.permissions().len()).filter(|place| role.compiled.any.contains(*place)).count();
-            fits.then_some((rank, size, &role.fact.id, one))
+            fits.then_some(((distance, rank, size), &role.fact.id, one))
         })
         .collect();
-    found.sort_by_key(|(rank, size, id, _)| (*rank, *size, (*id).clone()));
+    found.sort_by_key(|(order, id, _)| (*order, (*id).clone()));
     found.into_iter().take(ROLES_MAX).map(|(.., one)| one).collect()
 }
 

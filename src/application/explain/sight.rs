@@ -62,7 +62,7 @@ pub(super) struct Eyes<'a> {
 
 impl<'a> Eyes<'a> {
     /// The id of an account that the caller may know.
-    fn account(&self, account: AccountIndex) -> Option<&'a AccountId> {
+    pub(super) fn account(&self, account: AccountIndex) -> Option<&'a AccountId> {
         let id = self.then.account_id(account)?;
         let is_known = self.asked.is_self
             || self.asked.above.contains(id)

@@ -64,6 +64,8 @@ struct Reading {
 #[must_use]
 pub fn read(text: &str, account: &AccountId) -> (Vec<WantedRole>, Vec<Fault>) {
     let mut reading = Reading::default();
+    // Some editors begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     for (place, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

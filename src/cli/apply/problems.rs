@@ -113,6 +113,13 @@ impl<'n, 'p> Fields<'n, 'p> {
         found.map(|(_, node)| *node).filter(|node| !matches!(node.value, Value::Empty))
     }
 
+    /// Refuses keys without a value, where one that says nothing looks as if it said something.
+    pub(crate) fn refuse_blanks(&mut self) {
+        for (name, value) in self.entries.iter().filter(|(_, value)| matches!(value.value, Value::Empty)) {
+            self.problems.add(value.line, format!("`{name}` has no value; leave it out where nothing is meant"));
+        }
+    }
+
     pub(crate) fn problem(&mut self, line: u64, text: impl Into<String>) {
         self.problems.add(line, text);
     }

@@ -51,7 +51,14 @@ fn syntax_message(error: &serde_saphyr::Error) -> String {
     }
     let message = error.to_string();
     let first = message.lines().next().unwrap_or_default().trim();
-    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    if first.starts_with("budget breached") {
+        return "the file holds more than can be read at once (some 250,000 values, 64 levels): split it".to_owned();
+    }
+    if first.starts_with("multiple YAML documents") {
+        return "`---` begins a second document; a file holds one".to_owned();
+    }
+    first.to_owned()
 }
 
 /// What the parser hands over: scalars that it takes for numbers and the like are read from the

@@ -177,6 +177,7 @@ fn map(node: &Node, names: &Names, problems: &mut Problems) -> Option<Expected> 
     let known =
         ["decision", "reason", "missing_attribute", "obligations", "role", "bound_at", "group", "grant", "considered"];
     let mut fields = Fields::open(node, &known, problems)?;
+    fields.refuse_blanks();
     let decision = fields.find("decision", one_of(pb::Decision::parse, DECISIONS)).map(|at| at.value);
     let reason = fields
         .find("reason", |word| pb::DecisionReason::parse(word).ok_or("must be a reason such as `NO_MATCHING_GRANT`"));
@@ -232,6 +233,7 @@ fn source(fields: &mut Fields<'_, '_>, account: &str, names: &Names) -> Source {
 
 fn considered(node: &Node, names: &Names, problems: &mut Problems) -> Option<(Source, pb::GrantOutcome)> {
     let mut fields = Fields::open(node, &["role", "bound_at", "group", "grant", "outcome"], problems)?;
+    fields.refuse_blanks();
     let source = source(&mut fields, "bound_at", names);
     let outcome = fields.get("outcome", one_of(pb::GrantOutcome::parse, OUTCOMES));
     if source.is_empty() {

@@ -17,7 +17,7 @@ mod report;
 mod run;
 mod stage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -76,7 +76,19 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let suites = read(&arguments.files)?;
+    let suites = match read(&arguments.files) {
+        Ok(suites) => suites,
+        Err(error) => {
+            let text = report::broken(&format!("{error:#}"));
+            if let Some(path) = &arguments.junit {
+                write(path, &text)?;
+            }
+            if arguments.output == Format::Junit {
+                output::write(&text)?;
+            }
+            return Err(error);
+        }
+    };
     let only = arguments.filter.as_deref();
     let ran: Vec<_> = suites.into_iter().map(|suite| run::run(suite, only)).collect::<anyhow::Result<_>>()?;
     let scope = arguments.coverage.or_else(|| arguments.require_coverage.map(|_| Scope::default()));
@@ -95,12 +107,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         );
     }
     if let Some(path) = &arguments.junit {
-        let text = report.write(Format::Junit)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+        write(path, &report.write(Format::Junit)?)?;
     }
     output::write(&report.write(arguments.output)?)?;
     let is_right = report.failed() == 0 && report.is_covered();
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::from(NOT_AS_EXPECTED) })
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Reads all files before anything is tested: what is wrong in any of them is said at once.

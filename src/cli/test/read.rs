@@ -63,6 +63,7 @@ pub(super) fn tests(node: &Node, of_file: &Situation, stage: &Stage, problems: &
 fn test(node: &Node, of_file: &Situation, stage: &Stage, problems: &mut Problems) -> Option<Test> {
     let known = ["title", "given", "checks", "accessible_accounts", "authorized_peers", "effective_permissions"];
     let mut fields = Fields::open(node, &known, problems)?;
+    fields.refuse_blanks();
     let title = fields.get("title", |title| crate::domain::text::line(title, 256));
     let situation = match fields.node("given") {
         Some(given) => situation(given, of_file, fields.problems()),
@@ -74,6 +75,14 @@ fn test(node: &Node, of_file: &Situation, stage: &Stage, problems: &mut Problems
     questions.extend(items(&mut fields, "accessible_accounts", |node, problems| reader.accounts(node, problems)));
     questions.extend(items(&mut fields, "authorized_peers", |node, problems| reader.peers(node, problems)));
     questions.extend(items(&mut fields, "effective_permissions", |node, problems| reader.permissions(node, problems)));
+    for key in known.iter().skip(2) {
+        // What somebody commented out would pass for good.
+        if let Some(node) =
+            fields.node(key).filter(|node| matches!(&node.value, Value::List(items) if items.is_empty()))
+        {
+            fields.problem(node.line, format!("`{key}` is empty: it expects nothing"));
+        }
+    }
     if known.iter().skip(2).all(|key| fields.node(key).is_none()) {
         fields.problem(node.line, "expects nothing; it needs `checks` or a list such as `accessible_accounts`");
     }
@@ -100,6 +109,7 @@ impl Reader<'_> {
     fn check(&self, node: &Node, problems: &mut Problems) -> Option<Vec<Question>> {
         let known = ["peer", "peers", "account", "accounts", "permission", "permissions", "expect"];
         let mut fields = Fields::open(node, &[&known[..], &CIRCUMSTANCES].concat(), problems)?;
+        fields.refuse_blanks();
         let peers = one_or_many(&mut fields, "peer", "peers", UserName::parse);
         let accounts = one_or_many(&mut fields, "account", "accounts", account_name);
         let (at, context) = circumstances(&mut fields);
@@ -151,6 +161,9 @@ impl Reader<'_> {
             );
             return None;
         };
+        if entries.is_empty() {
+            fields.problem(expect.line, "`expect` is empty: it expects nothing");
+        }
         let mut found = Vec::new();
         for (key, value) in entries {
             let name = crate::cli::apply::problems::read("expect", key, PermissionName::parse, fields.problems());
@@ -168,6 +181,7 @@ impl Reader<'_> {
     fn accounts(&self, node: &Node, problems: &mut Problems) -> Option<Question> {
         let known = ["peer", "permission", "under", "expect"];
         let mut fields = Fields::open(node, &[&known[..], &CIRCUMSTANCES].concat(), problems)?;
+        fields.refuse_blanks();
         let peer = fields.get("peer", UserName::parse);
         let permission = fields.get("permission", PermissionName::parse);
         let under = fields.find("under", account_name);
@@ -192,6 +206,7 @@ impl Reader<'_> {
     fn peers(&self, node: &Node, problems: &mut Problems) -> Option<Question> {
         let known = ["account", "permission", "expect"];
         let mut fields = Fields::open(node, &[&known[..], &CIRCUMSTANCES].concat(), problems)?;
+        fields.refuse_blanks();
         let account = fields.get("account", account_name);
         let permission = fields.get("permission", PermissionName::parse);
         let (at, context) = circumstances(&mut fields);
@@ -210,6 +225,7 @@ impl Reader<'_> {
     fn permissions(&self, node: &Node, problems: &mut Problems) -> Option<Question> {
         let known = ["peer", "account", "of", "expect"];
         let mut fields = Fields::open(node, &[&known[..], &CIRCUMSTANCES].concat(), problems)?;
+        fields.refuse_blanks();
         let peer = fields.get("peer", UserName::parse);
         let account = fields.get("account", account_name);
         let of = fields.list("of", |text| {

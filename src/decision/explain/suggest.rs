@@ -11,7 +11,7 @@ use super::meet::meeting;
 use super::{Check, Entry, Explanation, Obstacle};
 use crate::decision::compile::Compiler;
 use crate::decision::evaluate::{Decision, Outcome, Query, evaluate};
-use crate::decision::snapshot::{GroupIndex, PeerIndex, RoleIndex, Snapshot, SnapshotError};
+use crate::decision::snapshot::{AccountIndex, GroupIndex, PeerIndex, RoleIndex, Snapshot, SnapshotError};
 use crate::domain::binding::{Mode, Reach};
 use crate::domain::role::Effect;
 use crate::domain::time::Timestamp;
@@ -25,10 +25,11 @@ const NEAR_MAX: usize = 8;
 /// The most copies of the facts that are tried. Whoever holds thousands of bindings makes each dear.
 const TRIALS_MAX: usize = 500;
 
-/// A role that could be bound to the subject at the account.
+/// A role that could be bound to the subject at the account, or at one above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Assignable {
     pub role: RoleIndex,
+    pub account: AccountIndex,
     pub reach: Reach,
 }
 
@@ -89,7 +90,7 @@ fn ways(
     near.truncate(NEAR_MAX);
     let bound = assignable
         .iter()
-        .map(|one| vec![Alteration::BindRole { role: one.role, account: query.account, reach: one.reach }]);
+        .map(|one| vec![Alteration::BindRole { role: one.role, account: one.account, reach: one.reach }]);
     let gains: Vec<Vec<Alteration>> = near.into_iter().map(|(_, gain)| gain).chain(bound).collect();
     let mut ways = Vec::new();
     for denial in denials(explanation) {

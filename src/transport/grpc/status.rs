@@ -45,7 +45,9 @@ pub fn from_error(error: &Error) -> Status {
                     ErrorReason::CallerInactive
                 }
             };
-            status(Code::Unauthenticated, reason, "a valid credential is needed", [])
+            let is_right = reason == ErrorReason::CallerInactive;
+            let message = if is_right { "the caller is not active" } else { "a valid credential is needed" };
+            status(Code::Unauthenticated, reason, message, [])
         }
         Error::NotFound { kind, name } => {
             let values = [("resource", name.as_str()), ("kind", kind)];

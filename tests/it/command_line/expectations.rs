@@ -317,6 +317,36 @@ tests:
     }
 }
 
+/// What somebody commented out, or wrote without a value, would pass for good.
+#[test]
+fn what_expects_nothing_is_wrong_and_build_servers_hear_of_it() {
+    let file = format!(
+        "{WORLD}tests:
+  - title: Empty
+    checks: []
+  - title: Blank
+    checks:
+    authorized_peers: []
+  - title: Without expectations
+    checks:
+      - {{ peer: buyer, account: corp, expect: {{}} }}
+      - {{ peer: buyer, account: corp, expect: {{ licenses.view: {{ decision: ALLOW, obligations: , group: }} }} }}
+      - {{ peer: buyer, account: corp, resource: , expect: {{ licenses.view: ALLOW }} }}
+"
+    );
+    let from = u64::try_from(WORLD.lines().count()).unwrap();
+    let folder = folder(&[("idle.yaml", &file)]);
+    let results = folder.path().join("results.xml");
+    std::fs::write(&results, "<testsuites errors=\"0\"/>").unwrap();
+    let output = test(folder.path(), &["idle.yaml", "--junit", "results.xml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    let wanted: Vec<u64> = [3, 5, 6, 9, 10, 11].iter().map(|line| from + line).collect();
+    assert_eq!(lines(&output, "idle.yaml"), wanted, "{}", said(&output));
+    let results = std::fs::read_to_string(results).unwrap();
+    assert!(results.contains("errors=\"1\"") && results.contains("`checks` is empty"), "{results}");
+    junit(&results);
+}
+
 #[test]
 fn a_world_that_would_not_be_applied_is_not_tested() {
     let tests = "tests: [{ title: T, checks: [{ peer: a, account: corp, expect: { users.view: ALLOW } }] }]\n";

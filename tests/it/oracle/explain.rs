@@ -209,7 +209,7 @@ fn every_suggestion_is_true_and_as_small_as_can_be() {
             .roles()
             .filter(|(_, role)| role.compiled.any.contains(query.permission.place()))
             .take(2)
-            .map(|(role, _)| Assignable { role, reach: Reach::AccountOnly })
+            .map(|(role, _)| Assignable { role, account: query.account, reach: Reach::AccountOnly })
             .collect();
         let suggestions = suggest(snapshot, &query, &explanation, &roles, compiler).unwrap();
         let at = || format!("seed {seed}: {question:#?}\n{explanation:#?}\n{suggestions:#?}");

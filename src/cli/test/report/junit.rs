@@ -26,6 +26,19 @@ pub(super) fn write(report: &Report) -> String {
     text
 }
 
+/// Of files that cannot be tested: one error, so that nobody takes the results of last time for these.
+pub(super) fn broken(why: &str) -> String {
+    let why = escaped(why.trim_end());
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <testsuites name=\"peerage test\" tests=\"1\" failures=\"0\" errors=\"1\">\n  \
+         <testsuite name=\"peerage test\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\">\n    \
+         <testcase classname=\"peerage test\" name=\"the files can be tested\">\n      \
+         <error type=\"file\" message=\"nothing was tested\">{why}</error>\n    </testcase>\n  \
+         </testsuite>\n</testsuites>\n"
+    )
+}
+
 fn case(ran: &Ran, case: &Case) -> String {
     let head = format!(
         "    <testcase classname=\"{}\" name=\"{}\" file=\"{}\" line=\"{}\"",

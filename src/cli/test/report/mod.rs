@@ -31,6 +31,11 @@ pub(super) struct Report {
     pub(super) required: Option<u8>,
 }
 
+/// What build servers are told of files that cannot be tested.
+pub(super) fn broken(why: &str) -> String {
+    junit::broken(why)
+}
+
 impl Report {
     pub(super) fn total(&self) -> usize {
         self.files.iter().map(|ran| ran.cases.len()).sum()
