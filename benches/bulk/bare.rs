@@ -70,13 +70,16 @@ async fn copy_frame(from: &DatabaseConnection, to: &DatabaseConnection) -> Resul
     policy_change::Entity::delete_many().exec(to).await?;
     audit_personal::Entity::delete_many().exec(to).await?;
     audit_event::Entity::delete_many().exec(to).await?;
-    audit_log::Entity::delete_many().exec(to).await?;
     let known: Vec<String> = account::Entity::find().all(to).await?.into_iter().map(|row| row.id).collect();
     let accounts = account::Entity::find().order_by_asc(account::Column::Depth).all(from).await?;
     let transaction = to.begin().await?;
     let accounts: Vec<_> = accounts.into_iter().filter(|row| !known.contains(&row.id)).collect();
     insert::<account::Entity>(&transaction, &accounts).await?;
-    insert::<audit_log::Entity>(&transaction, &audit_log::Entity::find().all(from).await?).await?;
+    // A log that is there stays: on SQLite it has a number, which outlives it.
+    let known: Vec<String> = audit_log::Entity::find().all(to).await?.into_iter().map(|row| row.account_id).collect();
+    let logs = audit_log::Entity::find().all(from).await?;
+    let logs: Vec<_> = logs.into_iter().filter(|row| !known.contains(&row.account_id)).collect();
+    insert::<audit_log::Entity>(&transaction, &logs).await?;
     transaction.commit().await?;
     Ok(())
 }
