@@ -76,7 +76,8 @@ async fn copy_frame(from: &DatabaseConnection, to: &DatabaseConnection) -> Resul
     let accounts: Vec<_> = accounts.into_iter().filter(|row| !known.contains(&row.id)).collect();
     insert::<account::Entity>(&transaction, &accounts).await?;
     // A log that is there stays: on SQLite it has a number, which outlives it.
-    let known: Vec<String> = audit_log::Entity::find().all(to).await?.into_iter().map(|row| row.account_id).collect();
+    let known: Vec<String> =
+        audit_log::Entity::find().all(&transaction).await?.into_iter().map(|row| row.account_id).collect();
     let logs = audit_log::Entity::find().all(from).await?;
     let logs: Vec<_> = logs.into_iter().filter(|row| !known.contains(&row.account_id)).collect();
     insert::<audit_log::Entity>(&transaction, &logs).await?;
