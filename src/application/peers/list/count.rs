@@ -54,7 +54,7 @@ impl Lister<'_> {
             (None, ListView::HomeSubtree) => {
                 let source = self.source().await?;
                 // All of an order's index is read for the root only.
-                let is_wide = matches!(source, Source::Order) && !self.is_root();
+                let is_wide = source.is_walk() && !self.is_root();
                 vec![if is_wide { Source::Subtree(self.request.account.clone()) } else { source }]
             }
         };

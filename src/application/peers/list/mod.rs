@@ -161,7 +161,7 @@ impl<'a> Lister<'a> {
     /// Up to a page of the peers that are seen in full.
     async fn full(&self, homes: &mut Homes<'_>, after: Option<Place>) -> Result<Page<Cursor, Cursor>> {
         let mut source = Arc::new(self.source().await?);
-        let mut is_walk = matches!(*source, Source::Order);
+        let mut is_walk = source.is_walk();
         let mut walked = 0;
         let read = |after: Option<Place>, limit: u64| {
             if is_walk && walked > WALK_MAX {
@@ -200,7 +200,15 @@ impl<'a> Lister<'a> {
                 return Ok(source);
             }
         }
-        Ok(Source::Order)
+        Ok(self.branch().map_or(Source::Order, Source::Branch))
+    }
+
+    /// The account right below the root that this one lies in; none of the root.
+    fn branch(&self) -> Option<AccountId> {
+        let snapshot = self.view.snapshot;
+        let path = snapshot.path(self.account);
+        let [.., branch, _root] = path.as_slice() else { return None };
+        snapshot.account_id(*branch).cloned()
     }
 
     /// What to gather where the order led nowhere.

@@ -1,10 +1,10 @@
 //! Lists of peers: which rows match, in which order, from which place on.
 //!
-//! A list is read in one of two ways, and the caller says which. [`Source::Order`] walks the index of
-//! the order and tests each entry: right where what matches is dense. Every other source gathers few
+//! A list is read in one of two ways, and the caller says which. [`Source::Order`] and
+//! [`Source::Branch`] walk the index of the order and test each entry: right where what matches is dense. Every other source gathers few
 //! rows by an index of its own and sorts them: right where it is small, whatever the order. Conditions
-//! are written so that no planner takes an index for them by itself, so that both databases do what
-//! the source says, at any size and with any statistics.
+//! on anything but what the list is sorted by are written so that no planner takes an index for them by
+//! itself, so that both databases do what the source says, at any size and with any statistics.
 //!
 //! INVARIANT: every key of an order is NOT NULL on both databases (what is unset comes before all
 //! else), ties go by id, and text is in byte order: a place in a list means the same on both.
@@ -41,6 +41,8 @@ const IDS_MAX: usize = 8_000;
 pub enum Source {
     /// The index of the order, all of it.
     Order,
+    /// The index of the order in one branch: an account right below the root, with all below it.
+    Branch(AccountId),
     /// Those homed in an account or below it.
     Subtree(AccountId),
     /// Those with access to an account.
@@ -51,6 +53,14 @@ pub enum Source {
     Test(Test),
     /// These.
     Ids(Vec<PeerId>),
+}
+
+impl Source {
+    /// Whether the index of the order is read, entry by entry.
+    #[must_use]
+    pub const fn is_walk(&self) -> bool {
+        matches!(self, Self::Order | Self::Branch(_))
+    }
 }
 
 /// What listed peers have in common.
@@ -74,7 +84,12 @@ pub async fn places(
 ) -> Result<Vec<Place>, StoreError> {
     let sources = match source {
         Source::Ids(ids) => ids.chunks(IDS_MAX).map(|ids| Source::Ids(ids.to_vec())).collect(),
-        Source::Order | Source::Subtree(_) | Source::WithAccess(_) | Source::Search | Source::Test(_) => {
+        Source::Order
+        | Source::Branch(_)
+        | Source::Subtree(_)
+        | Source::WithAccess(_)
+        | Source::Search
+        | Source::Test(_) => {
             vec![source.clone()]
         }
     };
@@ -114,8 +129,14 @@ pub fn select(
     if let Some(after) = after {
         select.and_where(order::beyond(order, after));
     }
-    if matches!(source, Source::Order) {
+    if source.is_walk() {
         select.from(TABLE);
+        if let Some(from) = from(backend, source, matching) {
+            select.and_where(from);
+        }
+        for bound in condition::bounds(&matching.condition, order.key) {
+            select.and_where(bound);
+        }
         select.and_where(condition::residual(backend, matching, true));
         return select;
     }
@@ -191,6 +212,7 @@ fn from(backend: DbBackend, source: &Source, matching: &Matching) -> Option<Expr
     let id = || Expr::col(Alias::new("id"));
     match source {
         Source::Order => None,
+        Source::Branch(branch) => Some(Expr::col("branch_id").eq(branch.as_str())),
         Source::Subtree(top) => Some(Expr::col(Alias::new("home_id")).in_subquery(access::subtree(top))),
         Source::WithAccess(access) => {
             Some(id().in_subquery(access::holders(access)).or(id().in_subquery(access::members(access))))
