@@ -122,7 +122,9 @@ async fn a_move_to_another_branch_takes_its_peers_along(database: &Database) {
     for (name, home) in [("root", "platform"), ("partner", "msp"), ("customer", "contoso"), ("department", "sales")] {
         add_peer(store, name, home).await;
     }
-    let branch = async |branch: &str| named(store, &Source::Branch(id(branch)), &Matching::default()).await;
+    let branch = async |branch: &str| {
+        named(store, &Source::Order, &Matching { branch: Some(id(branch)), ..Matching::default() }).await
+    };
     let transfer = async |account: &str, parent: &str| {
         let transaction = store.begin().await.unwrap();
         let mut moved = accounts::get(transaction.connection(), &id(account)).await.unwrap();

@@ -108,7 +108,7 @@ async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) 
     conn.execute_unprepared(&peer).await.unwrap();
     transaction.commit().await.unwrap();
     store.migrate().await.unwrap();
-    let is = |test| Matching { condition: Condition::Is(test), search: None };
+    let is = |test| Matching { condition: Condition::Is(test), ..Matching::default() };
     for matching in [
         is(Test::Status(PeerStatus::Disabled)),
         is(Test::Kind(PeerKind::Device)),
@@ -120,9 +120,10 @@ async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) 
         Matching { search: Search::of("ARAH@b"), ..Matching::default() },
     ] {
         let order = Order { key: SortKey::UserName, descending: false };
-        let walks = [Source::Order, Source::Branch(AccountId::parse("msp").unwrap())];
-        let sources = if matching.search.is_some() { vec![Source::Search] } else { walks.to_vec() };
-        for source in sources {
+        let source = if matching.search.is_some() { Source::Search } else { Source::Order };
+        for branch in [None, Some("msp")] {
+            let branch = branch.map(|branch| AccountId::parse(branch).unwrap());
+            let matching = Matching { branch, ..matching.clone() };
             let found = places(store.reader(), &source, &matching, order, None, 9).await.unwrap();
             assert_eq!(found, [ListPlace { key: Key::Text("sarah".to_owned()), id: uuid.into() }], "{matching:?}");
         }

@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 
 use super::super::facets;
 use super::super::row;
-use super::{Matching, SortKey, search};
+use super::{Matching, SortKey, Source, search};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use crate::domain::time::Timestamp;
@@ -163,12 +163,19 @@ pub(super) fn bounds(condition: &Condition, order: SortKey) -> impl Iterator<Ite
     condition.demands().filter(of_order).filter_map(indexed)
 }
 
+pub(super) fn in_branch(branch: &AccountId) -> Expr {
+    Expr::col("branch_id").eq(branch.as_str())
+}
+
 /// What is left to be tested of each row. Inside COALESCE no planner sees a condition that an index
 /// could answer, and PostgreSQL expects half of the rows to pass instead of next to none.
-pub(super) fn residual(backend: DbBackend, matching: &Matching, with_search: bool) -> Expr {
+pub(super) fn residual(backend: DbBackend, matching: &Matching, source: &Source) -> Expr {
     let mut expression = written(&matching.condition);
-    if let Some(search) = matching.search.as_ref().filter(|_| with_search) {
+    if let Some(search) = matching.search.as_ref().filter(|_| !matches!(source, Source::Search)) {
         expression = expression.and(search::tested(backend, search));
+    }
+    if let Some(branch) = matching.branch.as_ref().filter(|_| !matches!(source, Source::Order)) {
+        expression = expression.and(in_branch(branch));
     }
     Func::coalesce([expression, Expr::val(false)]).into()
 }

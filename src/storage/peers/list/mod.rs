@@ -1,7 +1,7 @@
 //! Lists of peers: which rows match, in which order, from which place on.
 //!
-//! A list is read in one of two ways, and the caller says which. [`Source::Order`] and
-//! [`Source::Branch`] walk the index of the order and test each entry: right where what matches is dense. Every other source gathers few
+//! A list is read in one of two ways, and the caller says which. [`Source::Order`] walks the index of
+//! the order and tests each entry: right where what matches is dense. Every other source gathers few
 //! rows by an index of its own and sorts them: right where it is small, whatever the order. Conditions
 //! on anything but what the list is sorted by are written so that no planner takes an index for them by
 //! itself, so that both databases do what the source says, at any size and with any statistics.
@@ -39,10 +39,8 @@ const IDS_MAX: usize = 8_000;
 /// Where the rows of a list are taken from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// The index of the order, all of it.
+    /// The index of the order: of the branch, if one is named, or else of all peers.
     Order,
-    /// The index of the order in one branch: an account right below the root, with all below it.
-    Branch(AccountId),
     /// Those homed in an account or below it.
     Subtree(AccountId),
     /// Those with access to an account.
@@ -55,17 +53,11 @@ pub enum Source {
     Ids(Vec<PeerId>),
 }
 
-impl Source {
-    /// Whether the index of the order is read, entry by entry.
-    #[must_use]
-    pub const fn is_walk(&self) -> bool {
-        matches!(self, Self::Order | Self::Branch(_))
-    }
-}
-
 /// What listed peers have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Matching {
+    /// The account right below the root that all of them are homed in, or below it.
+    pub branch: Option<AccountId>,
     pub condition: Condition,
     pub search: Option<Search>,
 }
@@ -84,12 +76,7 @@ pub async fn places(
 ) -> Result<Vec<Place>, StoreError> {
     let sources = match source {
         Source::Ids(ids) => ids.chunks(IDS_MAX).map(|ids| Source::Ids(ids.to_vec())).collect(),
-        Source::Order
-        | Source::Branch(_)
-        | Source::Subtree(_)
-        | Source::WithAccess(_)
-        | Source::Search
-        | Source::Test(_) => {
+        Source::Order | Source::Subtree(_) | Source::WithAccess(_) | Source::Search | Source::Test(_) => {
             vec![source.clone()]
         }
     };
@@ -129,7 +116,7 @@ pub fn select(
     if let Some(after) = after {
         select.and_where(order::beyond(order, after));
     }
-    if source.is_walk() {
+    if matches!(source, Source::Order) {
         select.from(TABLE);
         if let Some(from) = from(backend, source, matching) {
             select.and_where(from);
@@ -137,7 +124,7 @@ pub fn select(
         for bound in condition::bounds(&matching.condition, order.key) {
             select.and_where(bound);
         }
-        select.and_where(condition::residual(backend, matching, true));
+        select.and_where(condition::residual(backend, matching, source));
         return select;
     }
     // Materialized, so that no planner walks the order instead, hoping to meet enough on the way.
@@ -202,8 +189,7 @@ fn gathered(backend: DbBackend, source: &Source, matching: &Matching) -> SelectS
     if let Some(from) = from(backend, source, matching) {
         select.and_where(from);
     }
-    let is_searched = !matches!(source, Source::Search);
-    select.and_where(condition::residual(backend, matching, is_searched));
+    select.and_where(condition::residual(backend, matching, source));
     select
 }
 
@@ -211,8 +197,7 @@ fn gathered(backend: DbBackend, source: &Source, matching: &Matching) -> SelectS
 fn from(backend: DbBackend, source: &Source, matching: &Matching) -> Option<Expr> {
     let id = || Expr::col(Alias::new("id"));
     match source {
-        Source::Order => None,
-        Source::Branch(branch) => Some(Expr::col("branch_id").eq(branch.as_str())),
+        Source::Order => matching.branch.as_ref().map(condition::in_branch),
         Source::Subtree(top) => Some(Expr::col(Alias::new("home_id")).in_subquery(access::subtree(top))),
         Source::WithAccess(access) => {
             Some(id().in_subquery(access::holders(access)).or(id().in_subquery(access::members(access))))
