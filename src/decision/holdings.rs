@@ -65,12 +65,12 @@ impl std::fmt::Debug for Holdings<'_> {
 }
 
 impl<'a> Holdings<'a> {
-    /// Collects what a peer holds now and by standing right: eligible bindings and memberships do not
-    /// count.
+    /// Collects what a peer holds by standing right: eligible bindings and memberships do not count. What
+    /// is still to begin counts only where it takes away.
     #[must_use]
     pub fn of(before: &'a Snapshot, after: &'a Snapshot, peer: PeerIndex, now: Timestamp) -> Self {
         let held = lasting(before, peer)
-            .filter(|held| held.mode == Mode::Active && held.window.contains(now))
+            .filter(|held| held.mode == Mode::Active && !held.window.is_over(now))
             .filter_map(|Held { binding, window, .. }| {
                 Some(Right { role: before.role(binding.role)?, account: binding.account, reach: binding.reach, window })
             })
@@ -215,11 +215,15 @@ impl<'a> Holdings<'a> {
             (Reach::AccountOnly, Reach::AccountOnly) => held.account == place.account,
             (Reach::AccountOnly, Reach::Subtree) => false,
         };
-        far_enough && held.window.covers(place.window, self.now)
+        far_enough && held.window.contains(self.now) && held.window.covers(place.window, self.now)
     }
 
-    /// Whether a binding of the actor's has effect at some of a place.
+    /// Whether a binding of the actor's has effect at some of a place: now, or while what is given there
+    /// would count.
     fn touches(&self, held: &Right<'_>, place: Place) -> bool {
+        if !held.window.contains(self.now) && held.window.intersect(place.window).is_none() {
+            return false;
+        }
         let from_above = match held.reach {
             Reach::Subtree => self.lies_within(place.account, held.account),
             Reach::AccountOnly => held.account == place.account,

@@ -13,6 +13,7 @@ mod rights;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use peerage::domain::binding::Principal;
 use peerage::domain::fact::Mark;
 use peerage::domain::ids::{AccountId, PeerId};
 use peerage::domain::time::Timestamp;
@@ -101,14 +102,17 @@ async fn search(seed: u64, steps: usize, counts: &mut BTreeMap<(&'static str, St
         let case = || format!("seed {seed}, step {step}, {actor} made {ask:?}");
         if let Some(taken) = ask.gives_hold_of(&world.facts).filter(|taken| *taken != actor) {
             let excess = before.beyond(actor, taken, &world.facts, world.now());
-            assert_eq!(excess, None, "{} and so acts as a peer that holds more", case());
+            let held = || told(&world.facts, [actor, taken]);
+            assert_eq!(excess, None, "{} and so acts as a peer that holds more:\n{}", case(), held());
         }
         let old = world.facts.clone();
         world.follow().await;
         let after = Rights::of(&world.facts, world.now());
         for whose in [Whose::AsItIs, Whose::Raised] {
-            let excess = before.gained_beyond(actor, &after, whose, &world.facts);
-            assert_eq!(excess, None, "{} and gave more than the caller holds ({whose:?})", case());
+            let excess = before.gained_beyond(actor, &after, whose, (&old, &world.facts));
+            let gainer = excess.iter().map(|excess| excess.peer);
+            let held = || [told(&old, [actor]), told(&world.facts, gainer.clone())].concat();
+            assert_eq!(excess, None, "{} and gave more than the caller holds ({whose:?}):\n{}", case(), held());
         }
         for account in before.administered(&old) {
             let is_there = world.facts.accounts.iter().any(|fact| fact.id == account);
@@ -118,6 +122,27 @@ async fn search(seed: u64, steps: usize, counts: &mut BTreeMap<(&'static str, St
         before = after;
     }
     world.server.stop().await;
+}
+
+/// What some peers hold, for whoever reads of a failure.
+fn told(facts: &Facts, peers: impl IntoIterator<Item = PeerId>) -> String {
+    let mut lines = Vec::new();
+    for peer in peers {
+        let fact = facts.peers.iter().find(|fact| fact.id == peer);
+        lines.push(format!("{peer}: {fact:?}"));
+        let memberships: Vec<_> = facts.members.iter().filter(|member| member.peer == peer).collect();
+        lines.extend(memberships.iter().map(|member| format!("  {member:?}")));
+        let is_its = |principal: Principal| match principal {
+            Principal::Peer(holder) => holder == peer,
+            Principal::Group(group) => memberships.iter().any(|member| member.group == group),
+        };
+        for binding in facts.bindings.iter().filter(|binding| is_its(binding.principal)) {
+            lines.push(format!("  {binding:?}"));
+            let role = facts.roles.iter().find(|role| role.id == binding.role);
+            lines.extend(role.iter().flat_map(|role| &role.grants).map(|grant| format!("    {grant:?}")));
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 impl World {

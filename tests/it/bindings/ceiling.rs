@@ -91,6 +91,34 @@ async fn eligible_and_future_rights_are_not_ones_own_to_give() {
 }
 
 #[tokio::test]
+async fn what_a_deny_will_take_away_is_given_until_then_only() {
+    let scene = Scene::alone().await;
+    let admin = &scene.admin.client;
+    let lead = scene.with(&[administration().as_slice(), &[allow("ftp.*")]].concat()).await;
+    let (ftp, without) = (scene.role(&[allow("ftp.view")]).await, scene.role(&[deny("ftp.view")]).await);
+    let at = |seconds| scene.server.time(seconds);
+    let denial = pb::RoleBinding { start_time: Some(at(600)), ..binding(&lead.name, &without, &scene.msp) };
+    let denial = bind(admin, denial).await.unwrap();
+    let other = scene.nobody().await.name;
+    escalates(bind(&lead.client, binding(&other, &ftp, &scene.tenant)).await);
+    escalates(bind(&lead.client, until(binding(&other, &ftp, &scene.tenant), at(601))).await);
+    let made = bind(&lead.client, until(binding(&other, &ftp, &scene.tenant), at(600))).await.unwrap();
+    let longer = pb::RoleBinding { name: made.name, expire_time: Some(at(601)), ..Default::default() };
+    escalates(rebind(&lead.client, longer, &["expire_time"]).await);
+    // Nor does one lift it while it has not begun.
+    escalates(unbind(&lead.client, &denial.name).await);
+    // Behind its end it takes nothing away, but while it is there it counts for all times.
+    let ends = pb::RoleBinding { name: denial.name, expire_time: Some(at(700)), ..Default::default() };
+    rebind(admin, ends, &["expire_time"]).await.unwrap();
+    let later = pb::RoleBinding { start_time: Some(at(700)), ..binding(&other, &ftp, &scene.tenant) };
+    bind(&lead.client, later.clone()).await.unwrap();
+    scene.server.advance(Duration::from_secs(650));
+    let third =
+        pb::RoleBinding { principal: binding(&scene.nobody().await.name, &ftp, &scene.tenant).principal, ..later };
+    escalates(bind(&lead.client, third).await);
+}
+
+#[tokio::test]
 async fn nobody_prolongs_a_binding_beyond_their_own() {
     let scene = Scene::new().await;
     let admin = &scene.admin.client;

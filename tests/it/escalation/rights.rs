@@ -99,24 +99,47 @@ impl Rights {
     fn add(&mut self, facts: &Facts, named: &Named, peer: &PeerFact, whose: Whose) {
         for account in &facts.accounts {
             let path = facts.path(&account.id);
-            let cells = self.moments.iter().map(|moment| cell(facts, named, (peer, whose), &path, moment)).collect();
+            let cells = self.cells_on(facts, named, (peer, whose), (&path, 0));
             self.cells.insert((whose, peer.id, account.id.clone()), cells);
         }
     }
 
-    /// The rights of a peer on an account that may be new: then those on the one above it.
-    fn on(&self, whose: Whose, peer: PeerId, account: &AccountFact) -> Vec<Cell> {
-        let here = self.cells.get(&(whose, peer, account.id.clone()));
-        let above = || self.cells.get(&(whose, peer, account.parent.clone()?));
-        here.or_else(above).cloned().unwrap_or_else(|| vec![Cell::default(); self.moments.len()])
+    fn cells_on(
+        &self,
+        facts: &Facts,
+        named: &Named,
+        whose: (&PeerFact, Whose),
+        path: (&[&AccountFact], usize),
+    ) -> Vec<Cell> {
+        self.moments.iter().map(|moment| cell(facts, named, whose, path, moment)).collect()
+    }
+
+    /// The rights of a peer on an account that may be new: then those that came down to its place before.
+    fn on(&self, whose: Whose, peer: PeerId, account: &AccountFact, old: &Facts) -> Vec<Cell> {
+        if let Some(here) = self.cells.get(&(whose, peer, account.id.clone())) {
+            return here.clone();
+        }
+        let peer = old.peers.iter().find(|fact| fact.id == peer);
+        let above = account.parent.as_ref().map(|parent| old.path(parent)).filter(|path| !path.is_empty());
+        match (peer, above) {
+            (Some(peer), Some(above)) => self.cells_on(old, &Named::of(old), (peer, whose), (&above, 1)),
+            (None, _) | (_, None) => vec![Cell::default(); self.moments.len()],
+        }
     }
 
     /// What somebody gained that the actor did not have before.
-    pub fn gained_beyond(&self, actor: PeerId, after: &Self, whose: Whose, facts: &Facts) -> Option<Excess> {
+    pub fn gained_beyond(
+        &self,
+        actor: PeerId,
+        after: &Self,
+        whose: Whose,
+        (before, facts): (&Facts, &Facts),
+    ) -> Option<Excess> {
         for account in &facts.accounts {
-            let own = self.on(Whose::AsItIs, actor, account);
+            let own = self.on(Whose::AsItIs, actor, account, before);
             for peer in &facts.peers {
-                let (old, now) = (self.on(whose, peer.id, account), after.on(whose, peer.id, account));
+                let old = self.on(whose, peer.id, account, before);
+                let now = after.on(whose, peer.id, account, facts);
                 for (place, (old, now)) in old.iter().zip(&now).enumerate() {
                     for level in 0..LEVELS {
                         let excess = now[level] & !old[level] & !own[place][level];
@@ -137,8 +160,8 @@ impl Rights {
         let peer = facts.peers.iter().find(|peer| peer.id == taken)?;
         held.add(facts, &Named::of(facts), peer, Whose::RaisedAndEnabled);
         for account in &facts.accounts {
-            let own = self.on(Whose::AsItIs, actor, account);
-            let theirs = held.on(Whose::RaisedAndEnabled, taken, account);
+            let own = self.on(Whose::AsItIs, actor, account, facts);
+            let theirs = held.on(Whose::RaisedAndEnabled, taken, account, facts);
             for (place, (own, theirs)) in own.iter().zip(&theirs).enumerate() {
                 for level in 0..LEVELS {
                     if theirs[level] & !own[level] != 0 {
@@ -190,11 +213,12 @@ impl Named {
     }
 }
 
+/// The rights on the account that the path begins with, or so many levels below it.
 fn cell(
     facts: &Facts,
     named: &Named,
     (peer, whose): (&PeerFact, Whose),
-    path: &[&AccountFact],
+    (path, below): (&[&AccountFact], usize),
     (now, context): &(Timestamp, Context),
 ) -> Cell {
     let is_enabled = peer.status == PeerStatus::Enabled && peer.expire_time.is_none_or(|end| *now < end);
@@ -211,7 +235,7 @@ fn cell(
     let (mut cell, mut denied) = (Cell::default(), 0);
     for binding in &facts.bindings {
         let Some(at) = path.iter().position(|account| account.id == binding.account) else { continue };
-        if (at > 0 && binding.reach == Reach::AccountOnly) || !binding.window.contains(*now) {
+        if (at + below > 0 && binding.reach == Reach::AccountOnly) || !binding.window.contains(*now) {
             continue;
         }
         let membership = match binding.principal {
@@ -228,12 +252,17 @@ fn cell(
             }
         };
         let active = binding.mode == Mode::Active && membership == Mode::Active;
+        if !active && whose == Whose::AsItIs {
+            continue;
+        }
         let Some(role) = facts.roles.iter().find(|role| role.id == binding.role) else { continue };
+        // Whoever raises a binding comes under its DENY grants with it.
+        let (mut given, mut taken) = (Cell::default(), 0);
         for (place, grant) in (0_u16..).zip(&role.grants) {
             let holds = conditions::holds(&grant.condition, path, &question);
             match (grant.effect, holds) {
-                (Effect::Deny, Holds::Yes | Holds::Lacks(_)) if active => denied |= named.bits(grant),
-                (Effect::Allow, Holds::Yes) if active || whose != Whose::AsItIs => {
+                (Effect::Deny, Holds::Yes | Holds::Lacks(_)) => taken |= named.bits(grant),
+                (Effect::Allow, Holds::Yes) => {
                     let line = Line { binding, role, place, grant, active, missing: None };
                     let stated = line.stated();
                     let level = match (stated.step_up.is_some(), stated.approval) {
@@ -242,12 +271,16 @@ fn cell(
                         (false, true) => 1,
                         (true, true) => 0,
                     };
-                    for level in &mut cell[..=level] {
+                    for level in &mut given[..=level] {
                         *level |= named.bits(grant);
                     }
                 }
                 (Effect::Allow | Effect::Deny, _) => {}
             }
+        }
+        denied |= if active { taken } else { 0 };
+        for (level, given) in cell.iter_mut().zip(given) {
+            *level |= given & !taken;
         }
     }
     cell.map(|level| level & !denied)

@@ -131,7 +131,10 @@ async fn walks_its_index(store: &Store, branch: Option<&AccountId>, order: Order
                     ["peers_by_", "peers_pkey", "sqlite_autoindex_peers_1"].iter().any(|index| plan.contains(index))
                 }
             };
-            assert!(by_index && !has_sort && !plan.contains("Seq Scan"), "{}", case());
+            // Without statistics PostgreSQL takes a branch for a hundred rows, and sorts those.
+            let may_sort =
+                branch.is_some() && !analyzed && store.reader().get_database_backend() == DbBackend::Postgres;
+            assert!(by_index && (!has_sort || may_sort) && !plan.contains("Seq Scan"), "{}", case());
             // SQLite reads no generated column from an index alone, and the key itself tells no facets.
             let is_bare = match order.key {
                 SortKey::Id => branch.is_none(),
