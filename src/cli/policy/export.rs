@@ -41,7 +41,7 @@ pub(super) struct Export {
 }
 
 pub(super) async fn run(connection: &Connection, export: Export, format: Format) -> anyhow::Result<()> {
-    fs::create_dir_all(&export.out).with_context(|| format!("cannot make `{}`", export.out.display()))?;
+    let _folder = Folder::new(&export.out)?;
     let mut model = Draft::new(export.out.join(MODEL))?;
     let mut policy = Draft::new(export.out.join(POLICY))?;
     let folder = export.out.clone();
@@ -75,6 +75,28 @@ fn request(export: Export) -> pb::ExportPolicyRequest {
         evaluation_time: export.at,
         context: Some(export.circumstances.into_wire()),
         consistency: requirement.map(|requirement| pb::Consistency { requirement: Some(requirement) }),
+    }
+}
+
+/// The folders that an export made. Where it breaks off, those that it leaves empty go again.
+struct Folder {
+    /// The innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Folder {
+    fn new(path: &Path) -> anyhow::Result<Self> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let made = path.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+        fs::create_dir_all(path).with_context(|| format!("cannot make `{}`", path.display()))?;
+        Ok(Self { made })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that holds anything stays.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
 }
 
