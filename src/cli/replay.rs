@@ -4,9 +4,11 @@
 //! What is asked again is ExplainAuthorization at the revision and the time of the entry. An entry whose
 //! basis is not the policy was answered before that: its caller was not to learn more, while whoever
 //! replays may. Then what is held against it is what the caller was told for, such as that it held
-//! nothing there.
+//! nothing there. What the fields of an entry say of each other: [`itself`].
 //!
 //! INVARIANT: nothing is called the same that was not compared.
+
+mod itself;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -44,6 +46,12 @@ struct Entry {
     decision_id: String,
     time: String,
     #[serde(default)]
+    method: String,
+    #[serde(default)]
+    caller: String,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
     peer: String,
     permission: String,
     account: String,
@@ -58,6 +66,12 @@ struct Entry {
     rest: Map<String, Value>,
 }
 
+impl Entry {
+    fn is_about_itself(&self) -> bool {
+        !self.peer.is_empty() && self.peer == self.caller
+    }
+}
+
 /// What an entry came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -67,6 +81,18 @@ enum Basis {
     AccountMissing,
     SubjectHidden,
     CredentialEnded,
+}
+
+impl Basis {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "POLICY",
+            Self::CallerUnbound => "CALLER_UNBOUND",
+            Self::AccountMissing => "ACCOUNT_MISSING",
+            Self::SubjectHidden => "SUBJECT_HIDDEN",
+            Self::CredentialEnded => "CREDENTIAL_ENDED",
+        }
+    }
 }
 
 /// What became of an entry.
@@ -129,6 +155,17 @@ impl Verdict {
         let difference = Difference { field, logged: logged.into(), replayed: replayed.into() };
         Self { fate: Fate::Different, why: String::new(), differences: vec![difference] }
     }
+
+    /// The verdict with what the entry says against itself, which makes it another one whatever the answer.
+    fn beside(self, mut contradictions: Vec<Difference>) -> Self {
+        if contradictions.is_empty() || self.fate == Fate::Unreadable {
+            return self;
+        }
+        let is_told = |one: &Difference| contradictions.iter().any(|other| other.field == one.field);
+        let rest: Vec<_> = self.differences.into_iter().filter(|one| !is_told(one)).collect();
+        contradictions.extend(rest);
+        Self { fate: Fate::Different, why: self.why, differences: contradictions }
+    }
 }
 
 /// Replays what a file holds.
@@ -149,6 +186,7 @@ pub(super) async fn run(file: &Path, connection: &Connection, format: Format) ->
         let (id, verdict) = match read(&line) {
             Ok(entry) => {
                 let verdict = replayer.replay(&entry).await.with_context(|| format!("line {number}"))?;
+                let verdict = verdict.beside(itself::contradictions(&entry));
                 (entry.decision_id, verdict)
             }
             Err(error) => (String::new(), Verdict::new(Fate::Unreadable, format!("{error:#}"))),
@@ -332,6 +370,23 @@ fn judge(entry: &Entry, explained: &pb::ExplainAuthorizationResponse) -> anyhow:
         | Basis::CredentialEnded => object(&answer)?,
     };
     let mut differences = compare(entry, &told);
+    let basis = match entry.basis {
+        Basis::Policy if holds_nothing && entry.is_about_itself() => Some(Basis::CallerUnbound),
+        Basis::CallerUnbound | Basis::SubjectHidden if !holds_nothing => Some(Basis::Policy),
+        Basis::Policy
+        | Basis::CallerUnbound
+        | Basis::AccountMissing
+        | Basis::SubjectHidden
+        | Basis::CredentialEnded => None,
+    };
+    if let Some(basis) = basis {
+        differences.push(Difference {
+            field: "basis",
+            logged: entry.basis.word().into(),
+            replayed: basis.word().into(),
+        });
+        return Ok(settled(differences, ""));
+    }
     if !differences.is_empty() && entry.basis == Basis::Policy && explained.checks.is_empty() {
         return Ok(Verdict::new(Fate::Refused, "it is about you, and not for you to know; others may replay it"));
     }
