@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use peerage::transport::grpc::pb;
@@ -60,7 +60,8 @@ impl Process {
     async fn serve(folder: &Path, arguments: &[&str]) -> Self {
         let listen = support::free_address();
         let mut command = peerage(folder, &["serve", "--listen", &listen]);
-        let child = command.args(arguments).stderr(Stdio::null()).spawn().unwrap();
+        let logs = std::fs::File::create(folder.join("serve.log")).unwrap();
+        let child = command.args(arguments).stderr(logs).spawn().unwrap();
         let channel = Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
         support::until_serving(channel.clone()).await;
         let key = std::fs::read_to_string(folder.join("operator.key")).unwrap().trim().to_owned();
@@ -134,6 +135,16 @@ async fn a_server_that_is_told_to_end_lets_calls_in_flight_end() {
     assert!(answer.revision >= next, "the call in flight got its answer");
     let ended = tokio::task::spawn_blocking(move || process.child.wait().unwrap());
     assert!(tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_that_go_to_a_file_hold_no_colors() {
+    let folder = prepared();
+    let mut process = Process::serve(folder.path(), &[]).await;
+    process.terminate();
+    assert!(tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap().success());
+    let logs = std::fs::read_to_string(folder.path().join("serve.log")).unwrap();
+    assert!(logs.contains("INFO") && !logs.contains('\u{1b}'), "{logs}");
 }
 
 #[test]
