@@ -87,7 +87,7 @@ async fn a_customers_administrator_learns_neither_foreign_peers_nor_foreign_acco
     assert_eq!((user_name(&emily.name), user_name(&inside.name)), ("", "sarah"));
     // Where one who comes from beside is at home is shown no more than an explanation shows it.
     let strange = server.partner("strange-msp", &["opspilot365"]).await;
-    let stranger = server.person(&strange, "stranger", "roles/opspilot365.technician").await;
+    let stranger = server.person(&strange, "stranger", "roles/opspilot365.read_only").await;
     let desk = server.custom_role(&msp, &["users.view"]).await;
     server.bind(&stranger.name, &desk, &contoso).await;
     let listed = peers(client, &contoso, "users.view").await.unwrap();
