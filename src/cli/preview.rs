@@ -78,7 +78,7 @@ pub(crate) fn show_made<M: Named>((field, made): (&str, &M), says: &str, format:
             clean(says)
         )),
         Format::Json => {
-            let object = serde_json::json!({ "dryRun": true, "says": says, field: output::json(made)? });
+            let object = serde_json::json!({ "dryRun": true, "what": says, field: output::json(made)? });
             output::write(&format!("{}\n", serde_json::to_string_pretty(&object)?))
         }
     }

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
 use peerage::domain::fact::{AccountFact, Fact};
-use peerage::domain::ids::AccountId;
 use peerage::domain::permission::{Permission, PermissionFlags, PermissionName, PermissionOwner};
 
 pub const PERMISSION: &str = "devices.view";

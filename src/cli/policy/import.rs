@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use crate::cli::connection::Connection;
 use crate::cli::output::{self, Format};
 use crate::cli::preview::DryRun;
-use crate::cli::{names, preview};
+use crate::cli::{failure, names, preview};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::policy_change::Change;
 
@@ -36,7 +38,13 @@ pub(super) async fn run(connection: &Connection, import: Import, format: Format)
         ..Default::default()
     };
     let call = pb::ImportPolicyRequest { validate_only: import.preview.dry_run, ..request.clone() };
-    let done = connection.roles().import_policy(call).await?.into_inner();
+    let done = match connection.roles().import_policy(call).await {
+        Ok(done) => done.into_inner(),
+        Err(status) => {
+            hint_at_others(&status);
+            return Err(status.into());
+        }
+    };
     for line in &done.skipped_lines {
         output::note(&format!("left out: line {}, which {}", line.line, line.reason))?;
     }
@@ -48,6 +56,16 @@ pub(super) async fn run(connection: &Connection, import: Import, format: Format)
     match format {
         Format::Table => output::done(format, &format!("made {made} at revision {}", done.update_revision)),
         Format::Json => output::one(format, &done),
+    }
+}
+
+/// An error has no room for thousands of lines; a rehearsal without them has.
+fn hint_at_others(status: &Status) {
+    let named = status.get_details_bad_request().map_or(0, |bad| bad.field_violations.len());
+    let info = status.get_details_error_info();
+    let count = info.and_then(|info| info.metadata.get("count")?.parse::<usize>().ok());
+    if let Some(count) = count.filter(|count| *count > named) {
+        failure::hint(&format!("`--skip-wrong-lines --dry-run` names all {count} wrong lines"));
     }
 }
 

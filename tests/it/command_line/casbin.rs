@@ -41,6 +41,11 @@ async fn a_policy_is_written_whole_or_not_at_all_and_read_back() {
     let import = ["policy", "import", "mine.csv", "--account", "contoso"];
     let wrong = run(&server, folder.path(), &import).await;
     assert!(wrong.status.code() == Some(2) && said(&wrong).contains("policy[3]"), "{}", said(&wrong));
+    assert!(!said(&wrong).contains("names all"), "{}", said(&wrong));
+    let many: String = (0..60).map(|number| format!("g, nobody{number}, desk\n")).collect();
+    std::fs::write(folder.path().join("many.csv"), format!("p, desk, contoso, users, view\n{many}")).unwrap();
+    let many = run(&server, folder.path(), &["policy", "import", "many.csv", "--account", "contoso"]).await;
+    assert!(said(&many).contains("`--skip-wrong-lines --dry-run` names all 60 wrong lines"), "{}", said(&many));
     let dry = run(&server, folder.path(), &[&import[..], &["--skip-wrong-lines", "--dry-run"]].concat()).await;
     assert!(told(&dry).contains("1 roles and 1 bindings") && said(&dry).contains("line 3"), "{}", said(&dry));
     assert!(told(&dry).contains("nothing was changed"), "{}", told(&dry));

@@ -138,7 +138,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn shown_window(window: &pb::WeeklyWindow) -> String {
-    let days = window.days().map(|day| day_name(day)).collect::<Vec<_>>().join("/");
+    let days = window.days().map(day_name).collect::<Vec<_>>().join("/");
     let (start, end) = (hour(window.start_minute), hour(window.end_minute));
     format!("{days} {start}-{end} {}", window.time_zone)
 }
