@@ -4,11 +4,12 @@
 //! What is asked again is ExplainAuthorization at the revision and the time of the entry. An entry whose
 //! basis is not the policy was answered before that: its caller was not to learn more, while whoever
 //! replays may. Then what is held against it is what the caller was told for, such as that it held
-//! nothing there. What the fields of an entry say of each other: [`itself`].
+//! nothing there. `itself` says what its fields say of each other.
 //!
 //! INVARIANT: nothing is called the same that was not compared.
 
 mod itself;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,6 +29,7 @@ use super::output::{self, Format};
 use super::{FAILED, failure};
 use crate::telemetry::decision_log::VERSION;
 use crate::transport::grpc::pb;
+use verdict::{Difference, Fate, Verdict, settled, show};
 
 /// Something came out otherwise.
 const DIFFERENT: u8 = 1;
@@ -95,79 +97,6 @@ impl Basis {
     }
 }
 
-/// What became of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
-    Same,
-    Different,
-    NotKept,
-    NotReplayable,
-    Refused,
-    Unreadable,
-}
-
-impl Fate {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Same => "SAME",
-            Self::Different => "DIFFERENT",
-            Self::NotKept => "NOT_KEPT",
-            Self::NotReplayable => "NOT_REPLAYABLE",
-            Self::Refused => "REFUSED",
-            Self::Unreadable => "UNREADABLE",
-        }
-    }
-
-    const fn phrase(self) -> &'static str {
-        match self {
-            Self::Same => "the same",
-            Self::Different => "different",
-            Self::NotKept => "not kept any more",
-            Self::NotReplayable => "not to be replayed",
-            Self::Refused => "refused",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-/// A field that came out otherwise.
-#[derive(Debug)]
-struct Difference {
-    field: &'static str,
-    logged: Value,
-    replayed: Value,
-}
-
-/// What there is to say of an entry.
-#[derive(Debug)]
-struct Verdict {
-    fate: Fate,
-    why: String,
-    differences: Vec<Difference>,
-}
-
-impl Verdict {
-    fn new(fate: Fate, why: impl Into<String>) -> Self {
-        Self { fate, why: why.into(), differences: Vec::new() }
-    }
-
-    fn different(field: &'static str, logged: impl Into<Value>, replayed: impl Into<Value>) -> Self {
-        let difference = Difference { field, logged: logged.into(), replayed: replayed.into() };
-        Self { fate: Fate::Different, why: String::new(), differences: vec![difference] }
-    }
-
-    /// The verdict with what the entry says against itself, which makes it another one whatever the answer.
-    fn beside(self, mut contradictions: Vec<Difference>) -> Self {
-        if contradictions.is_empty() || self.fate == Fate::Unreadable {
-            return self;
-        }
-        let is_told = |one: &Difference| contradictions.iter().any(|other| other.field == one.field);
-        let rest: Vec<_> = self.differences.into_iter().filter(|one| !is_told(one)).collect();
-        contradictions.extend(rest);
-        Self { fate: Fate::Different, why: self.why, differences: contradictions }
-    }
-}
-
 /// Replays what a file holds.
 pub(super) async fn run(file: &Path, connection: &Connection, format: Format) -> anyhow::Result<ExitCode> {
     let mut input = open(file)?;
@@ -221,41 +150,6 @@ fn read(line: &[u8]) -> anyhow::Result<Entry> {
     let version = entry.version;
     anyhow::ensure!(version == u64::from(VERSION), "an entry of version {version}, which this release does not read");
     Ok(entry)
-}
-
-fn show(format: Format, number: usize, id: &str, verdict: &Verdict) -> anyhow::Result<()> {
-    let Verdict { fate, why, differences } = verdict;
-    match format {
-        Format::Table => {
-            let mut text = format!("{number:>6}  {:14}  {}", fate.word(), output::clean(id));
-            if !why.is_empty() {
-                text.push_str(&format!("  {}", output::clean(why)));
-            }
-            for Difference { field, logged, replayed } in differences {
-                let difference = format!("{field}: logged {}, replayed {}", plain(logged), plain(replayed));
-                text.push_str(&format!("\n        {}", output::clean(&difference)));
-            }
-            output::write(&format!("{}\n", text.trim_end()))
-        }
-        Format::Json => {
-            let difference =
-                |one: &Difference| json!({"field": one.field, "logged": one.logged, "replayed": one.replayed});
-            let differences: Vec<Value> = differences.iter().map(difference).collect();
-            let line = json!({
-                "line": number, "decisionId": id, "result": fate.word(), "why": why, "differences": differences,
-            });
-            output::write(&format!("{line}\n"))
-        }
-    }
-}
-
-/// A value as people read it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }
 
 /// Asks again.
@@ -396,11 +290,6 @@ fn judge(entry: &Entry, explained: &pb::ExplainAuthorizationResponse) -> anyhow:
         return Ok(settled(differences, "what decided is not for you to see, and was not compared"));
     }
     Ok(settled(differences, ""))
-}
-
-fn settled(differences: Vec<Difference>, why: &str) -> Verdict {
-    let fate = if differences.is_empty() { Fate::Same } else { Fate::Different };
-    Verdict { fate, why: why.to_owned(), differences }
 }
 
 /// A denial that nothing else is told about.

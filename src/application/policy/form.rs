@@ -1,6 +1,6 @@
 //! Reading the lines of a casbin policy: RBAC with domains, as people write it and as an export does.
 //!
-//! Here stands what a line says by itself; what it comes to among the others and the facts: [`wanted`].
+//! Here stands what a line says by itself; what it comes to among the others and the facts is for `wanted`.
 //! What has no meaning here is named by its line and never guessed: a role that inherits another, a line
 //! for a person without a role, a pattern that is more than `*`.
 
