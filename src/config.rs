@@ -1,5 +1,5 @@
 //! Settings: a file, then the environment (`PEERAGE_` and `__` between sections), then flags; the
-//! later wins. A wrong setting stops the start with one line that names it.
+//! later wins. Wrong settings stop the start, each with one line that names it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -214,8 +214,18 @@ impl Config {
     /// Reads the settings and checks them.
     ///
     /// # Errors
-    /// One line that names what is wrong.
+    /// What cannot be read, or all that is wrong.
     pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> anyhow::Result<Self> {
+        let config = Self::read(file, flags)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads the settings, whether or not they make sense.
+    ///
+    /// # Errors
+    /// One line that names the first setting that there is not, or that is none.
+    pub fn read(file: Option<&Path>, flags: &[(&str, String)]) -> anyhow::Result<Self> {
         let mut builder = config::Config::builder();
         if let Some(file) = file {
             ensure!(file.is_file(), "there is no configuration file `{}`", file.display());
@@ -242,62 +252,97 @@ impl Config {
         }
         let mut config: Self = builder.build().and_then(config::Config::try_deserialize).map_err(one_line)?;
         config.telemetry.fill_in(|name| std::env::var(name).ok())?;
-        config.check()?;
         Ok(config)
     }
 
     /// Whether the settings make sense together.
     ///
     /// # Errors
-    /// One line that names what is wrong.
+    /// A line for each that does not.
     pub fn check(&self) -> anyhow::Result<()> {
+        all_good(&self.wrong())
+    }
+
+    /// What is wrong, a line each that names the setting.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<String> {
+        let mut wrong = Wrong::default();
         let url = &self.database.url;
         let is_known = ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
-        ensure!(is_known, "`database.url` must begin with `sqlite:` or `postgres://`");
-        ensure!(
-            (1..=1000).contains(&self.database.max_connections),
-            "`database.max_connections` must be at least 1 and at most 1000"
-        );
-        ensure!(
-            (2_000..=3_600_000).contains(&self.follow.stale_after_ms),
-            "`follow.stale_after_ms` must be at least 2000 and at most 3600000"
-        );
-        ensure!(
-            (1_000..=86_400_000).contains(&self.snapshot.interval_ms),
-            "`snapshot.interval_ms` must be at least 1000 and at most 86400000"
-        );
-        ensure!(self.shutdown.drain_delay_ms <= 600_000, "`shutdown.drain_delay_ms` must be at most 600000");
-        ensure!(self.shutdown.grace_ms <= 600_000, "`shutdown.grace_ms` must be at most 600000");
-        if let Some(tls) = &self.tls {
-            let files = [
-                ("tls.certificate_file", Some(&tls.certificate_file)),
-                ("tls.key_file", Some(&tls.key_file)),
-                ("tls.client_ca_file", tls.client_ca_file.as_ref()),
-            ];
-            for (name, file) in files {
-                if let Some(file) = file.filter(|file| !file.is_file()) {
-                    bail!("`{name}`: there is no file `{}`", file.display());
-                }
-            }
-            ensure!(
-                (10..=3_600_000).contains(&tls.reload_interval_ms),
-                "`tls.reload_interval_ms` must be at least 10 and at most 3600000"
-            );
-        } else if !self.listen.ip().is_loopback() && !self.allow_plaintext {
-            bail!(
-                "`listen` is {}, beyond loopback, without `tls`; set `allow_plaintext` if something else encrypts",
-                self.listen
-            );
+        wrong.unless(is_known, || "`database.url` must begin with `sqlite:` or `postgres://`".to_owned());
+        wrong.unless_within("database", "max_connections", self.database.max_connections.into(), (1, 1000));
+        wrong.unless_within("follow", "stale_after_ms", self.follow.stale_after_ms, (2_000, 3_600_000));
+        wrong.unless_within("snapshot", "interval_ms", self.snapshot.interval_ms, (1_000, 86_400_000));
+        wrong.unless_within("shutdown", "drain_delay_ms", self.shutdown.drain_delay_ms, (0, 600_000));
+        wrong.unless_within("shutdown", "grace_ms", self.shutdown.grace_ms, (0, 600_000));
+        match &self.tls {
+            Some(tls) => tls.check(&mut wrong),
+            None => wrong.unless(self.listen.ip().is_loopback() || self.allow_plaintext, || {
+                format!(
+                    "`listen` is {}, beyond loopback, without `tls`; set `allow_plaintext` if something else encrypts",
+                    self.listen
+                )
+            }),
         }
-        self.limits.check()?;
-        self.admission.check()?;
-        self.web.check()?;
-        self.telemetry.check()?;
-        self.decision_log.check()?;
+        self.limits.check(&mut wrong);
+        self.admission.check(&mut wrong);
+        self.web.check(&mut wrong);
+        self.telemetry.check(&mut wrong);
+        self.decision_log.check(&mut wrong);
         if let Err(error) = self.log.filter.parse::<tracing_subscriber::EnvFilter>() {
-            bail!("`log.filter`: {error}");
+            wrong.add(format!("`log.filter`: {error}"));
         }
-        Ok(())
+        wrong.0
+    }
+}
+
+/// Whether nothing is wrong.
+///
+/// # Errors
+/// One line where one thing is, otherwise one for each below a first that counts them.
+pub fn all_good(wrong: &[String]) -> anyhow::Result<()> {
+    match wrong {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        all => bail!("{} settings are wrong\n  {}", all.len(), all.join("\n  ")),
+    }
+}
+
+/// What is wrong with settings, so that all of it is said at once.
+#[derive(Debug, Default)]
+struct Wrong(Vec<String>);
+
+impl Wrong {
+    fn add(&mut self, line: String) {
+        self.0.push(line);
+    }
+
+    fn unless(&mut self, is_good: bool, line: impl FnOnce() -> String) {
+        if !is_good {
+            self.add(line());
+        }
+    }
+
+    fn unless_within(&mut self, section: &str, name: &str, value: u64, (least, most): (u64, u64)) {
+        self.unless((least..=most).contains(&value), || {
+            format!("`{section}.{name}` must be at least {least} and at most {most}")
+        });
+    }
+}
+
+impl Tls {
+    fn check(&self, wrong: &mut Wrong) {
+        let files = [
+            ("tls.certificate_file", Some(&self.certificate_file)),
+            ("tls.key_file", Some(&self.key_file)),
+            ("tls.client_ca_file", self.client_ca_file.as_ref()),
+        ];
+        for (name, file) in files {
+            if let Some(file) = file.filter(|file| !file.is_file()) {
+                wrong.add(format!("`{name}`: there is no file `{}`", file.display()));
+            }
+        }
+        wrong.unless_within("tls", "reload_interval_ms", self.reload_interval_ms, (10, 3_600_000));
     }
 }
 
@@ -322,6 +367,19 @@ mod tests {
         assert!(open.check().unwrap_err().to_string().contains("allow_plaintext"));
         let meshed = Config { allow_plaintext: true, ..open };
         assert!(meshed.check().is_ok());
+    }
+
+    #[test]
+    fn all_wrong_settings_are_named_at_once() {
+        let flags = [("listen", "0.0.0.0:1"), ("follow.stale_after_ms", "1"), ("decision_log.keep", "0")];
+        let flags = flags.map(|(name, value)| (name, value.to_owned()));
+        let error = Config::load(None, &flags).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines[0], "3 settings are wrong");
+        for (line, name) in lines[1..].iter().zip(["stale_after_ms", "listen", "decision_log.keep"]) {
+            assert!(line.contains(name), "{name}: {error}");
+        }
+        assert_eq!(lines.len(), 4);
     }
 
     #[test]

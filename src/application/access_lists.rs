@@ -121,7 +121,8 @@ pub struct AuthorizedPeer {
     pub peer: PeerId,
     pub user_name: String,
     pub kind: PeerKind,
-    pub home: AccountId,
+    /// Where the caller may know it, as in an explanation.
+    pub home: Option<AccountId>,
     pub verdict: Verdict,
 }
 
@@ -220,11 +221,15 @@ pub async fn peers(
     let permission = find_permission(&snapshot, &request.permission)?;
     let account = snapshot.find_account(request.account.as_str()).filter(|account| view.may(CHECK, *account));
     let account = account.ok_or_else(|| missing_account(&request.account))?;
-    // A home that is not there is nobody's.
+    // A home that is not there, or not for the caller to know, is nobody's.
+    let path = snapshot.path(account);
+    let is_named = |home: AccountIndex, is_caller: bool| is_caller || path.contains(home) || is_seen(&view, home);
     let home = request.home.as_ref().map(|home| snapshot.find_account(home.as_str()));
+    let is_home_named = home.flatten().is_some_and(|home| is_named(home, false));
     let takes = |peer: PeerIndex| {
         snapshot.peer(peer).is_some_and(|peer| {
-            request.kind.is_none_or(|kind| kind == peer.kind()) && home.is_none_or(|home| home == Some(peer.home()))
+            let is_there = |home| home == Some(peer.home()) && (is_home_named || peer.id() == call.caller.peer);
+            request.kind.is_none_or(|kind| kind == peer.kind()) && home.is_none_or(is_there)
         })
     };
     let asked = Who { permission, account, now: view.now, context: &request.asked.context };
@@ -235,14 +240,15 @@ pub async fn peers(
     let seen: Vec<_> = views.iter().filter(|(peer, _)| may_view(peer)).map(|(peer, _)| peer.id()).collect();
     let rows = if seen.is_empty() { Vec::new() } else { storage::peers::find_many(ctx.store.reader(), &seen).await? };
     let mut names: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.user_name.as_str().to_owned())).collect();
-    let listed = views.iter().filter_map(|(peer, decision)| {
-        Some(AuthorizedPeer {
+    let listed = views.iter().map(|(peer, decision)| {
+        let is_caller = peer.id() == call.caller.peer;
+        AuthorizedPeer {
             peer: peer.id(),
             user_name: names.remove(&peer.id()).unwrap_or_default(),
             kind: peer.kind(),
-            home: snapshot.account_id(peer.home())?.clone(),
+            home: snapshot.account_id(peer.home()).filter(|_| is_named(peer.home(), is_caller)).cloned(),
             verdict: Verdict::of(&snapshot, *decision),
-        })
+        }
     });
     Ok(Listed { page: Page { items: listed.collect(), next: part.next }, revision: snapshot.revision() })
 }

@@ -1,5 +1,6 @@
 //! `peerage accounts`: the tree of partners, customers and departments.
 
+mod create;
 mod moved;
 
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use super::connection::{Connection, Server};
 use super::consent::{self, Consent, Loss};
 use super::output::{self, Format};
 use super::preview::{self, DryRun};
-use super::words::{AccountKind, PartnerAccessMode, SuspensionScope, Word as _};
+use super::words::{PartnerAccessMode, SuspensionScope, Word as _};
 use super::{names, page};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::policy_change::Change;
@@ -42,7 +43,7 @@ enum Action {
     #[command(visible_alias = "show")]
     Get { account: String },
     /// Creates an account, with its first peer if one is named
-    Create(Create),
+    Create(create::Create),
     /// Changes an account's title, labels or settings
     Update(Update),
     /// Moves an account, with everything below it, to another parent
@@ -103,42 +104,6 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-struct Create {
-    /// The id, never changed or used again: lower-case letters, digits and hyphens
-    account: String,
-    #[arg(long, value_enum, ignore_case = true)]
-    kind: AccountKind,
-    /// The account above
-    #[arg(long, value_name = "ACCOUNT")]
-    parent: String,
-    #[arg(long)]
-    title: String,
-    /// A label; repeat for more
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
-    #[command(flatten)]
-    settings: Settings,
-    /// The pack whose account template applies, where several have one
-    #[arg(long, default_value = "", value_name = "PACK")]
-    template: String,
-    /// The user name of a person to create as the account's first peer
-    #[arg(long, value_name = "USER_NAME")]
-    first_peer: Option<String>,
-    /// The first peer's name
-    #[arg(long, default_value = "", requires = "first_peer", value_name = "NAME")]
-    first_peer_name: String,
-    /// The first peer's e-mail address
-    #[arg(long, default_value = "", requires = "first_peer", value_name = "ADDRESS")]
-    first_peer_email: String,
-    /// The first peer's role; without it, the account template's
-    #[arg(long, default_value = "", requires = "first_peer", value_name = "ROLE")]
-    first_peer_role: String,
-    /// Why the first peer needs its role, where the role asks for it
-    #[arg(long, default_value = "", requires = "first_peer")]
-    justification: String,
-}
-
-#[derive(Debug, Args)]
 struct Settings {
     /// A pack whose roles can be assigned below; on partners alone; repeat for more
     #[arg(long = "role-pack", value_name = "PACK")]
@@ -185,7 +150,7 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         Action::Get { account } => {
             client.get_account(pb::GetAccountRequest { name: names::account(&account), read_mask: None }).await?
         }
-        Action::Create(arguments) => client.create_account(create(arguments)).await?,
+        Action::Create(arguments) => return create::run(&connection, arguments, format).await,
         Action::Update(arguments) => {
             let dry_run = arguments.preview.dry_run;
             let request = update(&connection, arguments).await?;
@@ -337,31 +302,6 @@ async fn bindings_below(connection: &Connection, name: &str) -> Result<Vec<pb::R
         Ok((page.role_bindings, page.next_page_token))
     })
     .await
-}
-
-fn create(arguments: Create) -> pb::CreateAccountRequest {
-    let first_peer = arguments.first_peer.map(|user_name| pb::FirstPeer {
-        peer: Some(pb::Peer {
-            user_name,
-            kind: pb::PeerKind::Person.into(),
-            display_name: arguments.first_peer_name,
-            email: arguments.first_peer_email,
-            ..Default::default()
-        }),
-        role: names::role(&arguments.first_peer_role),
-        justification: arguments.justification,
-    });
-    let account = pb::Account {
-        parent_account: names::account(&arguments.parent),
-        kind: arguments.kind.number(),
-        title: arguments.title,
-        labels: arguments.labels.into_iter().collect(),
-        settings: settings(&arguments.settings),
-        ..Default::default()
-    };
-    let account_id = names::short(&arguments.account).to_owned();
-    let template = arguments.template;
-    pb::CreateAccountRequest { account_id, account: Some(account), first_peer, template, ..Default::default() }
 }
 
 fn settings(arguments: &Settings) -> Option<pb::AccountSettings> {

@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     let peer = names::peer(&arguments.peer.unwrap_or_default());
     let permission = arguments.permission.unwrap_or_default();
     let account = names::account(&arguments.account.unwrap_or_default());
-    let context = Some(arguments.circumstances.into_wire());
+    let context = Some(arguments.circumstances.into_wire()?);
     let mut connection = Connection::open(server).await?;
     let answer = if arguments.explain {
         let request = pb::ExplainAuthorizationRequest {

@@ -1,5 +1,6 @@
 //! What a person says of the circumstances that conditions of grants are held against.
 
+use anyhow::ensure;
 use clap::Args;
 
 use crate::transport::grpc::pb;
@@ -16,9 +17,17 @@ pub(crate) struct Circumstances {
 }
 
 impl Circumstances {
-    pub(crate) fn into_wire(self) -> pb::DecisionContext {
-        let Self { source_address, attributes } = self;
-        pb::DecisionContext { resource_attributes: attributes.into_iter().collect(), source_address }
+    /// The circumstances as the contract has them.
+    ///
+    /// # Errors
+    /// Where an attribute stands twice: nobody could say which of the two was meant.
+    pub(crate) fn into_wire(self) -> anyhow::Result<pb::DecisionContext> {
+        let mut context = pb::DecisionContext { source_address: self.source_address, ..Default::default() };
+        for (name, value) in self.attributes {
+            ensure!(!context.resource_attributes.contains_key(&name), "`--attribute {name}=...` stands twice");
+            context.resource_attributes.insert(name, value);
+        }
+        Ok(context)
     }
 }
 
@@ -26,7 +35,10 @@ impl Circumstances {
 fn attribute(text: &str) -> Result<(String, pb::AttributeValue), String> {
     use pb::attribute_value::Kind;
 
-    let (name, value) = text.split_once('=').ok_or("it has the form `name=value`")?;
+    let (name, value) = text.split_once('=').ok_or("it must look like `name=value`")?;
+    if name.is_empty() {
+        return Err("it must look like `name=value`, and the name before `=` is missing".to_owned());
+    }
     let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let kind = match (quoted, value.parse(), value.parse()) {
         (Some(text), ..) => Kind::StringValue(text.to_owned()),
@@ -59,6 +71,19 @@ mod tests {
             let read = attribute(argument).unwrap();
             assert_eq!((read.0.as_str(), read.1.kind), (name, Some(kind)), "{argument}");
         }
-        assert!(attribute("ring").is_err());
+        assert!(attribute("ring").is_err() && attribute("=1").unwrap_err().contains("is missing"));
+    }
+
+    #[test]
+    fn an_attribute_is_said_once() {
+        let said = |arguments: &[&str]| {
+            let attributes = arguments.iter().map(|text| attribute(text).unwrap()).collect();
+            Circumstances { attributes, ..Default::default() }.into_wire()
+        };
+        assert_eq!(said(&["ring=1", "is_lab=true"]).unwrap().resource_attributes.len(), 2);
+        // The same value twice may be a slip of the name as well.
+        for twice in [["ring=1", "ring=2"], ["ring=1", "ring=1"]] {
+            assert!(said(&twice).unwrap_err().to_string().contains("`--attribute ring=...`"), "{twice:?}");
+        }
     }
 }

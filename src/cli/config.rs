@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{connection, output};
-use crate::config::Config;
+use crate::config::{Config, all_good};
+use crate::telemetry::decision_log;
 use crate::transport::socket::tls::{Protocols, Tls};
 
 /// Where the settings come from.
@@ -32,6 +33,20 @@ impl Source {
             .collect();
         Config::load(connection::named(self.config.clone()).as_deref(), &flags)
     }
+
+    /// Everything that `serve` would refuse, as far as it can be told before it is tried.
+    fn check(&self) -> anyhow::Result<Config> {
+        let flags: Vec<(&str, String)> = self.database.clone().map(|url| ("database.url", url)).into_iter().collect();
+        let config = Config::read(connection::named(self.config.clone()).as_deref(), &flags)?;
+        let mut wrong = config.wrong();
+        // Files that are not there were named as that.
+        if let Some(files) = config.tls.as_ref().filter(|_| !wrong.iter().any(|line| line.starts_with("`tls."))) {
+            wrong.extend(Tls::open(files, Protocols::Http2).err().map(|error| format!("{error:#}")));
+        }
+        wrong.extend(decision_log::check(&config.decision_log).err().map(|error| format!("{error:#}")));
+        all_good(&wrong)?;
+        Ok(config)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -51,12 +66,10 @@ enum Command {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Command::Check { source } = &arguments.command;
-    let config = source.load(&[])?;
+    let config = source.check()?;
     let tls = match &config.tls {
-        Some(files) => {
-            Tls::open(files, Protocols::Http2)?;
-            if files.client_ca_file.is_some() { "mutual TLS" } else { "TLS" }
-        }
+        Some(files) if files.client_ca_file.is_some() => "mutual TLS",
+        Some(_) => "TLS",
         None => "plaintext",
     };
     output::write(&format!("the configuration is good: {tls} on {}\n", config.listen))?;

@@ -72,7 +72,11 @@ enum Action {
         consent: Consent,
     },
     /// Brings a deleted peer back, disabled
-    Undelete { peer: String },
+    Undelete {
+        peer: String,
+        #[command(flatten)]
+        preview: DryRun,
+    },
     /// Creates the peers of a CSV table; started again, it goes on where it was stopped
     Import(Box<import::Import>),
     /// Writes peers as a CSV table
@@ -105,6 +109,8 @@ struct Create {
     disabled: bool,
     #[command(flatten)]
     profile: Profile,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 #[derive(Debug, Args)]
@@ -200,7 +206,17 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         Action::Get { peer } => {
             client.get_peer(pb::GetPeerRequest { name: names::peer(&peer), read_mask: None }).await?
         }
-        Action::Create(arguments) => client.create_peer(create(*arguments)).await?,
+        Action::Create(arguments) => {
+            let is_dry_run = arguments.preview.dry_run;
+            let request = create(*arguments);
+            if is_dry_run {
+                let call = pb::CreatePeerRequest { validate_only: true, ..request.clone() };
+                let peer = client.create_peer(call).await?.into_inner();
+                preview::show_made(("peer", &peer), &gains(&peer, &request), format)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            client.create_peer(request).await?
+        }
         Action::Update(arguments) => {
             let dry_run = arguments.preview.dry_run;
             let request = update(*arguments)?;
@@ -230,8 +246,12 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
             }
             client.delete_peer(request).await?
         }
-        Action::Undelete { peer } => {
-            client.undelete_peer(pb::UndeletePeerRequest { name: names::peer(&peer), ..Default::default() }).await?
+        Action::Undelete { peer, preview } => {
+            let request = pb::UndeletePeerRequest { name: names::peer(&peer), ..Default::default() };
+            if preview.dry_run {
+                return look(&connection, Change::UndeletePeer(request), format).await;
+            }
+            client.undelete_peer(request).await?
         }
     };
     output::one(format, peer.get_ref())?;
@@ -270,6 +290,25 @@ async fn loss(connection: &Connection, request: pb::DeletePeerRequest, format: F
         ("uid", peer.uid),
     ];
     Ok(Loss { name: peer.user_name, what, details, rights: Some(rights) })
+}
+
+/// What a new peer would have, and that nobody else has more or less by it.
+fn gains(peer: &pb::Peer, request: &pb::CreatePeerRequest) -> String {
+    let home = names::short(&peer.home_account);
+    let places = match request.access.as_ref().and_then(|access| access.scope.as_ref()) {
+        Some(pb::peer_access::Scope::Accounts(list)) => {
+            list.accounts.iter().map(|account| names::short(account)).collect::<Vec<_>>().join(", ")
+        }
+        Some(pb::peer_access::Scope::All(_)) | None => home.to_owned(),
+    };
+    let disabled = if request.disabled { ", disabled, so that it can use none of that yet" } else { "" };
+    format!(
+        "It would make {} {} of {home}{disabled}. The peer gains role {} on {places}, with everything below; nobody \
+         else gains or loses anything by it.",
+        pb::PeerKind::of(peer.kind),
+        peer.user_name,
+        names::short(&request.role),
+    )
 }
 
 fn create(arguments: Create) -> pb::CreatePeerRequest {

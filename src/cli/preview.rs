@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 
 use super::connection::Connection;
 use super::names;
-use super::output::{self, Format, clean};
+use super::output::{self, Format, Named, clean};
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::policy_change::Change;
 
@@ -64,6 +64,21 @@ pub(crate) async fn show(connection: &Connection, change: Change, format: Format
             let mut object = serde_json::Map::new();
             object.insert("dryRun".to_owned(), true.into());
             rights.put_into(&mut object)?;
+            output::write(&format!("{}\n", serde_json::to_string_pretty(&object)?))
+        }
+    }
+}
+
+/// Writes what would be made, where nothing that is there can turn by it: what is new has no name yet
+/// that a preview could tell of. The server has found nothing against it.
+pub(crate) fn show_made<M: Named>((field, made): (&str, &M), says: &str, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => output::write(&format!(
+            "A dry run: nothing was changed. The server found nothing against it.\n{}\n",
+            clean(says)
+        )),
+        Format::Json => {
+            let object = serde_json::json!({ "dryRun": true, "what": says, field: output::json(made)? });
             output::write(&format!("{}\n", serde_json::to_string_pretty(&object)?))
         }
     }
@@ -180,6 +195,7 @@ async fn rehearse(connection: &Connection, change: Change) -> Result<(), Status>
         Change::DisablePeer(it) => check!(peers.disable_peer(it)),
         Change::DeletePeer(it) => check!(peers.delete_peer(it)),
         Change::UndeletePeer(it) => check!(peers.undelete_peer(it)),
+        Change::ImportPolicy(it) => check!(roles.import_policy(it)),
     }
 }
 

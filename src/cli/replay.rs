@@ -4,9 +4,12 @@
 //! What is asked again is ExplainAuthorization at the revision and the time of the entry. An entry whose
 //! basis is not the policy was answered before that: its caller was not to learn more, while whoever
 //! replays may. Then what is held against it is what the caller was told for, such as that it held
-//! nothing there.
+//! nothing there. `itself` says what its fields say of each other.
 //!
 //! INVARIANT: nothing is called the same that was not compared.
+
+mod itself;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,6 +29,7 @@ use super::output::{self, Format};
 use super::{FAILED, failure};
 use crate::telemetry::decision_log::VERSION;
 use crate::transport::grpc::pb;
+use verdict::{Difference, Fate, Verdict, settled, show};
 
 /// Something came out otherwise.
 const DIFFERENT: u8 = 1;
@@ -44,6 +48,12 @@ struct Entry {
     decision_id: String,
     time: String,
     #[serde(default)]
+    method: String,
+    #[serde(default)]
+    caller: String,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
     peer: String,
     permission: String,
     account: String,
@@ -58,6 +68,12 @@ struct Entry {
     rest: Map<String, Value>,
 }
 
+impl Entry {
+    fn is_about_itself(&self) -> bool {
+        !self.peer.is_empty() && self.peer == self.caller
+    }
+}
+
 /// What an entry came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -69,65 +85,15 @@ enum Basis {
     CredentialEnded,
 }
 
-/// What became of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fate {
-    Same,
-    Different,
-    NotKept,
-    NotReplayable,
-    Refused,
-    Unreadable,
-}
-
-impl Fate {
+impl Basis {
     const fn word(self) -> &'static str {
         match self {
-            Self::Same => "SAME",
-            Self::Different => "DIFFERENT",
-            Self::NotKept => "NOT_KEPT",
-            Self::NotReplayable => "NOT_REPLAYABLE",
-            Self::Refused => "REFUSED",
-            Self::Unreadable => "UNREADABLE",
+            Self::Policy => "POLICY",
+            Self::CallerUnbound => "CALLER_UNBOUND",
+            Self::AccountMissing => "ACCOUNT_MISSING",
+            Self::SubjectHidden => "SUBJECT_HIDDEN",
+            Self::CredentialEnded => "CREDENTIAL_ENDED",
         }
-    }
-
-    const fn phrase(self) -> &'static str {
-        match self {
-            Self::Same => "the same",
-            Self::Different => "different",
-            Self::NotKept => "not kept any more",
-            Self::NotReplayable => "not to be replayed",
-            Self::Refused => "refused",
-            Self::Unreadable => "unreadable",
-        }
-    }
-}
-
-/// A field that came out otherwise.
-#[derive(Debug)]
-struct Difference {
-    field: &'static str,
-    logged: Value,
-    replayed: Value,
-}
-
-/// What there is to say of an entry.
-#[derive(Debug)]
-struct Verdict {
-    fate: Fate,
-    why: String,
-    differences: Vec<Difference>,
-}
-
-impl Verdict {
-    fn new(fate: Fate, why: impl Into<String>) -> Self {
-        Self { fate, why: why.into(), differences: Vec::new() }
-    }
-
-    fn different(field: &'static str, logged: impl Into<Value>, replayed: impl Into<Value>) -> Self {
-        let difference = Difference { field, logged: logged.into(), replayed: replayed.into() };
-        Self { fate: Fate::Different, why: String::new(), differences: vec![difference] }
     }
 }
 
@@ -149,6 +115,7 @@ pub(super) async fn run(file: &Path, connection: &Connection, format: Format) ->
         let (id, verdict) = match read(&line) {
             Ok(entry) => {
                 let verdict = replayer.replay(&entry).await.with_context(|| format!("line {number}"))?;
+                let verdict = verdict.beside(itself::contradictions(&entry));
                 (entry.decision_id, verdict)
             }
             Err(error) => (String::new(), Verdict::new(Fate::Unreadable, format!("{error:#}"))),
@@ -183,41 +150,6 @@ fn read(line: &[u8]) -> anyhow::Result<Entry> {
     let version = entry.version;
     anyhow::ensure!(version == u64::from(VERSION), "an entry of version {version}, which this release does not read");
     Ok(entry)
-}
-
-fn show(format: Format, number: usize, id: &str, verdict: &Verdict) -> anyhow::Result<()> {
-    let Verdict { fate, why, differences } = verdict;
-    match format {
-        Format::Table => {
-            let mut text = format!("{number:>6}  {:14}  {}", fate.word(), output::clean(id));
-            if !why.is_empty() {
-                text.push_str(&format!("  {}", output::clean(why)));
-            }
-            for Difference { field, logged, replayed } in differences {
-                let difference = format!("{field}: logged {}, replayed {}", plain(logged), plain(replayed));
-                text.push_str(&format!("\n        {}", output::clean(&difference)));
-            }
-            output::write(&format!("{}\n", text.trim_end()))
-        }
-        Format::Json => {
-            let difference =
-                |one: &Difference| json!({"field": one.field, "logged": one.logged, "replayed": one.replayed});
-            let differences: Vec<Value> = differences.iter().map(difference).collect();
-            let line = json!({
-                "line": number, "decisionId": id, "result": fate.word(), "why": why, "differences": differences,
-            });
-            output::write(&format!("{line}\n"))
-        }
-    }
-}
-
-/// A value as people read it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }
 
 /// Asks again.
@@ -332,6 +264,23 @@ fn judge(entry: &Entry, explained: &pb::ExplainAuthorizationResponse) -> anyhow:
         | Basis::CredentialEnded => object(&answer)?,
     };
     let mut differences = compare(entry, &told);
+    let basis = match entry.basis {
+        Basis::Policy if holds_nothing && entry.is_about_itself() => Some(Basis::CallerUnbound),
+        Basis::CallerUnbound | Basis::SubjectHidden if !holds_nothing => Some(Basis::Policy),
+        Basis::Policy
+        | Basis::CallerUnbound
+        | Basis::AccountMissing
+        | Basis::SubjectHidden
+        | Basis::CredentialEnded => None,
+    };
+    if let Some(basis) = basis {
+        differences.push(Difference {
+            field: "basis",
+            logged: entry.basis.word().into(),
+            replayed: basis.word().into(),
+        });
+        return Ok(settled(differences, ""));
+    }
     if !differences.is_empty() && entry.basis == Basis::Policy && explained.checks.is_empty() {
         return Ok(Verdict::new(Fate::Refused, "it is about you, and not for you to know; others may replay it"));
     }
@@ -341,11 +290,6 @@ fn judge(entry: &Entry, explained: &pb::ExplainAuthorizationResponse) -> anyhow:
         return Ok(settled(differences, "what decided is not for you to see, and was not compared"));
     }
     Ok(settled(differences, ""))
-}
-
-fn settled(differences: Vec<Difference>, why: &str) -> Verdict {
-    let fate = if differences.is_empty() { Fate::Same } else { Fate::Different };
-    Verdict { fate, why: why.to_owned(), differences }
 }
 
 /// A denial that nothing else is told about.

@@ -1,7 +1,8 @@
 //! Which decisions are logged, where to, and how much may be kept.
 
-use anyhow::ensure;
 use serde::Deserialize;
+
+use super::Wrong;
 
 /// The log of decisions. `docs/peerage.example.toml` says what each setting is for.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,21 +38,19 @@ impl Default for DecisionLog {
 }
 
 impl DecisionLog {
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.to.as_deref() != Some(""),
-            "`decision_log.to` must be `stdout` or a file; to log nothing, leave it out"
-        );
+    pub(super) fn check(&self, wrong: &mut Wrong) {
+        wrong.unless(self.to.as_deref() != Some(""), || {
+            "`decision_log.to` must be `stdout` or a file; to log nothing, leave it out".to_owned()
+        });
         for (name, ratio) in [("allow_ratio", self.allow_ratio), ("deny_ratio", self.deny_ratio)] {
-            ensure!((0.0..=1.0).contains(&ratio), "`decision_log.{name}` must be from 0 to 1");
+            wrong.unless((0.0..=1.0).contains(&ratio), || format!("`decision_log.{name}` must be from 0 to 1"));
         }
         for (name, value, least, most) in [
             ("max_bytes", self.max_bytes, 1 << 20, 1 << 40),
             ("keep", u64::from(self.keep), 1, 1000),
             ("queue_bytes", self.queue_bytes as u64, 64 << 10, 1 << 30),
         ] {
-            super::limits::within("decision_log", name, value, (least, most))?;
+            wrong.unless_within("decision_log", name, value, (least, most));
         }
-        Ok(())
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
 use serde::Deserialize;
+
+use super::Wrong;
 
 /// Bounds of connections and calls. `docs/peerage.example.toml` says what each is for.
 #[derive(Debug, Clone, Deserialize)]
@@ -102,7 +103,7 @@ impl Limits {
         Duration::from_millis(self.call_timeout_ms)
     }
 
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, wrong: &mut Wrong) {
         for (name, value, least, most) in [
             ("connections", self.connections as u64, 1, 1_000_000),
             ("connections_per_address", self.connections_per_address as u64, 1, 1_000_000),
@@ -118,13 +119,11 @@ impl Limits {
             ("message_bytes.calls", self.message_bytes.calls as u64, 1 << 10, 64 << 20),
             ("message_bytes.bulk", self.message_bytes.bulk as u64, 1 << 10, 64 << 20),
         ] {
-            within("limits", name, value, (least, most))?;
+            wrong.unless_within("limits", name, value, (least, most));
         }
-        ensure!(
-            self.message_bytes.bulk >= self.message_bytes.calls,
-            "`limits.message_bytes.bulk` must not be below `limits.message_bytes.calls`"
-        );
-        Ok(())
+        wrong.unless(self.message_bytes.bulk >= self.message_bytes.calls, || {
+            "`limits.message_bytes.bulk` must not be below `limits.message_bytes.calls`".to_owned()
+        });
     }
 }
 
@@ -134,9 +133,9 @@ impl Admission {
         Duration::from_millis(self.longest_wait_ms)
     }
 
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        within("admission", "decisions", self.decisions as u64, (1, 1_000_000))?;
-        within("admission", "longest_wait_ms", self.longest_wait_ms, (1, 600_000))?;
+    pub(super) fn check(&self, wrong: &mut Wrong) {
+        wrong.unless_within("admission", "decisions", self.decisions as u64, (1, 1_000_000));
+        wrong.unless_within("admission", "longest_wait_ms", self.longest_wait_ms, (1, 600_000));
         for (name, class) in [
             ("reads", self.reads),
             ("lists", self.lists),
@@ -147,14 +146,8 @@ impl Admission {
             for (field, value) in
                 [("running", class.running), ("waiting", class.waiting), ("per_caller", class.per_caller)]
             {
-                within("admission", &format!("{name}.{field}"), value as u64, (0, 100_000))?;
+                wrong.unless_within("admission", &format!("{name}.{field}"), value as u64, (0, 100_000));
             }
         }
-        Ok(())
     }
-}
-
-pub(super) fn within(section: &str, name: &str, value: u64, (least, most): (u64, u64)) -> anyhow::Result<()> {
-    ensure!((least..=most).contains(&value), "`{section}.{name}` must be at least {least} and at most {most}");
-    Ok(())
 }

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use serde::Deserialize;
+
+use super::Wrong;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,7 +87,7 @@ impl Default for Telemetry {
 }
 
 impl Web {
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, wrong: &mut Wrong) {
         for origin in &self.allowed_origins {
             // A wildcard would let every page on the Internet use whatever key it is given.
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
@@ -95,9 +97,10 @@ impl Web {
                         .bytes()
                         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte))
             });
-            ensure!(fits, "`web.allowed_origins`: `{origin}` is no origin such as `https://portal.example`");
+            wrong.unless(fits, || {
+                format!("`web.allowed_origins`: `{origin}` is no origin such as `https://portal.example`")
+            });
         }
-        Ok(())
     }
 }
 
@@ -153,27 +156,26 @@ impl Telemetry {
         Ok(())
     }
 
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, wrong: &mut Wrong) {
         if let Some(endpoint) = &self.endpoint {
             let is_url = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
-            ensure!(is_url, "`telemetry.endpoint` must begin with `http://` or `https://`");
+            wrong.unless(is_url, || "`telemetry.endpoint` must begin with `http://` or `https://`".to_owned());
         }
         if let Some(file) = self.ca_file.as_ref().filter(|file| !file.is_file()) {
-            bail!("`telemetry.ca_file`: there is no file `{}`", file.display());
+            wrong.add(format!("`telemetry.ca_file`: there is no file `{}`", file.display()));
         }
         for (name, ratio) in [
             ("sample_ratio", self.sample_ratio),
             ("decision_sample_ratio", self.decision_sample_ratio),
             ("shadow_sample_ratio", self.shadow_sample_ratio),
         ] {
-            ensure!((0.0..=1.0).contains(&ratio), "`telemetry.{name}` must be from 0 to 1");
+            wrong.unless((0.0..=1.0).contains(&ratio), || format!("`telemetry.{name}` must be from 0 to 1"));
         }
         for (name, value) in
             [("export_interval_ms", self.export_interval_ms), ("export_timeout_ms", self.export_timeout_ms)]
         {
-            ensure!((10..=600_000).contains(&value), "`telemetry.{name}` must be at least 10 and at most 600000");
+            wrong.unless_within("telemetry", name, value, (10, 600_000));
         }
-        Ok(())
     }
 }
 
@@ -215,7 +217,9 @@ mod tests {
             ("portal.example", false),
         ] {
             let web = Web { allowed_origins: vec![origin.to_owned()] };
-            assert_eq!(web.check().is_ok(), fits, "{origin}");
+            let mut wrong = Wrong::default();
+            web.check(&mut wrong);
+            assert_eq!(wrong.0.is_empty(), fits, "{origin}");
         }
     }
 }

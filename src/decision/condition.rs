@@ -6,6 +6,8 @@
 //! INVARIANT: a condition is the conjunction of its parts, over three values. One part that fails
 //! decides, whatever else is unknown; otherwise what the request lacks makes the whole unknown.
 
+mod parts;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use crate::domain::condition::{Condition, MINUTES_PER_WEEK, SOURCE_ADDRESS, Week
 use crate::domain::context::Context;
 use crate::domain::role::Effect;
 use crate::domain::time::Timestamp;
+
+pub use parts::{Clock, Found, Part, PartFate};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_MINUTE: i64 = 60;
@@ -155,11 +159,16 @@ impl Prepared {
 impl Windows {
     /// Whether a clock on the wall shows a time within a span; `None` where that cannot be said.
     fn are_open(&self, now: Timestamp) -> Option<bool> {
+        let minute = self.minute(now)?;
+        Some(self.spans.iter().any(|(start, end)| i64::from(*start) <= minute && minute < i64::from(*end)))
+    }
+
+    /// The minute of the week that such a clock shows.
+    fn minute(&self, now: Timestamp) -> Option<i64> {
         let instant = jiff::Timestamp::from_microsecond(now.as_micros()).ok()?;
         let offset = self.zone.as_ref()?.to_offset(instant).seconds();
         let local = now.as_micros().div_euclid(MICROS_PER_SECOND).saturating_add(offset.into());
-        let minute = (local.div_euclid(SECONDS_PER_MINUTE) + EPOCH_MINUTE).rem_euclid(MINUTES_PER_WEEK.into());
-        Some(self.spans.iter().any(|(start, end)| i64::from(*start) <= minute && minute < i64::from(*end)))
+        Some((local.div_euclid(SECONDS_PER_MINUTE) + EPOCH_MINUTE).rem_euclid(MINUTES_PER_WEEK.into()))
     }
 }
 

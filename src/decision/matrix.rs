@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::compile::Compiler;
 use super::evaluate::{Outcome, Query, evaluate};
 use super::snapshot::{RoleRecord, Snapshot, SnapshotError};
-use crate::domain::account::{AccountKind, PartnerAccess};
+use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Principal, Reach};
 use crate::domain::context::Context;
 use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, PeerFact, RoleFact};
@@ -92,16 +92,8 @@ impl Probe {
 
         let mut facts: Vec<Fact> = catalogue.iter().cloned().map(Fact::Permission).collect();
         for (place, kind) in kinds.into_iter().enumerate() {
-            facts.push(Fact::Account(AccountFact {
-                id: account(place)?,
-                parent: place.checked_sub(1).and_then(|above| ids.get(above).cloned()),
-                kind,
-                suspension: None,
-                partner_access: PartnerAccess::Allowed,
-                labels: Default::default(),
-                role_packs: None,
-                password_policy: Default::default(),
-            }));
+            let parent = place.checked_sub(1).and_then(|above| ids.get(above).cloned());
+            facts.push(Fact::Account(AccountFact::new(account(place)?, parent, kind)));
         }
         facts.push(Fact::Role(RoleFact { ..(*role.fact).clone() }));
         facts.push(Fact::Peer(PeerFact {

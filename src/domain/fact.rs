@@ -35,6 +35,29 @@ pub struct AccountFact {
     pub password_policy: PasswordPolicy,
 }
 
+impl AccountFact {
+    /// The root, as it is before anything is set on it.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::new(AccountId::platform(), None, AccountKind::Platform)
+    }
+
+    /// An account on which nothing is set.
+    #[must_use]
+    pub fn new(id: AccountId, parent: Option<AccountId>, kind: AccountKind) -> Self {
+        Self {
+            id,
+            parent,
+            kind,
+            suspension: None,
+            partner_access: PartnerAccess::default(),
+            labels: BTreeMap::new(),
+            role_packs: None,
+            password_policy: PasswordPolicy::default(),
+        }
+    }
+}
+
 /// What decisions read of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerFact {

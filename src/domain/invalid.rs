@@ -32,6 +32,8 @@ pub enum Invalid {
     MustBe { value: bool, why: &'static str },
     #[error("is not supported by this release")]
     Unsupported,
+    #[error("names {what}")]
+    Names { what: &'static str },
     #[error("is not a registered permission")]
     NotRegistered,
     #[error("is output only")]

@@ -49,7 +49,9 @@ impl Timestamp {
         if !is_rfc3339(text) {
             return Err(FORM);
         }
-        let parsed: jiff::Timestamp = text.parse().map_err(|_| FORM)?;
+        const RANGE: Invalid =
+            Invalid::Form { form: "a time that there is, from `0001-01-01T00:00:00Z` to `9999-12-30T22:00:00Z`" };
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| RANGE)?;
         Self::parse_micros(parsed.as_microsecond())
     }
 

@@ -14,6 +14,8 @@ pub mod otlp;
 pub mod sampled;
 pub mod sampling;
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -32,7 +34,9 @@ pub const TRACED: &str = "peerage::rpc";
 pub fn start(log: &Log, telemetry: &Telemetry) -> anyhow::Result<Option<Export>> {
     let export = Export::start(telemetry)?;
     let text = match log.format {
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => {
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(is_colored()).boxed()
+        }
         LogFormat::Json => tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
     let traces = export.as_ref().and_then(Export::tracer).map(|tracer| {
@@ -51,6 +55,11 @@ pub fn start(log: &Log, telemetry: &Telemetry) -> anyhow::Result<Option<Export>>
         .try_init()
         .map_err(|error| anyhow::anyhow!("logs cannot be started: {error}"))?;
     Ok(export)
+}
+
+/// Whether whoever reads the logs sees colors: files and pipes would hold their codes as text.
+fn is_colored() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn filter(log: &Log) -> anyhow::Result<EnvFilter> {

@@ -1,29 +1,16 @@
 //! A platform with a root, one permission and nobody, for targets that need facts to ask about.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
-use peerage::domain::account::{AccountKind, PartnerAccess};
 use peerage::domain::fact::{AccountFact, Fact};
-use peerage::domain::ids::AccountId;
-use peerage::domain::password::PasswordPolicy;
 use peerage::domain::permission::{Permission, PermissionFlags, PermissionName, PermissionOwner};
 
 pub const PERMISSION: &str = "devices.view";
 
 pub static PLATFORM: LazyLock<Snapshot> = LazyLock::new(|| {
-    let root = Fact::Account(AccountFact {
-        id: AccountId::platform(),
-        parent: None,
-        kind: AccountKind::Platform,
-        suspension: None,
-        partner_access: PartnerAccess::Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: PasswordPolicy::default(),
-    });
+    let root = Fact::Account(AccountFact::root());
     let permission = Fact::Permission(Permission {
         name: PermissionName::parse(PERMISSION).expect("a permission"),
         title: "View devices".to_owned(),

@@ -1,6 +1,7 @@
 //! ExplainAuthorization: what it says of each grant, what it suggests, what it shows to whom, and what
 //! it tells of the past.
 
+mod parts;
 mod past;
 mod sight;
 

@@ -276,10 +276,8 @@ async fn an_import_is_all_or_nothing() {
     // The last line names nobody: nothing of it is there.
     let broken = lines(open, &format!("{policy}g, nobody, desk, open\n"));
     let status = import(&operator, broken).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "RESOURCE_NOT_FOUND"));
+    assert_eq!((status.code(), bad_fields(&status)), (Code::InvalidArgument, vec!["policy[6]".to_owned()]));
     assert!(titles(&server, open).await.is_empty());
-    let outside = lines(open, "p, desk, closed, users, view\ng, mike, desk\n");
-    assert_eq!(import(&operator, outside).await.unwrap_err().code(), Code::NotFound);
 
     let request = lines(open, policy);
     let done = import(&operator, request.clone()).await.unwrap();
@@ -306,9 +304,48 @@ async fn lines_that_cannot_be_taken_are_named() {
     assert_eq!((done.role_count, done.role_binding_count, skipped), (1, 1, vec![2, 3]));
     let unknown = import(&operator, lines(open, "p, other, open, pigs, fly\n")).await.unwrap_err();
     assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::InvalidArgument, "PERMISSION_UNKNOWN"));
+    assert_eq!(bad_fields(&unknown), ["policy[1]"]);
     let many: String = (0..101).map(|number| format!("p, role{number}, open, users, view\n")).collect();
     let many = pb::ImportPolicyRequest { skip_wrong_lines: true, ..lines(open, &many) };
     assert_eq!(bad_fields(&import(&operator, many).await.unwrap_err()), ["policy"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lines_that_name_what_is_not_there_are_named_or_left_out_with_the_others() {
+    let Scene { server, accounts, peers, .. } = scene().await;
+    let (operator, open) = (server.operator(), &accounts[1]);
+    let mut policy = "p, desk, open, users, view\np, desk, open, pigs, fly\np, desk, nowhere, users, view\n\
+                      p, desk, closed, users, view\nnonsense\ng, mike, desk\ng, nobody, desk\ng, mike, desk, closed\n\
+                      g2, account:nowhere, scope:1\np, night, scope:1, users, view\n"
+        .to_owned();
+    let wrong = [2, 3, 4, 5, 7, 8, 9, 10];
+    let status = import(&operator, lines(open, &policy)).await.unwrap_err();
+    assert_eq!(bad_fields(&status), wrong.map(|line| format!("policy[{line}]")));
+    assert!(titles(&server, open).await.is_empty());
+
+    // More than an error can name: the answer that leaves them out names them all.
+    (0..200).for_each(|number| policy.push_str(&format!("g, nobody{number}, desk\n")));
+    let rehearsal = pb::ImportPolicyRequest { skip_wrong_lines: true, validate_only: true, ..lines(open, &policy) };
+    let told = import(&operator, rehearsal).await.unwrap();
+    assert_eq!(told.skipped_lines.len(), wrong.len() + 200);
+    let request = pb::ImportPolicyRequest { skip_wrong_lines: true, ..lines(open, &policy) };
+    let done = import(&operator, request.clone()).await.unwrap();
+    assert_eq!((done.role_count, done.role_binding_count, &done.skipped_lines), (1, 1, &told.skipped_lines));
+    let why = |line| done.skipped_lines.iter().find(|left| left.line == line).map(|left| left.reason.as_str());
+    assert_eq!(why(2), Some("is not a registered permission"));
+    assert!(why(3).is_some_and(|why| why.contains("an account")) && why(4) == why(3), "{:?}", why(3));
+    assert_eq!(why(7), Some("names a peer that is missing or hidden"));
+    assert_eq!(import(&operator, request).await.unwrap(), done, "a repetition is told the same");
+    assert_eq!(titles(&server, open).await, ["desk"]);
+    assert!(server.may(&peers[1].name, "users.view", open).await);
+    // Nobody learns from it what they may not see: hidden and missing are told alike.
+    let rights = ["policy.import", "roles.create", "role_bindings.create", "accounts.view", "users.view"];
+    let importer = server.custom_role(open, &rights).await;
+    server.bind(&peers[1].name, &importer, open).await;
+    let hidden = lines(open, "p, one, open, users, view\ng, kim, one\ng, nobody, one\np, one, asleep, users, view\n");
+    let status = import(&peers[1].client, hidden).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["policy[2]", "policy[3]", "policy[4]"]);
     server.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use peerage::transport::grpc::pb;
@@ -60,7 +60,8 @@ impl Process {
     async fn serve(folder: &Path, arguments: &[&str]) -> Self {
         let listen = support::free_address();
         let mut command = peerage(folder, &["serve", "--listen", &listen]);
-        let child = command.args(arguments).stderr(Stdio::null()).spawn().unwrap();
+        let logs = std::fs::File::create(folder.join("serve.log")).unwrap();
+        let child = command.args(arguments).stderr(logs).spawn().unwrap();
         let channel = Endpoint::from_shared(format!("http://{listen}")).unwrap().connect_lazy();
         support::until_serving(channel.clone()).await;
         let key = std::fs::read_to_string(folder.join("operator.key")).unwrap().trim().to_owned();
@@ -136,6 +137,16 @@ async fn a_server_that_is_told_to_end_lets_calls_in_flight_end() {
     assert!(tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap().success());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_that_go_to_a_file_hold_no_colors() {
+    let folder = prepared();
+    let mut process = Process::serve(folder.path(), &[]).await;
+    process.terminate();
+    assert!(tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap().success());
+    let logs = std::fs::read_to_string(folder.path().join("serve.log")).unwrap();
+    assert!(logs.contains("INFO") && !logs.contains('\u{1b}'), "{logs}");
+}
+
 #[test]
 fn a_wrong_setting_stops_the_start_with_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -160,6 +171,45 @@ fn a_wrong_setting_stops_the_start_with_one_clear_line() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/peerage.example.toml");
     let output = run(folder.path(), &["config", "check", "--config", example.to_str().unwrap()]);
     assert!(output.status.success(), "the documented example is good: {}", said(&output));
+}
+
+#[test]
+fn config_check_finds_every_wrong_setting_at_once_and_what_serve_would_find() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("logs")).unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let check = |text: &str| {
+        std::fs::write(folder.path().join("peerage.toml"), text).unwrap();
+        run(folder.path(), &["config", "check", "--config", "peerage.toml"])
+    };
+    let many = "listen = \"0.0.0.0:1\"\n[follow]\nstale_after_ms = 1\n[telemetry]\nsample_ratio = 2.0\n\
+                [tls]\ncertificate_file = \"none.pem\"\nkey_file = \"none.key\"\n\
+                [decision_log]\nto = \"missing/decisions.jsonl\"\nkeep = 0\n";
+    let output = check(many);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.starts_with("error: 6 settings are wrong\n"), "{text}");
+    for name in [
+        "follow.stale_after_ms",
+        "telemetry.sample_ratio",
+        "none.pem",
+        "none.key",
+        "decision_log.keep",
+        "decision_log.to",
+    ] {
+        assert_eq!(text.lines().filter(|line| line.contains(name)).count(), 1, "{name}: {text}");
+    }
+    for wrong in ["missing/decisions.jsonl", "logs", "file/decisions.jsonl", "/proc/decisions.jsonl"] {
+        let output = check(&format!("[decision_log]\nto = \"{wrong}\"\n"));
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {}", said(&output));
+        assert!(said(&output).contains("`decision_log.to`: cannot write"), "{wrong}: {}", said(&output));
+        assert_eq!(said(&output).trim().lines().count(), 1, "{}", said(&output));
+    }
+    for good in ["logs/decisions.jsonl", "file", "stdout", "/dev/null"] {
+        let output = check(&format!("[decision_log]\nto = \"{good}\"\n"));
+        assert!(output.status.success(), "{good}: {}", said(&output));
+    }
+    assert_eq!(std::fs::read_dir(folder.path().join("logs")).unwrap().count(), 0, "a check makes nothing");
 }
 
 /// The flags of clients say nothing to a server, which would go on as if it had not heard them.

@@ -1,8 +1,6 @@
 //! Partner access, suspension and the flags of permissions: every combination, against tables that are
 //! written from the rules, row by row.
 
-use std::collections::BTreeMap;
-
 use peerage::decision::compile::Compiler;
 use peerage::decision::{Query, Reason, Snapshot, evaluate};
 use peerage::domain::account::{AccountKind, PartnerAccess, SuspensionScope};
@@ -157,16 +155,8 @@ fn expected(mode: PartnerAccess, state: Suspended, home: Home, flags: Permission
 }
 
 fn account(id: &str, parent: Option<&str>, kind: AccountKind) -> AccountFact {
-    AccountFact {
-        id: AccountId::parse(id).unwrap(),
-        parent: parent.map(|parent| AccountId::parse(parent).unwrap()),
-        kind,
-        suspension: None,
-        partner_access: Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: Default::default(),
-    }
+    let parse = |id| AccountId::parse(id).unwrap();
+    AccountFact::new(parse(id), parent.map(parse), kind)
 }
 
 fn id(number: usize) -> Uuid {

@@ -4,6 +4,7 @@
 use super::Asked;
 use crate::application::guard::View;
 use crate::application::{accounts, bindings, groups, roles};
+use crate::decision::condition::{Found, Part, PartFate};
 use crate::decision::explain::{Alteration, Check, Checked, Entry, Explanation, Fate, Obstacle};
 use crate::decision::snapshot::{GroupIndex, RoleRecord};
 use crate::decision::{AccountIndex, Reason, Snapshot};
@@ -49,6 +50,8 @@ pub struct ShownEntry {
     pub stated: Requirements,
     pub obstacles: Vec<Obstacle>,
     pub missing: Option<String>,
+    /// What became of each part of its condition.
+    pub parts: Vec<PartFate>,
     pub fate: Fate,
     pub is_redacted: bool,
 }
@@ -139,8 +142,12 @@ impl<'a> Eyes<'a> {
             membership: entry.through.map(|through| (through.mode, through.window)),
         });
         let account = self.account(entry.binding.account);
-        let is_redacted =
-            binding.is_none() || role.is_none() || account.is_none() || shown_group.is_some() != group.is_some();
+        let parts = role.map_or_else(Vec::new, |_| self.parts(&entry.parts));
+        let is_redacted = parts.iter().any(|part| part.found == Found::Hidden)
+            || binding.is_none()
+            || role.is_none()
+            || account.is_none()
+            || shown_group.is_some() != group.is_some();
         ShownEntry {
             binding,
             via_group: group.is_some(),
@@ -152,9 +159,21 @@ impl<'a> Eyes<'a> {
             stated: role.map_or_else(Requirements::default, |_| entry.stated),
             obstacles: entry.obstacles.clone(),
             missing: role.and(entry.missing).map(ToOwned::to_owned),
+            parts,
             fate: entry.fate,
             is_redacted,
         }
+    }
+
+    /// What became of the parts of a condition. What clocks show and what the request says is no secret; a
+    /// label is for those who may view the account, since it may come from one above it.
+    fn parts(&self, parts: &[PartFate]) -> Vec<PartFate> {
+        let sees_labels = self.may("accounts.view", self.asked.account);
+        let shown = |part: &PartFate| match part.part {
+            Part::Label(_) if !sees_labels => PartFate { found: Found::Hidden, ..part.clone() },
+            Part::Label(_) | Part::SourceNetworks | Part::WeeklyWindows | Part::Attribute(_) => part.clone(),
+        };
+        parts.iter().map(shown).collect()
     }
 
     /// Whether the caller sees a role among those explained that has such a condition.

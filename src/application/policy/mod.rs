@@ -5,4 +5,4 @@ pub mod form;
 mod import;
 
 pub use export::{ExportPolicy, Exporting, Piece};
-pub use import::{ImportPolicy, Imported, Skipped, import};
+pub use import::{ImportPolicy, Imported, Skipped, WrongLines, import};

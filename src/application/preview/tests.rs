@@ -1,7 +1,5 @@
 //! Pages that end because of the work they took, on a world that is small.
 
-use std::collections::BTreeMap;
-
 use uuid::Uuid;
 
 use super::Cell;
@@ -10,7 +8,7 @@ use crate::application::guard::View;
 use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
 use crate::decision::difference::Sides;
-use crate::domain::account::{AccountKind, PartnerAccess};
+use crate::domain::account::AccountKind;
 use crate::domain::binding::{Mode, Principal, Reach};
 use crate::domain::condition::Condition;
 use crate::domain::context::Context;
@@ -31,16 +29,8 @@ fn peer(number: u128) -> PeerId {
 fn account(number: usize) -> Fact {
     let parent = (number > 0).then(AccountId::platform);
     let id = if number == 0 { AccountId::platform() } else { AccountId::parse(&format!("msp-{number}")).unwrap() };
-    Fact::Account(AccountFact {
-        id,
-        parent,
-        kind: if number == 0 { AccountKind::Platform } else { AccountKind::Partner },
-        suspension: None,
-        partner_access: PartnerAccess::Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: Default::default(),
-    })
+    let kind = if number == 0 { AccountKind::Platform } else { AccountKind::Partner };
+    Fact::Account(AccountFact::new(id, parent, kind))
 }
 
 fn permission(name: &str) -> Fact {

@@ -12,6 +12,7 @@ use crate::application::error::Result;
 use crate::application::groups::members::{AddMember, RemoveMember};
 use crate::application::groups::{self, members};
 use crate::application::peers::{self, ChangeState, StateChange, UpdatePeer};
+use crate::application::policy::{self, ImportPolicy};
 use crate::application::roles::edit::{self, CreateRole, UpdateRole};
 use crate::domain::ids::{BindingId, GroupId, RoleId};
 
@@ -35,6 +36,7 @@ pub enum Trial {
     TransferOwnership(Transfer),
     UpdatePeer(Box<UpdatePeer>),
     ChangePeerState(StateChange, ChangeState),
+    ImportPolicy(ImportPolicy),
 }
 
 impl Trial {
@@ -61,6 +63,7 @@ impl Trial {
             Self::TransferOwnership(wish) => ownership::transfer(ctx, call, wish).await.map(drop),
             Self::UpdatePeer(wish) => peers::update(ctx, call, *wish).await.map(drop),
             Self::ChangePeerState(what, wish) => peers::change_state(ctx, call, what, wish).await.map(drop),
+            Self::ImportPolicy(wish) => policy::import(ctx, call, wish).await.map(drop),
         }
     }
 }

@@ -96,14 +96,17 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
     if arguments.dry_run {
         let rights = preview::rights(&connection, &plan, format).await;
         match format {
-            Format::Table => output::write(&rights.as_ref().map(Rights::text).unwrap_or_default())?,
-            Format::Json => output::write(&json(&plan, 0, rights.as_ref())?)?,
+            Format::Table => {
+                let text = rights.as_ref().map(Rights::text).unwrap_or_default();
+                output::write(&format!("{text}A dry run: nothing was changed.\n"))?;
+            }
+            Format::Json => output::write(&json(&plan, 0, rights.as_ref(), true)?)?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let outcome = execute(&connection, &plan).await;
     if format == Format::Json {
-        output::write(&json(&plan, outcome.done, None)?)?;
+        output::write(&json(&plan, outcome.done, None, false)?)?;
     }
     let Some(refusal) = outcome.refusal else {
         if format == Format::Table && outcome.done > 0 {
@@ -200,7 +203,7 @@ fn show_stop(plan: &Plan, done: usize) -> String {
     text
 }
 
-fn json(plan: &Plan, done: usize, rights: Option<&Rights>) -> anyhow::Result<String> {
+fn json(plan: &Plan, done: usize, rights: Option<&Rights>, is_dry_run: bool) -> anyhow::Result<String> {
     let steps: Vec<_> = plan
         .steps
         .iter()
@@ -222,8 +225,13 @@ fn json(plan: &Plan, done: usize, rights: Option<&Rights>) -> anyhow::Result<Str
     let unknown: Vec<_> = unknown.collect();
     let mut value =
         serde_json::json!({ "steps": steps, "unchanged": plan.unchanged, "stays": stays, "unknown": unknown });
-    if let (Some(rights), Some(object)) = (rights, value.as_object_mut()) {
-        rights.put_into(object)?;
+    if let Some(object) = value.as_object_mut() {
+        if is_dry_run {
+            object.insert("dryRun".to_owned(), true.into());
+        }
+        if let Some(rights) = rights {
+            rights.put_into(object)?;
+        }
     }
     Ok(format!("{}\n", serde_json::to_string_pretty(&value)?))
 }

@@ -41,11 +41,12 @@ pub(super) struct Export {
 }
 
 pub(super) async fn run(connection: &Connection, export: Export, format: Format) -> anyhow::Result<()> {
-    fs::create_dir_all(&export.out).with_context(|| format!("cannot make `{}`", export.out.display()))?;
-    let mut model = Draft::new(export.out.join(MODEL))?;
-    let mut policy = Draft::new(export.out.join(POLICY))?;
     let folder = export.out.clone();
-    let mut pieces = connection.roles().export_policy(request(export)).await?.into_inner();
+    let request = request(export)?;
+    let _made = Folder::new(&folder)?;
+    let mut model = Draft::new(folder.join(MODEL))?;
+    let mut policy = Draft::new(folder.join(POLICY))?;
+    let mut pieces = connection.roles().export_policy(request).await?.into_inner();
     let (mut revision, mut lines) = (0, 0);
     while let Some(message) = pieces.message().await? {
         revision = message.revision;
@@ -63,18 +64,40 @@ pub(super) async fn run(connection: &Connection, export: Export, format: Format)
     output::done(format, &format!("{lines} lines at revision {revision} in `{}`", folder.display()))
 }
 
-fn request(export: Export) -> pb::ExportPolicyRequest {
+fn request(export: Export) -> anyhow::Result<pb::ExportPolicyRequest> {
     use pb::consistency::Requirement;
 
     let requirement = match export.revision {
         Some(revision) => Some(Requirement::AtLeastRevision(revision)),
         None => export.latest.then_some(Requirement::Latest(true)),
     };
-    pb::ExportPolicyRequest {
+    Ok(pb::ExportPolicyRequest {
         account: names::account(&export.account),
         evaluation_time: export.at,
-        context: Some(export.circumstances.into_wire()),
+        context: Some(export.circumstances.into_wire()?),
         consistency: requirement.map(|requirement| pb::Consistency { requirement: Some(requirement) }),
+    })
+}
+
+/// The folders that an export made. Where it breaks off, those that it leaves empty go again.
+struct Folder {
+    /// The innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Folder {
+    fn new(path: &Path) -> anyhow::Result<Self> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let made = path.ancestors().take_while(is_missing).map(Path::to_owned).collect();
+        fs::create_dir_all(path).with_context(|| format!("cannot make `{}`", path.display()))?;
+        Ok(Self { made })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that holds anything stays.
+        let _ = self.made.iter().try_for_each(fs::remove_dir);
     }
 }
 

@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use crate::cli::connection::Connection;
-use crate::cli::names;
 use crate::cli::output::{self, Format};
+use crate::cli::preview::DryRun;
+use crate::cli::{failure, names, preview};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::policy_change::Change;
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -21,9 +25,8 @@ pub(super) struct Import {
     /// Leaves out lines that cannot be taken, and says which, instead of making nothing
     #[arg(long)]
     skip_wrong_lines: bool,
-    /// Checks everything and changes nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 pub(super) async fn run(connection: &Connection, import: Import, format: Format) -> anyhow::Result<()> {
@@ -31,22 +34,58 @@ pub(super) async fn run(connection: &Connection, import: Import, format: Format)
     let request = pb::ImportPolicyRequest {
         account: names::account(&import.account),
         policy: policy.into(),
-        request_id: String::new(),
-        validate_only: import.dry_run,
         skip_wrong_lines: import.skip_wrong_lines,
+        ..Default::default()
     };
-    let done = connection.roles().import_policy(request).await?.into_inner();
+    let call = pb::ImportPolicyRequest { validate_only: import.preview.dry_run, ..request.clone() };
+    let done = match connection.roles().import_policy(call).await {
+        Ok(done) => done.into_inner(),
+        Err(status) => {
+            hint_at_others(&status);
+            return Err(status.into());
+        }
+    };
     for line in &done.skipped_lines {
         output::note(&format!("left out: line {}, which {}", line.line, line.reason))?;
     }
     let made = format!("{} roles and {} bindings", done.role_count, done.role_binding_count);
-    let text = if import.dry_run {
-        format!("would make {made}; nothing was changed")
-    } else {
-        format!("made {made} at revision {}", done.update_revision)
-    };
+    if import.preview.dry_run {
+        let rights = preview::rights(connection, Change::ImportPolicy(request), format).await?;
+        return rehearsed(&done, &made, &rights, format);
+    }
     match format {
-        Format::Table => output::done(format, &text),
+        Format::Table => output::done(format, &format!("made {made} at revision {}", done.update_revision)),
         Format::Json => output::one(format, &done),
+    }
+}
+
+/// An error has no room for thousands of lines; a rehearsal without them has.
+fn hint_at_others(status: &Status) {
+    let named = status.get_details_bad_request().map_or(0, |bad| bad.field_violations.len());
+    let info = status.get_details_error_info();
+    let count = info.and_then(|info| info.metadata.get("count")?.parse::<usize>().ok());
+    if let Some(count) = count.filter(|count| *count > named) {
+        failure::hint(&format!("`--skip-wrong-lines --dry-run` names all {count} wrong lines"));
+    }
+}
+
+fn rehearsed(
+    done: &pb::ImportPolicyResponse,
+    made: &str,
+    rights: &preview::Rights,
+    format: Format,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Table => {
+            output::write(&format!("A dry run: nothing was changed. It would make {made}.\n{}", rights.text()))
+        }
+        Format::Json => {
+            let mut value = output::json(done)?;
+            if let Some(object) = value.as_object_mut() {
+                object.insert("dryRun".to_owned(), true.into());
+                rights.put_into(object)?;
+            }
+            output::write(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+        }
     }
 }

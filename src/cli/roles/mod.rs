@@ -10,8 +10,10 @@ use super::apply::grants;
 use super::connection::{Connection, Server};
 use super::consent::{Consent, Loss};
 use super::output::{self, Format};
+use super::preview::{self, DryRun};
 use super::{names, page};
 use crate::transport::grpc::pb;
+use crate::transport::grpc::pb::policy_change::Change;
 
 mod bindings;
 mod catalogue;
@@ -77,6 +79,8 @@ enum Action {
         /// Accounts below the owner can use it
         #[arg(long)]
         inheritable: bool,
+        #[command(flatten)]
+        preview: DryRun,
     },
     /// Deletes a custom role that no binding uses
     Delete {
@@ -116,6 +120,8 @@ struct Create {
     /// A YAML file with the list of grants
     #[arg(long, value_name = "FILE")]
     grants: PathBuf,
+    #[command(flatten)]
+    preview: DryRun,
 }
 
 pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -> anyhow::Result<ExitCode> {
@@ -130,27 +136,38 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
         }
         Action::Create(arguments) => {
             // The file is read before the server is asked for anything.
+            let is_dry_run = arguments.preview.dry_run;
             let request = create(arguments)?;
-            let role = Connection::open(server).await?.roles().create_role(request).await?;
+            let connection = Connection::open(server).await?;
+            if is_dry_run {
+                preview::show(&connection, Change::CreateRole(request), format).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let role = connection.roles().create_role(request).await?;
             output::one(format, role.get_ref())?;
         }
-        Action::Copy { role, owner, title, description, inheritable } => {
+        Action::Copy { role, owner, title, description, inheritable, preview } => {
             let request = pb::CopyRoleRequest {
                 name: names::role(&role),
                 owner_account: names::account(&owner),
                 title,
                 description,
                 inheritable,
+                validate_only: preview.dry_run,
                 ..Default::default()
             };
             let role = Connection::open(server).await?.roles().copy_role(request).await?;
+            if preview.dry_run {
+                copied(role.get_ref(), format)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             output::one(format, role.get_ref())?;
         }
         Action::Delete { role, consent } => {
             consent.check()?;
             let connection = Connection::open(server).await?;
             let name = names::role(&role);
-            if consent.given(format, async || loss(&connection, &name).await).await? {
+            if consent.given(format, async || loss(&connection, &name, format).await).await? {
                 let text = format!("deleted {name}");
                 connection.roles().delete_role(pb::DeleteRoleRequest { name, ..Default::default() }).await?;
                 output::done(format, &text)?;
@@ -171,15 +188,15 @@ pub(crate) async fn run(arguments: Arguments, server: &Server, format: Format) -
 }
 
 /// What a deletion would take, once the server has found nothing against it.
-async fn loss(connection: &Connection, name: &str) -> anyhow::Result<Loss> {
+async fn loss(connection: &Connection, name: &str, format: Format) -> anyhow::Result<Loss> {
     let mut client = connection.roles();
     let role = client.get_role(pb::GetRoleRequest { name: name.to_owned(), read_mask: None }).await?.into_inner();
-    let rehearsal = pb::DeleteRoleRequest { name: name.to_owned(), validate_only: true, ..Default::default() };
-    client.delete_role(rehearsal).await?;
+    let deletion = pb::DeleteRoleRequest { name: name.to_owned(), ..Default::default() };
+    let rights = preview::rights(connection, Change::DeleteRole(deletion), format).await?;
     let id = names::short(&role.name).to_owned();
     let owner = names::short(&role.owner_account).to_owned();
     let details = vec![("title", role.title), ("owner", owner), ("grants", role.grants.len().to_string())];
-    Ok(Loss { what: format!("deletes role {id} for good"), name: id, details, rights: None })
+    Ok(Loss { what: format!("deletes role {id} for good"), name: id, details, rights: Some(rights) })
 }
 
 async fn list(
@@ -213,6 +230,17 @@ async fn list(
             role.holder_count.to_string(),
         ]
     })
+}
+
+/// Shows a copy that would be made.
+fn copied(role: &pb::Role, format: Format) -> anyhow::Result<()> {
+    let (owner, grants) = (names::short(&role.owner_account), role.grants.len());
+    let says = format!(
+        "It would make role `{}` of {owner}, with {grants} grants. Nobody gains or loses anything by it: a new role \
+         gives nothing until somebody is bound to it, which `peerage roles bind --dry-run` shows.",
+        role.title
+    );
+    preview::show_made(("role", role), &says, format)
 }
 
 fn create(arguments: Create) -> anyhow::Result<pb::CreateRoleRequest> {

@@ -238,6 +238,7 @@ impl Asker<'_> {
             stated: entry.stated,
             obstacles: entry.obstacles.clone(),
             missing: entry.missing.map(ToOwned::to_owned),
+            parts: entry.parts.clone(),
             fate: entry.fate,
             is_redacted: false,
         }

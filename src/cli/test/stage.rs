@@ -5,7 +5,7 @@
 //! by apply's own plan; templates, settings and the rules about roles are those of the use cases. What
 //! hangs on who applies it is not judged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -21,11 +21,10 @@ use crate::cli::apply::state::State;
 use crate::cli::apply::world::{self, Access, World};
 use crate::decision::Snapshot;
 use crate::decision::compile::Compiler;
-use crate::domain::account::{AccountKind, PartnerAccess, Settings};
+use crate::domain::account::{PartnerAccess, Settings};
 use crate::domain::binding::{Mode, Principal, Reach};
 use crate::domain::fact::{AccountFact, BindingFact, Change, Fact, GroupFact, MemberFact, PeerFact, RoleFact};
 use crate::domain::ids::{AccountId, BindingId, GroupId, PeerId, RoleId};
-use crate::domain::password::PasswordPolicy;
 use crate::domain::peer::{PeerStatus, user_name_hash};
 use crate::domain::permission::{Pattern, Permission};
 use crate::domain::role::{Condition, Effect, Grant, Requirements, RoleOrigin};
@@ -137,16 +136,7 @@ fn base(packs: &Packs, registered: &[&Permission], compiler: &mut Compiler) -> a
         }
         Fact::Role(fact)
     });
-    let root = Fact::Account(AccountFact {
-        id: AccountId::platform(),
-        parent: None,
-        kind: AccountKind::Platform,
-        suspension: None,
-        partner_access: PartnerAccess::Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: PasswordPolicy::default(),
-    });
+    let root = Fact::Account(AccountFact::root());
     let facts = permissions.cloned().map(Fact::Permission).chain([root]).chain(roles);
     Ok(Snapshot::load(1, facts, compiler)?)
 }
@@ -253,14 +243,10 @@ impl Maker<'_> {
             Err(error) => return self.problems.add(account.line, error.to_string()),
         };
         let fact = AccountFact {
-            id: account.id.clone(),
-            parent: Some(account.parent.value.clone()),
-            kind,
-            suspension: None,
             partner_access: made.settings.partner_access.unwrap_or_default(),
             labels: account.labels.clone(),
             role_packs: made.settings.role_packs,
-            password_policy: PasswordPolicy::default(),
+            ..AccountFact::new(account.id.clone(), Some(account.parent.value.clone()), kind)
         };
         self.make(account.line, Fact::Account(fact), Ownership::Fixed);
         let (Some(first), Some((role, source))) = (first, made.role) else { return };

@@ -12,7 +12,7 @@ mod meet;
 mod suggest;
 
 use super::compile::effective_requirements;
-use super::condition::Verdict;
+use super::condition::{PartFate, Prepared, Verdict};
 use super::evaluate::{Decision, Query, Reason, evaluate};
 use super::snapshot::{AccountIndex, BindingRecord, GroupIndex, Path, PeerView, RoleRecord, Snapshot};
 use crate::domain::account::{PartnerAccess, SuspensionScope};
@@ -106,6 +106,8 @@ pub struct Entry<'a> {
     pub obstacles: Vec<Obstacle>,
     /// The attribute that the condition asks for and the request lacks. A DENY counts then.
     pub missing: Option<&'a str>,
+    /// What became of each part of the condition.
+    pub parts: Vec<PartFate>,
     pub fate: Fate,
 }
 
@@ -252,6 +254,7 @@ impl<'a> Trace<'a, '_> {
             stated: Requirements::default(),
             obstacles: self.obstacles(binding, window, through),
             missing: None,
+            parts: Vec::new(),
             fate: Fate::NoMatch,
         };
         for (place, grant) in (0_u16..).zip(&role.fact.grants) {
@@ -295,7 +298,19 @@ impl<'a> Trace<'a, '_> {
         if !is_named || !grant.pattern.matches(self.permission) {
             entry.obstacles.push(Obstacle::Reserved);
         }
-        match self.verdict(role, place) {
+        let condition = Self::condition(role, place);
+        let Query { now, context, .. } = *self.query;
+        entry.parts = match condition {
+            Some(Some(condition)) => condition.parts(self.snapshot, &self.path, now, context),
+            Some(None) | None => Vec::new(),
+        };
+        // Asked as `evaluate` asks it.
+        let verdict = match condition {
+            Some(None) => Verdict::Holds,
+            Some(Some(condition)) => condition.verdict(self.snapshot, &self.path, now, context),
+            None => Verdict::Fails,
+        };
+        match verdict {
             Verdict::Holds => {}
             Verdict::Fails => entry.obstacles.push(Obstacle::ConditionNotMet),
             Verdict::Lacks(missing) => {
@@ -312,15 +327,10 @@ impl<'a> Trace<'a, '_> {
         entry
     }
 
-    /// What a grant's condition comes to, asked as `evaluate` asks it.
-    fn verdict(&self, role: &RoleRecord, place: u16) -> Verdict {
-        let Query { now, context, .. } = *self.query;
+    /// A grant's condition, if it has one; nothing of a grant that is in no class.
+    fn condition(role: &RoleRecord, place: u16) -> Option<Option<&Prepared>> {
         let class = role.compiled.classes.iter().find(|class| class.grants.contains(&place));
-        match class.map(|class| &class.condition) {
-            Some(None) => Verdict::Holds,
-            Some(Some(condition)) => condition.verdict(self.snapshot, &self.path, now, context),
-            None => Verdict::Fails,
-        }
+        class.map(|class| class.condition.as_deref())
     }
 
     /// Says what became of each, and puts them in order.

@@ -131,7 +131,6 @@ mod tests {
 
     use super::*;
     use crate::decision::snapshot::PEERS_PER_CHUNK;
-    use crate::domain::account::{AccountKind, PartnerAccess};
     use crate::domain::binding::{Mode, Principal, Reach};
     use crate::domain::fact::{AccountFact, BindingFact, PeerFact, RoleFact};
     use crate::domain::ids::{AccountId, BindingId, RoleId};
@@ -149,16 +148,7 @@ mod tests {
     fn facts() -> Vec<Fact> {
         let (platform, role) = (AccountId::platform(), RoleId::parse("core.any").unwrap());
         let mut facts = vec![
-            Fact::Account(AccountFact {
-                id: platform.clone(),
-                parent: None,
-                kind: AccountKind::Platform,
-                suspension: None,
-                partner_access: PartnerAccess::Allowed,
-                labels: std::collections::BTreeMap::new(),
-                role_packs: None,
-                password_policy: Default::default(),
-            }),
+            Fact::Account(AccountFact::root()),
             Fact::Role(RoleFact {
                 id: role.clone(),
                 origin: RoleOrigin::BuiltIn,

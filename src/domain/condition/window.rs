@@ -36,6 +36,23 @@ pub enum Day {
     Sunday,
 }
 
+impl Day {
+    /// The day of a place in the week, Monday is 0.
+    #[must_use]
+    pub const fn of_week(place: i64) -> Option<Self> {
+        Some(match place {
+            0 => Self::Monday,
+            1 => Self::Tuesday,
+            2 => Self::Wednesday,
+            3 => Self::Thursday,
+            4 => Self::Friday,
+            5 => Self::Saturday,
+            6 => Self::Sunday,
+            _ => return None,
+        })
+    }
+}
+
 /// An IANA time zone by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -58,6 +58,21 @@ pub struct Writing {
     done: oneshot::Receiver<()>,
 }
 
+/// Whether a log could be started by the settings.
+///
+/// # Errors
+/// Where its file could never be written, as [`DecisionLog::start`] would find it.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    match settings.to.as_deref() {
+        None | Some("") => Ok(()),
+        Some(to) => output::check(to).with_context(|| cannot_write(to)),
+    }
+}
+
+fn cannot_write(to: &str) -> String {
+    format!("`decision_log.to`: cannot write `{to}`")
+}
+
 impl DecisionLog {
     /// Starts the log where the settings say that there is one.
     ///
@@ -66,7 +81,7 @@ impl DecisionLog {
     /// such reason: it may have room later, and decisions do not wait for it.
     pub fn start(settings: &Settings, metrics: Arc<Metrics>) -> anyhow::Result<Option<(Arc<Self>, Writing)>> {
         let Some(to) = &settings.to else { return Ok(None) };
-        let output = Output::open(to, settings).with_context(|| format!("`decision_log.to`: cannot write `{to}`"))?;
+        let output = Output::open(to, settings).with_context(|| cannot_write(to))?;
         let (queue, entries) = mpsc::channel();
         let (tell, done) = oneshot::channel();
         let waiting = Arc::new(AtomicUsize::new(0));

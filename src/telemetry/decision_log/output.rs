@@ -205,6 +205,28 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether [`Output::open`] would have the place, found out without making a file.
+///
+/// # Errors
+/// As there.
+pub(super) fn check(to: &str) -> io::Result<()> {
+    if to == STDOUT {
+        return Ok(());
+    }
+    let path = Path::new(to);
+    let found = match fs::metadata(path) {
+        Ok(found) if found.is_file() || found.is_dir() => OpenOptions::new().append(true).open(path).map(drop),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            // The file that is tried with has no name.
+            fs::metadata(folder).and_then(|_| tempfile::tempfile_in(folder)).map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    found.or_else(|error| if is_lasting(&error) { Err(error) } else { Ok(()) })
+}
+
 /// Whether an error is one of the settings, that waiting mends not.
 fn is_lasting(error: &io::Error) -> bool {
     [

@@ -320,7 +320,7 @@ const HASHING: &[&str] = &[
 /// Methods that answer for as long as the caller listens.
 const STREAMS: &[&str] = &["ServerReflectionInfo", "WatchAuditEvents", "ExportAuditEvents", "ExportPolicy"];
 /// Methods whose requests carry a picture or a whole file.
-const BULK: &[&str] = &["SetPhoto", "ImportPolicy", "RecordEvents"];
+const BULK: &[&str] = &["SetPhoto", "ImportPolicy", "PreviewChange", "RecordEvents"];
 
 /// A method's rule, and what follows from it.
 #[derive(Debug, Clone, Copy)]

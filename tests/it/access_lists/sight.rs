@@ -85,8 +85,21 @@ async fn a_customers_administrator_learns_neither_foreign_peers_nor_foreign_acco
     // Names of people are for those who may view them.
     let user_name = |peer: &str| listed.iter().find(|row| row.peer == peer).unwrap().user_name.as_str();
     assert_eq!((user_name(&emily.name), user_name(&inside.name)), ("", "sarah"));
+    // Where one who comes from beside is at home is shown no more than an explanation shows it.
+    let strange = server.partner("strange-msp", &["opspilot365"]).await;
+    let stranger = server.person(&strange, "stranger", "roles/opspilot365.read_only").await;
+    let desk = server.custom_role(&msp, &["users.view"]).await;
+    server.bind(&stranger.name, &desk, &contoso).await;
+    let listed = peers(client, &contoso, "users.view").await.unwrap();
+    let home = |listed: &[pb::AuthorizedPeer]| {
+        listed.iter().find(|row| row.peer == stranger.name).unwrap().home_account.clone()
+    };
+    assert_eq!(home(&listed), "");
+    assert_eq!(home(&peers(&server.operator(), &contoso, "users.view").await.unwrap()), strange);
+    let own = listed.iter().find(|row| row.peer == inside.name).unwrap();
+    assert_eq!(own.home_account, contoso);
     // A filter finds no more than the list shows.
-    for home in [fabrikam.as_str(), nowhere] {
+    for home in [fabrikam.as_str(), &strange, nowhere] {
         let request = pb::ListAuthorizedPeersRequest {
             account: contoso.clone(),
             permission: "users.view".to_owned(),

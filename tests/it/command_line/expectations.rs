@@ -61,12 +61,33 @@ fn the_page_about_tests_shows_what_happens() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let short = readme.split("```yaml\n").find(|part| part.starts_with("given: ")).unwrap();
     std::fs::write(folder.path().join("short.yaml"), short.split("```").next().unwrap()).unwrap();
-    let short = test(folder.path(), &["short.yaml"]);
+    let short = test(folder.path(), &["short.yaml", "--require-coverage", "100"]);
     assert_eq!(short.status.code(), Some(0), "{}{}", told(&short), said(&short));
+    assert!(told(&short).contains("2 of 2 grants exercised (100 %)"), "{}", told(&short));
 
     let failed = test(folder.path(), &["wrong.test.yaml"]);
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     assert!(told(&failed).starts_with(&text[0]), "{}\n{}", told(&failed), text[0]);
+}
+
+#[test]
+fn a_time_that_is_wrong_is_one_mistake() {
+    let window = "{ weekly_windows: [{ days: [MONDAY], start_minute: 0, end_minute: 9, time_zone: UTC }] }";
+    let timed = WORLD.replace("{ resource_attributes: [{ attribute: size, range: { end: 9 } }] }", window);
+    assert_ne!(timed, WORLD);
+    let file =
+        "tests:\n  - title: T\n    checks:\n      - { peer: buyer, account: corp, NOWexpect: { users.view: DENY } }\n";
+    for now in ["9999-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "soon"] {
+        let whole = format!("{timed}given: {{ now: {now} }}\n{}", file.replace("NOW", ""));
+        let single = format!("{timed}{}", file.replace("NOW", &format!("now: '{now}', ")));
+        for text in [whole, single] {
+            let folder = folder(&[("wrong.yaml", &text)]);
+            let output = test(folder.path(), &["wrong.yaml"]);
+            let lines: Vec<_> =
+                said(&output).lines().filter(|line| line.contains("wrong.yaml:")).map(str::to_owned).collect();
+            assert!(output.status.code() == Some(2) && lines.len() == 1 && lines[0].contains(now), "{}", said(&output));
+        }
+    }
 }
 
 /// A line for each way in which an expectation can fail, with what is said of it.

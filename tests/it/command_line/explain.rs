@@ -70,6 +70,8 @@ async fn authorize_asks_under_the_circumstances_that_it_is_told() {
         ("devices.view", &["--attribute", "ring=2"], 1, "NO_MATCHING_GRANT"),
         ("devices.view", &["--attribute", "team=7", "--attribute", "ring=\"2\""], 0, "ALLOWED"),
         ("devices.view", &["--attribute", "ring"], 2, "name=value"),
+        ("devices.view", &["--attribute", "=1"], 2, "the name before `=` is missing"),
+        ("devices.view", &["--attribute", "ring=1", "--attribute", "ring=2"], 2, "`--attribute ring=...` stands twice"),
     ] {
         let arguments = [&["authorize", "emily", permission, "contoso-msp"], flags].concat();
         let output = run(&server, folder.path(), &arguments).await;

@@ -12,7 +12,6 @@ use peerage::application::generate::Random;
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
 use peerage::decision::condition::{Prepared, Verdict, Zones};
-use peerage::domain::account::{AccountKind, PartnerAccess};
 use peerage::domain::condition::{Condition, Day, Network, WeeklyWindow, Zone};
 use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, Fact};
@@ -44,16 +43,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let root = AccountFact {
-            id: AccountId::platform(),
-            parent: None,
-            kind: AccountKind::Platform,
-            suspension: None,
-            partner_access: PartnerAccess::Allowed,
-            labels: Default::default(),
-            role_packs: None,
-            password_policy: Default::default(),
-        };
+        let root = AccountFact::root();
         let snapshot = Snapshot::load(1, vec![Fact::Account(root)], &mut Compiler::new().unwrap()).unwrap();
         Self { snapshot, zones: Zones::default() }
     }

@@ -69,9 +69,12 @@ async fn an_entry_that_was_changed_is_different_and_says_where() {
     unbind(&operator, &brief).await.unwrap();
     server.advance(Duration::from_secs(3600));
     ask(&operator, &ann, "ftp.update", &tenant, None).await;
-    until(&server, "written", 4).await;
+    let other = server.customer("other", &msp).await;
+    let dan = server.person(&tenant, "dan", "roles/mspcontrol.help_desk").await;
+    ask(&dan.client, "peers/me", "ftp.view", &other, None).await;
+    until(&server, "written", 5).await;
     let logged = entries(&path);
-    let [under_condition, owing, in_window, after] = &logged[..] else { panic!("{logged:?}") };
+    let [under_condition, owing, in_window, after, about_itself] = &logged[..] else { panic!("{logged:?}") };
     let (verdicts, code) = replay(&server, folder.path(), &logged).await;
     assert!(verdicts.iter().all(|verdict| verdict["result"] == "SAME") && code == Some(0), "{verdicts:?}");
 
@@ -91,7 +94,17 @@ async fn an_entry_that_was_changed_is_different_and_says_where() {
         (with(under_condition, "permission", json!("ftp.update")), "roleBinding"),
         (with(under_condition, "permission", json!("no.such")), "permission"),
         (with(under_condition, "account", json!("accounts/elsewhere")), "account"),
-        (with(under_condition, "basis", json!("CALLER_UNBOUND")), ""),
+        (with(under_condition, "basis", json!("CALLER_UNBOUND")), "basis"),
+        (with(under_condition, "basis", json!("SUBJECT_HIDDEN")), "basis"),
+        (with(after, "basis", json!("CALLER_UNBOUND")), "basis"),
+        (with(after, "basis", json!("CREDENTIAL_ENDED")), "basis"),
+        (with(about_itself, "basis", json!("POLICY")), "basis"),
+        (with(about_itself, "caller", json!(ben)), "caller"),
+        (with(about_itself, "peer", json!(ann)), "caller"),
+        (with(after, "subject", json!("CALLER")), "caller"),
+        (with(after, "method", json!("peerage.v1.PeerService/GetPeer")), "method"),
+        (with(after, "decisionId", in_window["decisionId"].clone()), "decisionId"),
+        (with(after, "decisionId", json!("0b1f9e9c-7a33-4c0e-8d9e-3f0d6f3a7b11")), "decisionId"),
         (with(after, "basis", json!("ACCOUNT_MISSING")), "account"),
         (with(after, "basis", json!("CREDENTIAL_ENDED")), "reason"),
         (with(in_window, "time", after["time"].clone()), "decision"),

@@ -1,6 +1,5 @@
 //! Starting from the snapshot that was kept in a file: it is what the rows are, or it is not used.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -8,7 +7,6 @@ use peerage::application::kept::{self, Kept, SealKey, Unusable};
 use peerage::application::start::{Started, start};
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
-use peerage::domain::account::{AccountKind, PartnerAccess};
 use peerage::domain::fact::{AccountFact, Fact, PeerFact};
 use peerage::domain::ids::{AccountId, PeerId};
 use peerage::domain::peer::{PeerKind, PeerStatus};
@@ -101,16 +99,7 @@ async fn a_file_of_another_history_is_not_used() {
 
 /// A world so small that each of its bytes can be changed.
 fn tiny() -> Snapshot {
-    let account = AccountFact {
-        id: AccountId::platform(),
-        parent: None,
-        kind: AccountKind::Platform,
-        suspension: None,
-        partner_access: PartnerAccess::Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: Default::default(),
-    };
+    let account = AccountFact::root();
     let peer = PeerFact {
         id: PeerId::parse("0193a7b2-0000-7000-8000-00000000000a").unwrap(),
         user_name_hash: 7,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use peerage::decision::compile::Compiler;
+use peerage::decision::condition::Verdict;
 use peerage::decision::explain::{Alteration, Assignable, Check, Entry, Explanation, Fate, Obstacle, explain, suggest};
 use peerage::decision::{Outcome, Query, Reason, Snapshot};
 use peerage::domain::account::PartnerAccess;
@@ -68,6 +69,7 @@ fn the_parts_of_a_trace_lead_to_its_decision() {
         let missing = recomputed(&explanation).1.and_then(|entry| entry.missing);
         assert_eq!(missing, naive.missing.as_deref(), "{at}");
         assert_complete(facts, snapshot, question, &explanation, &at);
+        explanation.entries.iter().for_each(|entry| assert_parts(entry, &at));
         *reasons.entry(format!("{:?}", naive.reason)).or_insert(0_u64) += 1;
         for entry in &explanation.entries {
             *fates.entry(format!("{:?}", entry.fate)).or_insert(0_u64) += 1;
@@ -149,6 +151,27 @@ fn order(entry: &Entry<'_>) -> (BindingId, u16) {
 
 fn rank(stated: Requirements) -> u8 {
     stated.rank()
+}
+
+/// The parts of a condition come to what was made of the whole.
+fn assert_parts(entry: &Entry<'_>, at: &str) {
+    let Some((_, grant)) = entry.grant else {
+        assert!(entry.parts.is_empty(), "{at}");
+        return;
+    };
+    let condition = &grant.condition;
+    let lists = [!condition.source_networks.is_empty(), !condition.weekly_windows.is_empty()];
+    let expected = lists.into_iter().filter(|is_set| *is_set).count()
+        + condition.resource_attributes.len()
+        + condition.account_labels.len();
+    assert_eq!(entry.parts.len(), expected, "{at}");
+    let fails = entry.parts.iter().any(|part| part.verdict == Verdict::Fails);
+    assert_eq!(entry.obstacles.contains(&Obstacle::ConditionNotMet), fails, "{at}");
+    let lacks = entry.parts.iter().find_map(|part| match part.verdict {
+        Verdict::Lacks(missing) => Some(missing.name(condition)),
+        Verdict::Holds | Verdict::Fails => None,
+    });
+    assert_eq!(entry.missing, lacks.filter(|_| !fails), "{at}");
 }
 
 /// Every binding on the path is there, with each grant that could be read as the permission; the

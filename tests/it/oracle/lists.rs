@@ -10,7 +10,7 @@ use peerage::decision::lists::{
     Part, Territory, Wanted, What, Where, Who, accessible_accounts, authorized_peers, effective_permissions,
 };
 use peerage::decision::{AccountIndex, Decision, Outcome, PeerIndex, PermissionIndex, Query, Snapshot, evaluate};
-use peerage::domain::account::{AccountKind, PartnerAccess};
+use peerage::domain::account::AccountKind;
 use peerage::domain::binding::{Mode, Principal, Reach};
 use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, BindingFact, PeerFact, RoleFact};
@@ -282,25 +282,15 @@ fn peer_id(number: usize) -> PeerId {
 /// A wide world: a thousand partners with a hundred accounts each, every peer bound at one partner,
 /// the last one at the root.
 fn wide() -> Facts {
-    let account = |id: AccountId, parent: Option<AccountId>, kind| AccountFact {
-        id,
-        parent,
-        kind,
-        suspension: None,
-        partner_access: PartnerAccess::Allowed,
-        labels: BTreeMap::new(),
-        role_packs: None,
-        password_policy: Default::default(),
-    };
     let permissions = ["users.view", "users.order"].map(permission).into();
     let mut facts = Facts { permissions, ..Facts::default() };
-    facts.accounts.push(account(AccountId::platform(), None, AccountKind::Platform));
+    facts.accounts.push(AccountFact::root());
     for number in 0..ACCOUNTS - 1 {
         let (parent, kind) = match number % 100 {
             0 => (AccountId::platform(), AccountKind::Partner),
             _ => (account_id(number - number % 100), AccountKind::Customer),
         };
-        facts.accounts.push(account(account_id(number), Some(parent), kind));
+        facts.accounts.push(AccountFact::new(account_id(number), Some(parent), kind));
     }
     facts.roles = vec![role("core.viewer", "users.view"), role("core.orderer", "users.order")];
     for number in 0..PEERS {

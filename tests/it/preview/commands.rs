@@ -1,7 +1,9 @@
 //! `--dry-run` of the commands that change rights.
 
+use peerage::transport::grpc::pb;
+
 use crate::command_line::{run, run_as, said, told};
-use crate::support::Server;
+use crate::support::{Server, request_id};
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
@@ -57,7 +59,8 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     assert!(dry.status.success() && told(&dry).contains("mike gains"), "{}{}", told(&dry), said(&dry));
     let json = run(&server, folder.path(), &words("apply -f world.yaml --dry-run -o json")).await;
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(json["totals"]["isComplete"], true, "{json}");
+    assert_eq!((&json["totals"]["isComplete"], &json["dryRun"]), (&true.into(), &true.into()), "{json}");
+    assert!(told(&dry).ends_with("A dry run: nothing was changed.\n"), "{}", told(&dry));
     assert_eq!(revision().await, before, "nothing was changed");
 
     // What would be refused is refused.
@@ -70,5 +73,54 @@ async fn a_dry_run_shows_who_gains_and_loses_and_changes_nothing() {
     let dry = run_as(&server, folder.path(), &blind.key, &words(&format!("{up} --dry-run"))).await;
     assert!(dry.status.success() && told(&dry).contains("`policy.preview`"), "{}{}", told(&dry), said(&dry));
     assert!(!told(&dry).contains("mike gains"), "{}", told(&dry));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_of_what_is_new_says_what_it_would_make_and_who_gains() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().unwrap());
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    let contoso = server.customer("contoso", &msp).await;
+    let mike = server.person(&contoso, "mike", "roles/mspcontrol.help_desk").await;
+    let gone = pb::DeletePeerRequest { name: mike.name.clone(), request_id: request_id(), ..Default::default() };
+    server.operator().peers().delete_peer(gone).await.unwrap();
+    std::fs::write(folder.path().join("grants.yaml"), "- { allow: ftp.view }\n").unwrap();
+    let revision = async || server.decide("peers/me", "accounts.view", "accounts/platform").await.revision;
+    let before = revision().await;
+
+    let commands = [
+        ("roles create Night --owner contoso-msp --grants grants.yaml", "Nobody that you may know of gains", "totals"),
+        ("peers undelete mike", "Nobody that you may know of gains", "totals"),
+        ("roles copy mspcontrol.help_desk --owner contoso --title Desk", "make role `Desk` of contoso, with", "role"),
+        (
+            "peers create ana --home contoso --role mspcontrol.help_desk --access contoso",
+            "make PERSON ana of contoso. The peer gains role mspcontrol.help_desk on contoso, with everything below",
+            "peer",
+        ),
+        (
+            "accounts create lab --kind DEPARTMENT --parent contoso --title Lab",
+            "make DEPARTMENT lab in contoso. Whoever holds rights on contoso or above, with everything below, holds them",
+            "account",
+        ),
+        (
+            "accounts create tailspin --kind CUSTOMER --parent contoso-msp --title T --first-peer tia",
+            "Its first peer tia gains the role of the account template there.",
+            "account",
+        ),
+    ];
+    for (command, shown, field) in commands {
+        let dry = run(&server, folder.path(), &words(&format!("{command} --dry-run"))).await;
+        assert!(dry.status.success(), "{command}: {}", said(&dry));
+        assert!(told(&dry).contains("nothing was changed") && told(&dry).contains(shown), "{command}: {}", told(&dry));
+        let json = run(&server, folder.path(), &words(&format!("{command} --dry-run -o json"))).await;
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert!(json["dryRun"] == true && json[field].is_object(), "{command}: {json}");
+    }
+    assert_eq!(revision().await, before, "nothing was changed");
+    let refused = run(&server, folder.path(), &words("peers undelete mia --dry-run")).await;
+    assert!(said(&refused).contains("RESOURCE_NOT_FOUND"), "{}", said(&refused));
+    let two = "accounts create contoso --kind CUSTOMER --parent contoso-msp --title Taken --dry-run";
+    let refused = run(&server, folder.path(), &words(two)).await;
+    assert!(said(&refused).contains("ACCOUNT_ID_TAKEN"), "{}", said(&refused));
     server.stop().await;
 }

@@ -78,5 +78,6 @@ pub(crate) async fn make(client: &Client, change: Change) -> Result<(), Status> 
         Change::DisablePeer(request) => peers.disable_peer(request).await.map(drop),
         Change::DeletePeer(request) => peers.delete_peer(request).await.map(drop),
         Change::UndeletePeer(request) => peers.undelete_peer(request).await.map(drop),
+        Change::ImportPolicy(request) => roles.import_policy(request).await.map(drop),
     }
 }

@@ -58,6 +58,33 @@ async fn a_preview_tells_who_gains_what_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_import_is_previewed_as_it_would_be_made() {
+    let scene = Scene::new().await;
+    let admin = &scene.admin.client;
+    let holder = scene.nobody().await;
+    let account = scene.tenant.trim_start_matches("accounts/");
+    let policy = format!("p, desk, {account}, ftp, view\np, desk, {account}, ftp, update\ng, {}, desk\n", holder.name);
+    let wish = |policy: &str| {
+        let (account, policy) = (scene.tenant.clone(), policy.as_bytes().to_vec().into());
+        Change::ImportPolicy(pb::ImportPolicyRequest { account, policy, ..Default::default() })
+    };
+    let (rows, first) = all(admin, &asking(wish(&policy))).await.unwrap();
+    let expected = ["ftp.update", "ftp.view"].map(|permission| row(&holder.name, &scene.tenant, permission, true));
+    assert_eq!(rows, expected);
+    assert!(first.totals.unwrap().is_complete);
+    // What would be refused is refused, in the words of the call.
+    let status = all(admin, &asking(wish("p, desk, nowhere, ftp, view\ng, nobody, desk\n"))).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["policy[1]", "policy[2]"]);
+    let both = pb::PreviewChangeRequest {
+        changes: vec![change(wish(&policy)), change(wish(&policy))],
+        ..asking(wish(&policy))
+    };
+    assert_eq!(bad_fields(&page(admin, &both).await.unwrap_err()), ["changes"]);
+    make(admin, wish(&policy)).await.unwrap();
+    assert_eq!(scene.server.decide(&holder.name, "ftp.view", &scene.tenant).await.decision(), pb::Decision::Allow);
+}
+
+#[tokio::test]
 async fn changes_stand_on_those_before_them() {
     let scene = Scene::new().await;
     let (admin, role) = (&scene.admin.client, scene.role(&[allow("ftp.view")]).await);

@@ -1,8 +1,11 @@
 //! A real server for tests: a free port, a database of its own, a clock that the test moves.
 
+mod client;
 pub mod http2;
 pub mod inside;
 pub mod policy;
+mod postgres;
+mod raw;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,18 +17,11 @@ use peerage::application::bootstrap::{OperatorKey, bootstrap};
 use peerage::config::Config;
 use peerage::domain::peer::UserName;
 use peerage::transport::grpc::pb;
-use peerage::transport::grpc::pb::account_access_service_client::AccountAccessServiceClient;
-use peerage::transport::grpc::pb::account_service_client::AccountServiceClient;
-use peerage::transport::grpc::pb::audit_service_client::AuditServiceClient;
-use peerage::transport::grpc::pb::authentication_service_client::AuthenticationServiceClient;
-use peerage::transport::grpc::pb::peer_service_client::PeerServiceClient;
-use peerage::transport::grpc::pb::role_service_client::RoleServiceClient;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
-use tonic_types::StatusExt as _;
+
+pub use client::{Client, bad_fields, reason, status_of};
+pub use postgres::PostgresDatabase;
+pub use raw::RawClient;
 
 /// 2026-01-05T08:00:00Z, a Monday: where the clock of every test begins.
 pub const BEGIN_MICROS: i64 = 1_767_600_000_000_000;
@@ -110,7 +106,7 @@ impl Server {
 
     /// A client that presents nothing.
     pub fn anonymous(&self) -> Client {
-        Client { channel: self.channel.clone(), credential: Credential(None) }
+        Client::anonymous(self.channel.clone())
     }
 
     /// A client that sends bytes to any method, as the operator.
@@ -317,38 +313,6 @@ pub async fn until_serving(channel: Channel) {
     tokio::time::timeout(Duration::from_secs(60), serving).await.expect("the server serves in time");
 }
 
-/// A database of its own on the tests' PostgreSQL.
-pub struct PostgresDatabase {
-    pub url: String,
-    server: String,
-    name: String,
-}
-
-impl PostgresDatabase {
-    pub async fn create() -> Self {
-        let server = std::env::var("PEERAGE_TEST_POSTGRES_URL")
-            .expect("PEERAGE_TEST_POSTGRES_URL names a PostgreSQL server for the tests; tests/run starts one");
-        let mut bytes = [0_u8; 8];
-        #[expect(clippy::disallowed_methods, reason = "no two tests on one server may take the same name")]
-        getrandom::fill(&mut bytes).expect("randomness");
-        let name = format!("peerage_{:016x}", u64::from_be_bytes(bytes));
-        Self::run(&server, &format!("CREATE DATABASE {name}")).await;
-        let (base, _) = server.rsplit_once('/').expect("a URL with a database");
-        Self { url: format!("{base}/{name}"), server, name }
-    }
-
-    pub async fn drop(self) {
-        Self::run(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-    }
-
-    async fn run(server: &str, statement: &str) {
-        use sea_orm::ConnectionTrait as _;
-        let connection = sea_orm::Database::connect(server).await.expect("the tests' PostgreSQL");
-        connection.execute_unprepared(statement).await.expect("the statement runs");
-        connection.close().await.expect("the connection closes");
-    }
-}
-
 /// The settings of a test's server.
 pub fn config(url: &str) -> Config {
     let mut config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
@@ -359,152 +323,4 @@ pub fn config(url: &str) -> Config {
 
 fn channel(url: &str) -> Channel {
     Endpoint::from_shared(url.to_owned()).expect("an address").connect_lazy()
-}
-
-/// Adds a credential to each call.
-#[derive(Clone)]
-pub struct Credential(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Credential {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
-    }
-}
-
-type Intercepted = InterceptedService<Channel, Credential>;
-
-/// Clients of every service that present the same key.
-#[derive(Clone)]
-pub struct Client {
-    channel: Channel,
-    credential: Credential,
-}
-
-impl Client {
-    pub fn new(channel: Channel, key: &str) -> Self {
-        let value = format!("Bearer {key}").parse().expect("a key that fits into metadata");
-        Self { channel, credential: Credential(Some(value)) }
-    }
-
-    pub fn accounts(&self) -> AccountServiceClient<Intercepted> {
-        AccountServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    pub fn peers(&self) -> PeerServiceClient<Intercepted> {
-        PeerServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    pub fn roles(&self) -> RoleServiceClient<Intercepted> {
-        RoleServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    pub fn access(&self) -> AccountAccessServiceClient<Intercepted> {
-        AccountAccessServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    pub fn auth(&self) -> AuthenticationServiceClient<Intercepted> {
-        AuthenticationServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    pub fn audit(&self) -> AuditServiceClient<Intercepted> {
-        AuditServiceClient::with_interceptor(self.channel.clone(), self.credential.clone())
-    }
-
-    /// Asks Authorize about a peer.
-    pub async fn ask(&self, peer: &str, permission: &str, account: &str) -> Result<pb::AuthorizeResponse, Status> {
-        let request = pb::AuthorizeRequest {
-            subject: Some(pb::authorize_request::Subject::Peer(peer.to_owned())),
-            permission: permission.to_owned(),
-            account: account.to_owned(),
-            ..pb::AuthorizeRequest::default()
-        };
-        self.access().authorize(request).await.map(tonic::Response::into_inner)
-    }
-}
-
-/// The reason in a status's `ErrorInfo`.
-pub fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
-}
-
-/// The fields that a status names as bad.
-pub fn bad_fields(status: &Status) -> Vec<String> {
-    let bad = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
-    bad.into_iter().map(|violation| violation.field).collect()
-}
-
-/// The status of an item of a batch, as a call of its own would have ended.
-pub fn status_of(error: &tonic_types::Status) -> Status {
-    let details = prost::Message::encode_to_vec(error);
-    Status::with_details(tonic::Code::from(error.code), error.message.clone(), details.into())
-}
-
-/// A client without generated code: for tests that walk the descriptor.
-pub struct RawClient {
-    channel: Channel,
-    credential: Credential,
-}
-
-impl RawClient {
-    /// Presents what a client presents, on a channel.
-    pub fn new(channel: Channel, client: &Client) -> Self {
-        Self { channel, credential: client.credential.clone() }
-    }
-
-    /// Calls a unary method with an empty message.
-    pub async fn call_empty(&self, method: &str) -> Result<Vec<u8>, Status> {
-        self.call(method, Vec::new()).await
-    }
-
-    /// Calls a unary method with the bytes of a message.
-    pub async fn call(&self, method: &str, message: Vec<u8>) -> Result<Vec<u8>, Status> {
-        let service = InterceptedService::new(self.channel.clone(), self.credential.clone());
-        let mut grpc = tonic::client::Grpc::new(service);
-        grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let path = method.parse().expect("a method's path");
-        let response = grpc.unary(Request::new(message), path, BytesCodec).await?;
-        Ok(response.into_inner())
-    }
-}
-
-/// Messages as they are.
-#[derive(Clone, Copy, Default)]
-struct BytesCodec;
-
-impl tonic::codec::Codec for BytesCodec {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl tonic::codec::Encoder for BytesCodec {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put_slice(buffer, &item);
-        Ok(())
-    }
-}
-
-impl tonic::codec::Decoder for BytesCodec {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let length = bytes::Buf::remaining(buffer);
-        Ok(Some(bytes::Buf::copy_to_bytes(buffer, length).to_vec()))
-    }
 }

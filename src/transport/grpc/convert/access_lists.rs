@@ -123,7 +123,7 @@ pub fn peer_to_pb(row: AuthorizedPeer) -> pb::AuthorizedPeer {
     pb::AuthorizedPeer {
         peer: format!("peers/{}", row.peer),
         kind: peer::write_kind(row.kind).into(),
-        home_account: format!("accounts/{}", row.home),
+        home_account: row.home.as_ref().map(|home| format!("accounts/{home}")).unwrap_or_default(),
         decision: outcome(row.verdict.decision.outcome).into(),
         reason: reason(row.verdict.decision.reason).into(),
         role_binding: binding(&row.verdict),

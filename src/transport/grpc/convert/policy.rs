@@ -1,14 +1,13 @@
 //! Policies in casbin's terms on the wire.
 
 use super::{Fields, access, account_name, time};
-use crate::application::policy::{ExportPolicy, Exporting, ImportPolicy, Imported, Piece, Skipped, form};
+use crate::application::policy::{ExportPolicy, Exporting, ImportPolicy, Imported, Piece, WrongLines, form};
 use crate::domain::invalid::Invalid;
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::export_policy_response::Piece as PbPiece;
 
-/// The longest policy, in bytes, and the most lines of which one answer says what is wrong.
+/// The longest policy, in bytes.
 const POLICY_MAX: usize = 3 * 1024 * 1024;
-const FAULTS_MAX: usize = 100;
 
 /// Reads what is to be exported.
 pub fn export(fields: &mut Fields, request: &pb::ExportPolicyRequest) -> Option<ExportPolicy> {
@@ -19,7 +18,8 @@ pub fn export(fields: &mut Fields, request: &pb::ExportPolicyRequest) -> Option<
     Some(ExportPolicy { account: account?, time: time?, context: context?, consistency: consistency? })
 }
 
-/// Reads what is to be imported. Each line that cannot be taken is named, or left out where that is wished.
+/// Reads what is to be imported. Lines that cannot be taken are named together with those that name what
+/// is not there, which only the facts know.
 pub fn import(fields: &mut Fields, request: &pb::ImportPolicyRequest) -> Option<ImportPolicy> {
     let account = fields.required("account", &request.account, account_name);
     if request.policy.is_empty() {
@@ -32,17 +32,9 @@ pub fn import(fields: &mut Fields, request: &pb::ImportPolicyRequest) -> Option<
     let text = std::str::from_utf8(&request.policy).map_err(|_| Invalid::Form { form: "UTF-8 text" });
     let text = fields.take("policy", text)?;
     let account = account?;
-    let (roles, faults) = form::read(text, &account);
-    let mut skipped = Vec::new();
-    for fault in faults.into_iter().take(FAULTS_MAX) {
-        match fault.line {
-            // What is wrong with all of it cannot be left out.
-            0 => fields.refuse("policy", fault.why),
-            line if request.skip_wrong_lines => skipped.push(Skipped { line, why: fault.why.to_string() }),
-            line => fields.refuse(format!("policy[{line}]"), fault.why),
-        }
-    }
-    Some(ImportPolicy { account, roles, skipped })
+    let policy = form::read(text, &account);
+    let wrong_lines = if request.skip_wrong_lines { WrongLines::Skip } else { WrongLines::Refuse };
+    Some(ImportPolicy { account, policy, wrong_lines })
 }
 
 /// Writes what was imported.

@@ -2,8 +2,8 @@
 
 use super::account::acts;
 use super::{
-    Fields, access, account, account_name, binding, binding_name, etag, group, group_name, peer, peer_name, role,
-    role_name,
+    Fields, access, account, account_name, binding, binding_name, etag, group, group_name, peer, peer_name, policy,
+    role, role_name,
 };
 use crate::application::Violation;
 use crate::application::packs::Packs;
@@ -31,6 +31,11 @@ pub fn preview(
         fields.refuse("changes", Invalid::Missing);
     }
     fields.at_most("changes", &request.changes, CHANGES_MAX);
+    // Others wait while changes are tried out, and an import is many changes.
+    let is_import = |change: &&pb::PolicyChange| matches!(change.change, Some(Change::ImportPolicy(_)));
+    if request.changes.iter().filter(is_import).count() > 1 {
+        fields.refuse("changes", Invalid::NotAllowed { why: "one import is previewed at a time" });
+    }
     let mut changes = Vec::new();
     for (place, change) in request.changes.iter().enumerate().take(CHANGES_MAX) {
         let Some(change) = &change.change else {
@@ -113,6 +118,9 @@ fn trial(change: &Change, packs: &Packs, now: Timestamp) -> (&'static str, Resul
         }
         Change::UndeletePeer(it) => {
             read!("undelete_peer", it, |fields| state(fields, StateChange::Undelete, (&it.name, &it.etag)))
+        }
+        Change::ImportPolicy(it) => {
+            read!("import_policy", it, |fields| policy::import(fields, it).map(Trial::ImportPolicy))
         }
     }
 }

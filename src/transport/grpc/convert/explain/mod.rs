@@ -1,5 +1,6 @@
 //! Explanations on the wire. What of them a caller may see was said before: what comes here is shown.
 
+mod parts;
 mod text;
 
 use super::access::{self, OwnedCheck};
@@ -211,6 +212,7 @@ impl Names<'_> {
             membership_expire_time: membership_expire,
             condition,
             redacted: entry.is_redacted,
+            condition_parts: entry.parts.iter().map(parts::to_pb).collect(),
         }
     }
 

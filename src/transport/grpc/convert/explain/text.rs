@@ -1,7 +1,7 @@
 //! An explanation for people: an indented tree, made of what the message says and nothing else.
 
 use super::super::parse_time;
-use crate::domain::condition::SOURCE_ADDRESS;
+use super::parts;
 use crate::transport::grpc::convert::access::OwnedCheck;
 use crate::transport::grpc::pb;
 use crate::transport::grpc::pb::obligation::Obligation;
@@ -132,11 +132,7 @@ fn grant(trace: &pb::GrantTrace) -> Node {
     if !others.is_empty() {
         below.push(Node::leaf(format!("also: {}", others.join("; "))));
     }
-    if trace.missing_attribute == SOURCE_ADDRESS {
-        below.push(Node::leaf("the request does not say from which address"));
-    } else if !trace.missing_attribute.is_empty() {
-        below.push(Node::leaf(format!("the request lacks the attribute `{}`", trace.missing_attribute)));
-    }
+    below.extend(parts::lines(trace).into_iter().map(Node::leaf));
     below.extend(trace.unmet_obligations.iter().filter_map(|owed| Some(Node::leaf(obligation(owed)?))));
     Node::of(format!("{what}: {}", outcome(trace.outcome())), below)
 }
