@@ -58,7 +58,7 @@ impl Services {
         let outcome = counted(decided.answer.decision.outcome);
         self.metrics.decided(outcome);
         let id = self.ctx.entropy.uuid(view.now)?;
-        let response = access::answer(view.snapshot, &decided.answer, asked.check, id.to_string());
+        let response = access::answer(view.snapshot, &decided.answer, asked.check, id);
         if let Some(log) = &self.decision_log
             && log.takes(outcome, id)
         {
