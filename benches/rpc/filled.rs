@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use peerage::app;
+use peerage::application::Clock;
 use peerage::application::bootstrap::{OperatorKey, bootstrap};
 use peerage::application::generate::{Scale, generate};
-use peerage::application::Clock;
 use peerage::config::Config;
 use peerage::crypto::api_key::ApiKeyText;
 use peerage::decision::Snapshot;

@@ -179,9 +179,7 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Decided> 
     match subject {
         Some(_) if is_self => decided(Decision::deny(Reason::NoMatchingGrant), Basis::CallerUnbound),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
-        Some(peer) if !is_visible(view, peer) => {
-            decided(Decision::deny(Reason::SubjectUnknown), Basis::SubjectHidden)
-        }
+        Some(peer) if !is_visible(view, peer) => decided(Decision::deny(Reason::SubjectUnknown), Basis::SubjectHidden),
         Some(_) | None => decided(decision, Basis::Policy),
     }
 }

@@ -33,7 +33,8 @@ impl Store {
         }
         let options = self.reader().get_postgres_connection_pool().connect_options();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(CONNECT_MAX);
-        let mut listener = PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await.map_err(failed)?;
+        let mut listener =
+            PgListener::connect_with(&pool.connect_lazy_with((*options).clone())).await.map_err(failed)?;
         listener.listen(CHANNEL).await.map_err(failed)?;
         Ok(Some(Notices(listener)))
     }

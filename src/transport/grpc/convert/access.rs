@@ -197,7 +197,8 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
     }
     let binding = deciding.binding.as_uuid().hyphenated();
     response.role_binding = ["roleBindings/", binding.encode_lower(&mut Uuid::encode_buffer())].concat();
-    response.role = snapshot.role(deciding.role).map(|role| ["roles/", role.fact.id.as_str()].concat()).unwrap_or_default();
+    response.role =
+        snapshot.role(deciding.role).map(|role| ["roles/", role.fact.id.as_str()].concat()).unwrap_or_default();
     response.grant_index = i32::from(deciding.grant);
     response.obligations.extend(owed(decision.unmet, &check.permission, &check.account));
     response
