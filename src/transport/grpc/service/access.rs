@@ -33,7 +33,8 @@ impl Services {
         consistency.map(|_| self.time_of(request.metadata()))
     }
 
-    async fn authorize_one(
+    /// Answers Authorize, however it came here.
+    pub(super) async fn authorize_one(
         &self,
         caller: Caller,
         request: &pb::AuthorizeRequest,
