@@ -13,6 +13,7 @@
 #[path = "../../tests/it/oracle/random.rs"]
 mod random;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ async fn main() -> Result<()> {
     let keys = api_keys::list_of_peer(ctx.store.reader(), operator, None, 1).await?;
     let key = keys.first().context("the operator has no API key")?;
     let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash, source_address: None };
-    Bench { ctx, operator, pages, random: Random::new(1) }.run().await
+    Bench { ctx, operator, pages, random: Random::new(1), measured: BTreeMap::new() }.run().await
 }
 
 /// The database with its facts loaded.
@@ -98,6 +99,9 @@ struct Bench {
     operator: Caller,
     pages: usize,
     random: Random,
+    /// What was measured in each account, of lists and of searches: median and 99th percentile of first
+    /// pages, and of deep ones.
+    measured: BTreeMap<(String, &'static str), Vec<[f64; 4]>>,
 }
 
 /// The median and the 99th percentile.
@@ -140,7 +144,36 @@ impl Bench {
             }
             self.others(&scope).await?;
         }
-        self.searches().await
+        self.searches().await?;
+        self.summary()
+    }
+
+    /// The medians over all lists of an account, and the slowest.
+    fn summary(&self) -> Result<()> {
+        say(&format!(
+            "\n{:<16} {:<9} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}   (ms, medians, slowest)",
+            "account", "", "lists", "first p50", "first p99", "deep p50", "deep p99", "first max", "deep max"
+        ))?;
+        for ((account, kind), rows) in &self.measured {
+            let column = |place: usize| {
+                let mut times: Vec<f64> = rows.iter().filter_map(|row| row.get(place).copied()).collect();
+                times.sort_by(f64::total_cmp);
+                let median = times.get(times.len() / 2).copied().unwrap_or_default();
+                (median, times.last().copied().unwrap_or_default())
+            };
+            let [first_50, first_99, deep_50, deep_99] = [0, 1, 2, 3].map(column);
+            say(&format!(
+                "{account:<16} {kind:<9} {:>5} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1}",
+                rows.len(),
+                first_50.0,
+                first_99.0,
+                deep_50.0,
+                deep_99.0,
+                first_99.1,
+                deep_99.1
+            ))?;
+        }
+        Ok(())
     }
 
     /// Filters on what is rare or not in an order's index, counts, and the end of the list.
@@ -211,6 +244,9 @@ impl Bench {
             deep.push(start.elapsed());
         }
         let ((first_50, first_99), (deep_50, deep_99)) = (percentiles(first), percentiles(deep));
+        let kind = if request.search.is_some() { "searches" } else { "lists" };
+        let rows = self.measured.entry((request.account.to_string(), kind)).or_default();
+        rows.push([first_50, first_99, deep_50, deep_99]);
         say(&format!(
             "{:<16} {order:<18} {filter:<14} {first_50:>9.1} {first_99:>9.1} {deep_50:>9.1} {deep_99:>9.1}",
             request.account.as_str()

@@ -12,6 +12,7 @@ mod column;
 mod foundation;
 mod list_orders;
 mod passwords_and_photos;
+mod peer_branches;
 mod peer_lists;
 mod policy_digest;
 mod secrets;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(passwords_and_photos::PasswordsAndPhotos),
             Box::new(audit_reading::AuditReading),
             Box::new(list_orders::ListOrders),
+            Box::new(peer_branches::PeerBranches),
         ]
     }
 }

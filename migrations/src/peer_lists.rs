@@ -23,7 +23,7 @@ const FACETS: &str = "\
     + CASE mail_format WHEN 'HTML' THEN 0 ELSE 64 END \
     + CASE WHEN require_external_login THEN 128 ELSE 0 END";
 /// The columns of the orders, as `storage::peers` names them.
-const ORDERS: [&str; 14] = [
+pub(crate) const ORDERS: [&str; 14] = [
     "user_name_order",
     "full_name_key",
     "email_key",

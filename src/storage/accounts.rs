@@ -6,9 +6,9 @@
 //! INVARIANT: a row is never removed; a deleted account keeps its id, so that no other can take it.
 //! Lists and look-ups show live accounts only.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query, SimpleExpr};
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _,
     PaginatorTrait as _, QueryFilter as _, QuerySelect as _, Select,
@@ -16,6 +16,7 @@ use sea_orm::{
 
 use super::code::{Coded as _, from_json, to_json};
 use super::entity::account::{ActiveModel, Column, Entity, Model};
+use super::entity::peer;
 use super::error::StoreError;
 use super::keyset::{self, Key, Order, Place};
 use super::write;
@@ -85,7 +86,7 @@ pub async fn update(conn: &impl ConnectionTrait, account: &Account) -> Result<()
 }
 
 /// Moves an account below the parent it now names, with everything below it; its other fields are
-/// written too. Whether the move makes a cycle is the caller's to know.
+/// written too, and the rows of peers homed there say which branch that is now. Whether the move makes a cycle is the caller's to know.
 ///
 /// # Errors
 /// [`StoreError::Missing`] without the account or its new parent.
@@ -95,6 +96,14 @@ pub async fn move_subtree(conn: &impl ConnectionTrait, account: &Account) -> Res
         None => (account.id.to_string(), 1),
         Some(parent) => below(&row(conn, parent).await?, &account.id),
     };
+    if branch(&old.path) != branch(&path) {
+        let homes = Query::select().column(Column::Id).from(Entity).cond_where(within(&old.path)).take();
+        peer::Entity::update_many()
+            .col_expr(peer::Column::BranchId, Expr::value(branch(&path)))
+            .filter(peer::Column::HomeId.in_subquery(homes))
+            .exec(conn)
+            .await?;
+    }
     // What follows the old path, counted in characters from 1.
     let rest_from = i32::try_from(old.path.len()).unwrap_or(i32::MAX).saturating_add(1);
     let rest = Func::cust("substr").arg(Expr::col(Column::Path)).arg(Expr::val(rest_from));
@@ -108,6 +117,23 @@ pub async fn move_subtree(conn: &impl ConnectionTrait, account: &Account) -> Res
     let parent = account.parent.as_ref().map(AccountId::to_string);
     Entity::update_many().col_expr(Column::ParentId, Expr::value(parent)).filter(is(&account.id)).exec(conn).await?;
     update(conn, account).await
+}
+
+/// The branch of each of those of these accounts that are there, or ever were: the account right below
+/// the root that it lies in, and of the root the root itself.
+pub(super) async fn branches<'a>(
+    conn: &impl ConnectionTrait,
+    ids: impl Iterator<Item = &'a AccountId>,
+) -> Result<HashMap<String, String>, StoreError> {
+    let ids: Vec<&str> = ids.map(AccountId::as_str).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut branches = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(write::KEYS_MAX) {
+        let select = Entity::find().select_only().columns([Column::Id, Column::Path]);
+        let rows: Vec<(String, String)> =
+            select.filter(Column::Id.is_in(ids.iter().copied())).into_tuple().all(conn).await?;
+        branches.extend(rows.into_iter().map(|(id, path)| (id, branch(&path).to_owned())));
+    }
+    Ok(branches)
 }
 
 /// Deletes accounts for good; their ids stay taken.
@@ -318,6 +344,11 @@ async fn row(conn: &impl ConnectionTrait, id: &AccountId) -> Result<Model, Store
     live().filter(is(id)).one(conn).await?.ok_or_else(|| missing(id))
 }
 
+/// The second part of a path; of the root, which has none, the first.
+fn branch(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or(path)
+}
+
 fn below(parent: &Model, id: &AccountId) -> (String, i64) {
     (format!("{}/{id}", parent.path), parent.depth.saturating_add(1))
 }
@@ -326,7 +357,7 @@ fn concatenation() -> sea_orm::sea_query::BinOper {
     sea_orm::sea_query::BinOper::Custom("||")
 }
 
-fn missing(id: &AccountId) -> StoreError {
+pub(super) fn missing(id: &AccountId) -> StoreError {
     StoreError::missing(TABLE, id)
 }
 

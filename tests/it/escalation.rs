@@ -27,8 +27,8 @@ use asks::{Maker, PATTERNS};
 use rights::{Rights, Whose};
 
 const STEPS: usize = 1_500;
-/// A world grows; after so many calls another one is begun.
-const STEPS_PER_WORLD: usize = 10_000;
+/// A world grows, and loses administrators; after so many calls another one is begun.
+const STEPS_PER_WORLD: usize = 1_500;
 const PERSONS: usize = 8;
 /// Of a hundred calls, how many are the operator's, who puts right what the others took apart.
 const GARDENING: usize = 6;

@@ -10,6 +10,7 @@ pub struct Model {
     pub user_name: String,
     pub user_name_key: String,
     pub home_id: String,
+    pub branch_id: String,
     pub kind: String,
     pub status: String,
     pub profile: String,

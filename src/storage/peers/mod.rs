@@ -18,10 +18,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::code::Coded as _;
-use super::entity::peer::{ActiveModel, Column, Entity};
+use super::entity::peer::{ActiveModel, Column, Entity, Model};
 use super::entity::{account, api_key};
 use super::error::StoreError;
-use super::{passwords, photos, write};
+use super::{accounts, passwords, photos, write};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{Peer, PeerStatus, UserName};
 use crate::domain::time::Timestamp;
@@ -43,7 +43,7 @@ pub struct StatusChange {
 /// # Errors
 /// [`super::Constraint::UserName`] where the name is taken, also by a deleted peer.
 pub async fn insert(conn: &impl ConnectionTrait, peer: &Peer) -> Result<(), StoreError> {
-    write::insert::<Entity>(conn, row::write(peer)?).await
+    insert_many(conn, std::slice::from_ref(peer)).await
 }
 
 /// Inserts peers, many in a statement.
@@ -51,7 +51,12 @@ pub async fn insert(conn: &impl ConnectionTrait, peer: &Peer) -> Result<(), Stor
 /// # Errors
 /// As [`insert`]; which name is taken is not known.
 pub async fn insert_many(conn: &impl ConnectionTrait, peers: &[Peer]) -> Result<(), StoreError> {
-    let rows = peers.iter().map(row::write).collect::<Result<_, _>>()?;
+    let branches = accounts::branches(conn, peers.iter().map(|peer| &peer.home)).await?;
+    let row = |peer: &Peer| {
+        let branch = branches.get(peer.home.as_str()).ok_or_else(|| accounts::missing(&peer.home))?;
+        Ok(Model { branch_id: branch.clone(), ..row::write(peer)? })
+    };
+    let rows = peers.iter().map(row).collect::<Result<_, StoreError>>()?;
     write::insert_many::<Entity>(conn, rows).await
 }
 
@@ -63,6 +68,7 @@ pub async fn update(conn: &impl ConnectionTrait, peer: &Peer) -> Result<(), Stor
     let mut model = ActiveModel::from(row::write(peer)?).reset_all();
     model.id = ActiveValue::NotSet;
     model.home_id = ActiveValue::NotSet;
+    model.branch_id = ActiveValue::NotSet;
     model.create_time = ActiveValue::NotSet;
     model.last_login_time = ActiveValue::NotSet;
     model.last_active_time = ActiveValue::NotSet;

@@ -20,6 +20,7 @@ pub(super) fn key(text: &str) -> String {
     key
 }
 
+/// The row of a peer; which branch its home lies in, the peer does not tell.
 pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
     let profile = &peer.profile;
     Ok(Model {
@@ -27,6 +28,7 @@ pub(super) fn write(peer: &Peer) -> Result<Model, StoreError> {
         user_name: peer.user_name.as_str().to_owned(),
         user_name_key: peer.user_name.key(),
         home_id: peer.home.to_string(),
+        branch_id: String::new(),
         kind: peer.kind.word().to_owned(),
         status: peer.status.word().to_owned(),
         profile: to_json(profile, TABLE, &peer.id)?,

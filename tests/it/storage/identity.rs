@@ -3,9 +3,11 @@
 use peerage::domain::account::{AccountKind, Settings};
 use peerage::domain::peer::{Peer, PeerStatus, UserName};
 use peerage::storage::keyset::{Key, Order, Place};
+use peerage::storage::peers::list::{Matching, Source};
 use peerage::storage::peers::{Activity, StatusChange};
 use peerage::storage::{Constraint, StoreError, accounts, api_keys, peers};
 
+use super::lists::named;
 use super::world::{account, add_peer, api_key, at, id, peer, tree};
 use super::{Database, is_corrupt, on_both_migrated};
 
@@ -13,6 +15,7 @@ on_both_migrated![
     accounts_come_back_as_they_were,
     an_account_id_is_never_used_again,
     a_move_takes_the_subtree_along,
+    a_move_to_another_branch_takes_its_peers_along,
     accounts_are_listed_by_level_and_by_subtree,
     peers_come_back_as_they_were,
     user_names_are_unique_also_among_the_deleted,
@@ -111,6 +114,47 @@ async fn a_move_takes_the_subtree_along(database: &Database) {
         let listed = list(store, within(top), None, 10).await.unwrap();
         assert!(listed.iter().map(|account| account.id.as_str()).eq(below), "{top}");
     }
+}
+
+async fn a_move_to_another_branch_takes_its_peers_along(database: &Database) {
+    let store = &database.store;
+    tree(store).await;
+    for (name, home) in [("root", "platform"), ("partner", "msp"), ("customer", "contoso"), ("department", "sales")] {
+        add_peer(store, name, home).await;
+    }
+    let branch = async |branch: &str| {
+        named(store, &Source::Order, &Matching { branch: Some(id(branch)), ..Matching::default() }).await
+    };
+    let transfer = async |account: &str, parent: &str| {
+        let transaction = store.begin().await.unwrap();
+        let mut moved = accounts::get(transaction.connection(), &id(account)).await.unwrap();
+        moved.parent = Some(id(parent));
+        accounts::move_subtree(transaction.connection(), &moved).await.unwrap();
+        transaction.commit().await.unwrap();
+    };
+    let transaction = store.begin().await.unwrap();
+    let reseller = account("reseller", Some("platform"), AccountKind::Partner);
+    accounts::insert(transaction.connection(), &reseller).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(branch("msp").await, ["partner", "customer", "department"]);
+
+    transfer("contoso", "reseller").await;
+    assert_eq!(branch("msp").await, ["partner"]);
+    assert_eq!(branch("reseller").await, ["customer", "department"]);
+    assert_eq!(branch("platform").await, ["root"]);
+    // One that becomes a branch, and one that is none any more.
+    transfer("sales", "platform").await;
+    transfer("reseller", "msp").await;
+    assert_eq!(branch("sales").await, ["department"]);
+    assert_eq!(branch("msp").await, ["partner", "customer"]);
+    assert_eq!(branch("reseller").await, Vec::<String>::new());
+    // A later change of the peer leaves it where it is.
+    let transaction = store.begin().await.unwrap();
+    let mut peer = peers::find_by_user_name_key(store.reader(), "customer").await.unwrap().unwrap();
+    peer.profile.email = "new@mail.example".to_owned();
+    peers::update(transaction.connection(), &peer).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(branch("msp").await, ["partner", "customer"]);
 }
 
 async fn accounts_are_listed_by_level_and_by_subtree(database: &Database) {

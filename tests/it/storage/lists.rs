@@ -26,7 +26,7 @@ pub(super) fn by(key: SortKey, descending: bool) -> Order {
 }
 
 pub(super) fn is(test: Test) -> Matching {
-    Matching { condition: Condition::Is(test), search: None }
+    Matching { condition: Condition::Is(test), ..Matching::default() }
 }
 
 fn not(condition: Condition) -> Condition {
@@ -289,7 +289,7 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
         let wanted = model(&|peer| holds(peer));
         assert!(!wanted.is_empty() && wanted.len() < all.len(), "{test:?} tells nothing apart");
         assert_eq!(listed(store, &Source::Order, &is(test.clone()), order).await, wanted, "{test:?}");
-        let opposite = Matching { condition: not(Condition::Is(test.clone())), search: None };
+        let opposite = Matching { condition: not(Condition::Is(test.clone())), ..Matching::default() };
         assert_eq!(listed(store, &Source::Order, &opposite, order).await, model(&|peer| !holds(peer)), "not {test:?}");
         if test.is_indexed() {
             let found = listed(store, &Source::Test(test.clone()), &Matching::default(), order).await;
@@ -307,7 +307,7 @@ async fn conditions_hold_for_the_rows_that_they_describe(database: &Database) {
         (Condition::Any(Vec::new()), Vec::new()),
         (Condition::All(Vec::new()), model(&|_| true)),
     ] {
-        let matching = Matching { condition: condition.clone(), search: None };
+        let matching = Matching { condition: condition.clone(), ..Matching::default() };
         assert_eq!(listed(store, &Source::Order, &matching, order).await, wanted, "{condition:?}");
     }
 }

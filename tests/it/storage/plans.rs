@@ -1,7 +1,7 @@
 //! How the databases read lists: the plans of the statements.
 
 use peerage::domain::binding::Principal;
-use peerage::domain::ids::{PeerId, RoleId};
+use peerage::domain::ids::{AccountId, PeerId, RoleId};
 use peerage::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use peerage::storage::peers::list::{Comparison, Matching, Order, Place, SortKey, Source, Test, TimeColumn};
 use peerage::storage::{Store, bindings, keyset, peers};
@@ -30,7 +30,7 @@ async fn crowd(database: &Database) {
         ),
     };
     let values = format!(
-        "{uuid}, 'user ' || n, 'user ' || n, CASE n % 3 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'msp' END, \
+        "{uuid}, 'user ' || n, 'user ' || n, CASE n % 3 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'platform' END, \
          CASE n % 10 WHEN 0 THEN 'DEVICE' ELSE 'PERSON' END, CASE n % 50 WHEN 0 THEN 'DISABLED' ELSE 'ENABLED' END, \
          '{{}}', 'name ' || (n % 977), 'mail' || (n * 7919 % 20000) || '@example', '', \
          CASE n % 4 WHEN 0 THEN 'TOTP' ELSE 'NONE' END, CASE n % 9 WHEN 0 THEN 'org ' || n ELSE '' END, \
@@ -40,7 +40,8 @@ async fn crowd(database: &Database) {
         .sql(&format!(
             "INSERT INTO peers (id, user_name, user_name_key, home_id, kind, status, profile, full_name_key, email_key, \
              company_key, two_factor, org_user, default_role, create_time, update_time, last_login_time, version, \
-             update_revision) SELECT {values} FROM ({series}) AS series"
+             update_revision, branch_id) SELECT {values}, CASE n % 3 WHEN 2 THEN 'platform' ELSE 'msp' END \
+             FROM ({series}) AS series"
         ))
         .await;
     database
@@ -106,31 +107,39 @@ async fn every_order_with_any_test_is_read_from_its_index(database: &Database) {
             database.sql("ANALYZE").await;
         }
         for sort in SortKey::ALL {
-            for descending in [false, true] {
-                let order = by(*sort, descending);
-                let all = Matching::default();
-                let places = peers::list::places(store.reader(), &Source::Order, &all, order, None, 100).await.unwrap();
-                for test in tests() {
-                    let matching = test.clone().map(is).unwrap_or_default();
-                    for after in [None, places.last()] {
-                        let plan = plan(store, &Source::Order, &matching, order, after).await;
-                        let has_sort = plan.contains("Sort") || plan.contains("TEMP B-TREE");
-                        let has_scan = plan.contains("Seq Scan");
-                        let by_index = plan.contains("peers_by_")
-                            || plan.contains("peers_pkey")
-                            || plan.contains("sqlite_autoindex_peers_1");
-                        assert!(by_index && !has_sort && !has_scan, "{order:?} {test:?} {after:?} {analyzed}:\n{plan}");
-                        // SQLite reads no generated column from an index alone.
-                        let is_generated = matches!(sort, SortKey::MicrosoftAccount | SortKey::PrivilegedAccess);
-                        if *sort != SortKey::Id
-                            && !is_generated
-                            && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_)))
-                        {
-                            let covers = plan.contains("COVERING INDEX") || plan.contains("Index Only Scan");
-                            assert!(covers || !analyzed, "{order:?} {test:?} looks at rows:\n{plan}");
-                        }
-                    }
+            for (branch, descending) in [(None, false), (None, true), (Some("msp"), false), (Some("msp"), true)] {
+                walks_its_index(store, branch.map(id).as_ref(), by(*sort, descending), analyzed).await;
+            }
+        }
+    }
+}
+
+async fn walks_its_index(store: &Store, branch: Option<&AccountId>, order: Order, analyzed: bool) {
+    let source = &Source::Order;
+    let all = Matching { branch: branch.cloned(), ..Matching::default() };
+    let places = peers::list::places(store.reader(), source, &all, order, None, 100).await.unwrap();
+    assert_eq!(places.len(), 100);
+    for test in tests() {
+        let matching = Matching { branch: branch.cloned(), ..test.clone().map(is).unwrap_or_default() };
+        for after in [None, places.last()] {
+            let plan = plan(store, source, &matching, order, after).await;
+            let case = || format!("{branch:?} {order:?} {test:?} {after:?} {analyzed}:\n{plan}");
+            let has_sort = plan.contains("Sort") || plan.contains("TEMP B-TREE");
+            let by_index = match branch {
+                Some(_) => plan.contains("peers_of_branch_"),
+                None => {
+                    ["peers_by_", "peers_pkey", "sqlite_autoindex_peers_1"].iter().any(|index| plan.contains(index))
                 }
+            };
+            assert!(by_index && !has_sort && !plan.contains("Seq Scan"), "{}", case());
+            // SQLite reads no generated column from an index alone, and the key itself tells no facets.
+            let is_bare = match order.key {
+                SortKey::Id => branch.is_none(),
+                key => matches!(key, SortKey::MicrosoftAccount | SortKey::PrivilegedAccess),
+            };
+            if !is_bare && test.as_ref().is_none_or(|test| matches!(test, Test::Kind(_) | Test::Status(_))) {
+                let covers = plan.contains("COVERING INDEX") || plan.contains("Index Only Scan");
+                assert!(covers || !analyzed, "looks at rows: {}", case());
             }
         }
     }

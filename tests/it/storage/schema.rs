@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use peerage::domain::ids::AccountId;
 use peerage::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use peerage::storage::peers::list::{
     Condition, Key, Matching, Order, Place as ListPlace, Search, SortKey, Source, Test, TimeColumn, places,
@@ -86,10 +87,12 @@ async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) 
     }
     let before = migrations::names().iter().position(|name| name.ends_with("_peer_lists")).unwrap();
     migrations::Migrator::up(conn, Some(u32::try_from(before).unwrap())).await.unwrap();
-    let account = "INSERT INTO accounts (id, kind, title, title_key, path, depth, labels, settings, create_time, \
-                   update_time, version, update_revision) \
-                   VALUES ('platform', 'PLATFORM', 'P', 'p', 'platform', 1, '{}', '{}', 1, 1, 1, 1)";
-    conn.execute_unprepared(account).await.unwrap();
+    let accounts = "INSERT INTO accounts (id, kind, title, title_key, path, depth, labels, settings, create_time, \
+                    update_time, version, update_revision) \
+                    VALUES ('platform', 'PLATFORM', 'P', 'p', 'platform', 1, '{}', '{}', 1, 1, 1, 1), \
+                    ('msp', 'PARTNER', 'M', 'm', 'platform/msp', 2, '{}', '{}', 1, 1, 1, 1), \
+                    ('sales', 'CUSTOMER', 'S', 's', 'platform/msp/sales', 3, '{}', '{}', 1, 1, 1, 1)";
+    conn.execute_unprepared(accounts).await.unwrap();
     let uuid = Uuid::from_u128(7);
     let id = match conn.get_database_backend() {
         sea_orm::DbBackend::Postgres => format!("'{uuid}'"),
@@ -99,13 +102,13 @@ async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) 
     let peer = format!(
         "INSERT INTO peers (id, user_name, user_name_key, home_id, kind, status, profile, full_name_key, email_key, \
          company_key, two_factor, org_user, default_role, create_time, update_time, last_login_time, version, \
-         update_revision) VALUES ({id}, 'Sarah', 'sarah', 'platform', 'DEVICE', 'DISABLED', '{profile}', '', \
+         update_revision) VALUES ({id}, 'Sarah', 'sarah', 'sales', 'DEVICE', 'DISABLED', '{profile}', '', \
          'sarah@b.example', '', 'TOTP', '', 'core.auditor', 1, 1, 5, 1, 1)"
     );
     conn.execute_unprepared(&peer).await.unwrap();
     transaction.commit().await.unwrap();
     store.migrate().await.unwrap();
-    let is = |test| Matching { condition: Condition::Is(test), search: None };
+    let is = |test| Matching { condition: Condition::Is(test), ..Matching::default() };
     for matching in [
         is(Test::Status(PeerStatus::Disabled)),
         is(Test::Kind(PeerKind::Device)),
@@ -118,8 +121,12 @@ async fn peers_from_before_a_migration_are_listed_after_it(database: &Database) 
     ] {
         let order = Order { key: SortKey::UserName, descending: false };
         let source = if matching.search.is_some() { Source::Search } else { Source::Order };
-        let found = places(store.reader(), &source, &matching, order, None, 9).await.unwrap();
-        assert_eq!(found, [ListPlace { key: Key::Text("sarah".to_owned()), id: uuid.into() }], "{matching:?}");
+        for branch in [None, Some("msp")] {
+            let branch = branch.map(|branch| AccountId::parse(branch).unwrap());
+            let matching = Matching { branch, ..matching.clone() };
+            let found = places(store.reader(), &source, &matching, order, None, 9).await.unwrap();
+            assert_eq!(found, [ListPlace { key: Key::Text("sarah".to_owned()), id: uuid.into() }], "{matching:?}");
+        }
     }
     let peer = peerage::storage::peers::get(store.reader(), uuid.into()).await.unwrap();
     assert!(peer.profile.require_external_login);

@@ -51,12 +51,7 @@ impl Lister<'_> {
                 ids.chunks(1000).map(|ids| Source::Ids(ids.to_vec())).collect()
             }
             (None, ListView::WithAccess) => vec![Source::WithAccess(self.with_access())],
-            (None, ListView::HomeSubtree) => {
-                let source = self.source().await?;
-                // All of an order's index is read for the root only.
-                let is_wide = matches!(source, Source::Order) && !self.is_root();
-                vec![if is_wide { Source::Subtree(self.request.account.clone()) } else { source }]
-            }
+            (None, ListView::HomeSubtree) => vec![self.source().await?],
         };
         let mut count = 0;
         for source in sources {

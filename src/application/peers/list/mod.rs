@@ -136,7 +136,12 @@ impl<'a> Lister<'a> {
         };
         let mut parts = request.condition.clone().into_parts();
         parts.push(Condition::Not(Box::new(Condition::Is(is_gone))));
-        let matching = Matching { condition: Condition::All(parts), search: request.search.clone() };
+        let path = view.snapshot.path(account);
+        let branch = match (request.view, path.as_slice()) {
+            (ListView::HomeSubtree, [.., branch, _root]) => view.snapshot.account_id(*branch).cloned(),
+            (ListView::HomeSubtree | ListView::WithAccess, _) => None,
+        };
+        let matching = Matching { branch, condition: Condition::All(parts), search: request.search.clone() };
         Self { ctx, view, onlooker: Onlooker::new(view), request, account, matching }
     }
 
@@ -217,11 +222,9 @@ impl<'a> Lister<'a> {
                 return Some(Source::Ids(ids));
             }
         }
-        (!self.is_root()).then(|| Source::Subtree(self.request.account.clone()))
-    }
-
-    fn is_root(&self) -> bool {
-        self.view.snapshot.account(self.account).is_some_and(|account| account.parent.is_none())
+        // Of all and of a whole branch, the walk passes nothing but the list.
+        let is_part = self.matching.branch.as_ref().is_some_and(|branch| *branch != self.request.account);
+        is_part.then(|| Source::Subtree(self.request.account.clone()))
     }
 
     /// Whether few enough peers are homed in the account and below to sort them all.

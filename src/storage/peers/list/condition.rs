@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 
 use super::super::facets;
 use super::super::row;
-use super::{Matching, search};
+use super::{Matching, SortKey, Source, search};
 use crate::domain::ids::{AccountId, RoleId};
 use crate::domain::peer::{MailFormat, PeerKind, PeerStatus, TwoFactor};
 use crate::domain::time::Timestamp;
@@ -114,20 +114,36 @@ impl TimeColumn {
     }
 }
 
+/// The column whose index answers the test, if one does.
+const fn column(test: &Test) -> Option<&'static str> {
+    Some(match test {
+        Test::Kind(_) => "kind",
+        Test::Status(_) => "status",
+        Test::TwoFactor(_) => "two_factor",
+        Test::HasMicrosoftAccount => "microsoft_account_key",
+        Test::Home(_) => "home_id",
+        Test::DefaultRole(_) | Test::HasDefaultRole => "default_role_key",
+        Test::OrgUser(_) | Test::HasOrgUser => "org_user",
+        Test::Time(column, ..) | Test::HasTime(column) => column.column(),
+        Test::MailFormat(_) | Test::RequiresExternalLogin | Test::DeletedUntil(_) => return None,
+    })
+}
+
 /// The test as an index answers it, if one does.
 pub(super) fn indexed(test: &Test) -> Option<Expr> {
+    let name = column(test)?;
+    let column = || Expr::col(name);
     Some(match test {
-        Test::Kind(kind) => Expr::col("kind").eq(kind.word()),
-        Test::Status(status) => Expr::col("status").eq(status.word()),
-        Test::TwoFactor(two_factor) => Expr::col("two_factor").eq(two_factor.word()),
-        Test::HasMicrosoftAccount => Expr::col("microsoft_account_key").eq("LINKED"),
-        Test::Home(home) => Expr::col("home_id").eq(home.as_str()),
-        Test::DefaultRole(role) => Expr::col("default_role_key").eq(role.to_string()),
-        Test::HasDefaultRole => Expr::col("default_role_key").gt(""),
-        Test::OrgUser(name) => Expr::col("org_user").eq(row::key(name)),
-        Test::HasOrgUser => Expr::col("org_user").gt(""),
-        Test::Time(column, comparison, time) => {
-            let (column, time) = (|| Expr::col(column.column()), time.as_micros());
+        Test::Kind(kind) => column().eq(kind.word()),
+        Test::Status(status) => column().eq(status.word()),
+        Test::TwoFactor(two_factor) => column().eq(two_factor.word()),
+        Test::HasMicrosoftAccount => column().eq("LINKED"),
+        Test::Home(home) => column().eq(home.as_str()),
+        Test::DefaultRole(role) => column().eq(role.to_string()),
+        Test::OrgUser(name) => column().eq(row::key(name)),
+        Test::HasDefaultRole | Test::HasOrgUser => column().gt(""),
+        Test::Time(_, comparison, time) => {
+            let time = time.as_micros();
             match comparison {
                 Comparison::Equal => column().eq(time),
                 Comparison::Less => column().lt(time).and(column().gt(UNSET)),
@@ -136,17 +152,30 @@ pub(super) fn indexed(test: &Test) -> Option<Expr> {
                 Comparison::GreaterOrEqual => column().gte(time),
             }
         }
-        Test::HasTime(column) => Expr::col(column.column()).gt(UNSET),
+        Test::HasTime(_) => column().gt(UNSET),
         Test::MailFormat(_) | Test::RequiresExternalLogin | Test::DeletedUntil(_) => return None,
     })
 }
 
+/// The tests of what a list is sorted by: they say which part of the order's index is walked.
+pub(super) fn bounds(condition: &Condition, order: SortKey) -> impl Iterator<Item = Expr> {
+    let of_order = move |test: &&Test| order.column().is_some_and(|key| column(test) == Some(key));
+    condition.demands().filter(of_order).filter_map(indexed)
+}
+
+pub(super) fn in_branch(branch: &AccountId) -> Expr {
+    Expr::col("branch_id").eq(branch.as_str())
+}
+
 /// What is left to be tested of each row. Inside COALESCE no planner sees a condition that an index
 /// could answer, and PostgreSQL expects half of the rows to pass instead of next to none.
-pub(super) fn residual(backend: DbBackend, matching: &Matching, with_search: bool) -> Expr {
+pub(super) fn residual(backend: DbBackend, matching: &Matching, source: &Source) -> Expr {
     let mut expression = written(&matching.condition);
-    if let Some(search) = matching.search.as_ref().filter(|_| with_search) {
+    if let Some(search) = matching.search.as_ref().filter(|_| !matches!(source, Source::Search)) {
         expression = expression.and(search::tested(backend, search));
+    }
+    if let Some(branch) = matching.branch.as_ref().filter(|_| !matches!(source, Source::Order)) {
+        expression = expression.and(in_branch(branch));
     }
     Func::coalesce([expression, Expr::val(false)]).into()
 }

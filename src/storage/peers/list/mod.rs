@@ -3,8 +3,8 @@
 //! A list is read in one of two ways, and the caller says which. [`Source::Order`] walks the index of
 //! the order and tests each entry: right where what matches is dense. Every other source gathers few
 //! rows by an index of its own and sorts them: right where it is small, whatever the order. Conditions
-//! are written so that no planner takes an index for them by itself, so that both databases do what
-//! the source says, at any size and with any statistics.
+//! on anything but what the list is sorted by are written so that no planner takes an index for them by
+//! itself, so that both databases do what the source says, at any size and with any statistics.
 //!
 //! INVARIANT: every key of an order is NOT NULL on both databases (what is unset comes before all
 //! else), ties go by id, and text is in byte order: a place in a list means the same on both.
@@ -39,7 +39,7 @@ const IDS_MAX: usize = 8_000;
 /// Where the rows of a list are taken from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// The index of the order, all of it.
+    /// The index of the order: of the branch, if one is named, or else of all peers.
     Order,
     /// Those homed in an account or below it.
     Subtree(AccountId),
@@ -56,6 +56,8 @@ pub enum Source {
 /// What listed peers have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Matching {
+    /// The account right below the root that all of them are homed in, or below it.
+    pub branch: Option<AccountId>,
     pub condition: Condition,
     pub search: Option<Search>,
 }
@@ -116,7 +118,13 @@ pub fn select(
     }
     if matches!(source, Source::Order) {
         select.from(TABLE);
-        select.and_where(condition::residual(backend, matching, true));
+        if let Some(from) = from(backend, source, matching) {
+            select.and_where(from);
+        }
+        for bound in condition::bounds(&matching.condition, order.key) {
+            select.and_where(bound);
+        }
+        select.and_where(condition::residual(backend, matching, source));
         return select;
     }
     // Materialized, so that no planner walks the order instead, hoping to meet enough on the way.
@@ -181,8 +189,7 @@ fn gathered(backend: DbBackend, source: &Source, matching: &Matching) -> SelectS
     if let Some(from) = from(backend, source, matching) {
         select.and_where(from);
     }
-    let is_searched = !matches!(source, Source::Search);
-    select.and_where(condition::residual(backend, matching, is_searched));
+    select.and_where(condition::residual(backend, matching, source));
     select
 }
 
@@ -190,7 +197,7 @@ fn gathered(backend: DbBackend, source: &Source, matching: &Matching) -> SelectS
 fn from(backend: DbBackend, source: &Source, matching: &Matching) -> Option<Expr> {
     let id = || Expr::col(Alias::new("id"));
     match source {
-        Source::Order => None,
+        Source::Order => matching.branch.as_ref().map(condition::in_branch),
         Source::Subtree(top) => Some(Expr::col(Alias::new("home_id")).in_subquery(access::subtree(top))),
         Source::WithAccess(access) => {
             Some(id().in_subquery(access::holders(access)).or(id().in_subquery(access::members(access))))
