@@ -258,6 +258,7 @@ const fn protocols(config: &Config) -> Protocols {
 
 fn start_workers(duties: &mut Duties, ctx: &Arc<Ctx>, stop: &CancellationToken) {
     duties.start("follow", worker::follow(Arc::clone(ctx), stop.clone()));
+    duties.start("hear", worker::hear(Arc::clone(ctx), stop.clone()));
     duties.start("shadow", worker::shadow(Arc::clone(ctx), stop.clone()));
     duties.start("follow_logs", worker::follow_logs(Arc::clone(ctx), stop.clone()));
     duties.start("write_refusals", worker::write_refusals(Arc::clone(ctx), stop.clone()));

@@ -63,12 +63,6 @@ impl World {
         ]
     }
 
-    /// A binding that no fact of the world is, of an ordinary peer.
-    pub(crate) fn new_binding(&self, number: usize) -> Result<Fact> {
-        let peer = draw(number, 90) % self.peers;
-        self.binding(Principal::Peer(peer_id(peer)), peer, (1 << 40) + number)
-    }
-
     fn role(self, number: usize) -> Result<Fact> {
         let grants = (0..GRANTS).map(|place| {
             let drawn = draw(number * GRANTS + place, 1) % self.permissions;

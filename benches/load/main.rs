@@ -1,5 +1,5 @@
 //! What the snapshot of a large world costs: memory by kind of fact, time to make it, time to write it
-//! to a file and read it back, time to take a change in.
+//! to a file and read it back.
 //!
 //! Memory is what was asked of the allocator, counted call by call, so that the figures are the same on
 //! every run; what the process holds of the machine stands beside it.
@@ -14,14 +14,12 @@ use peak_alloc::PeakAlloc;
 use peerage::application::kept::{Kept, SealKey};
 use peerage::decision::compile::Compiler;
 use peerage::decision::{Loader, Snapshot};
-use peerage::domain::fact::{Change, Fact, Mark};
+use peerage::domain::fact::{Fact, Mark};
 
 use facts::World;
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
-
-const CHANGES: usize = 2_000;
 
 fn main() -> Result<()> {
     let mut peers = 1_000_000;
@@ -42,7 +40,6 @@ fn main() -> Result<()> {
     say(&format!("{world:?}\n"))?;
     let snapshot = load(world, &mut compiler)?;
     say(&format!("{:?}\n", snapshot.sizes()))?;
-    change(world, &snapshot, &mut compiler)?;
     file(snapshot, &mut compiler)
 }
 
@@ -108,23 +105,6 @@ fn load(world: World, compiler: &mut Compiler) -> Result<Snapshot> {
         spent.as_secs_f64()
     ))?;
     Ok(snapshot)
-}
-
-/// Times new bindings, each on top of a snapshot that others still hold, as under a server.
-fn change(world: World, snapshot: &Snapshot, compiler: &mut Compiler) -> Result<()> {
-    let changes: Vec<Change> =
-        (0..CHANGES).map(|number| world.new_binding(number).map(Change::made)).collect::<Result<_>>()?;
-    let mut current = snapshot.clone();
-    let mut times = Vec::with_capacity(CHANGES);
-    for change in &changes {
-        let started = Instant::now();
-        let next = current.apply(current.revision() + 1, std::slice::from_ref(change), compiler)?;
-        drop(std::mem::replace(&mut current, next));
-        times.push(started.elapsed());
-    }
-    times.sort_unstable();
-    let at = |share: usize| times.get(times.len() * share / 100).map_or(0.0, |time| time.as_secs_f64() * 1e6);
-    say(&format!("a binding change: p50 {:.1} us, p90 {:.1} us, p99 {:.1} us\n", at(50), at(90), at(99)))
 }
 
 /// Facts by the thousand.

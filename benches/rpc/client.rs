@@ -11,6 +11,8 @@ use http::{Method, Request, Version};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use crate::servers::Server;
+
 /// How long a server may take to load its world.
 const START_MAX: Duration = Duration::from_secs(120);
 /// The most calls that are open at once where they come by the clock.
@@ -37,7 +39,8 @@ pub(crate) struct Measured {
     wall: Duration,
     /// In microseconds, in order.
     latencies: Vec<f64>,
-    pub(crate) server_micros: u64,
+    /// The processor time that the server took meanwhile.
+    server: Duration,
 }
 
 impl Measured {
@@ -47,7 +50,7 @@ impl Measured {
 
     /// Microseconds of the server's processor time for a call.
     pub(crate) fn cost(&self) -> f64 {
-        self.server_micros as f64 / self.calls as f64
+        self.server.as_secs_f64() * 1e6 / self.calls as f64
     }
 
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
@@ -57,7 +60,8 @@ impl Measured {
 }
 
 /// Connections to one server, with what they ask.
-pub(crate) struct Crowd {
+pub(crate) struct Crowd<'a> {
+    server: &'a Server,
     connections: Vec<SendRequest<Bytes>>,
     shared: Arc<Shared>,
 }
@@ -69,19 +73,26 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-impl Crowd {
-    pub(crate) async fn connect(address: &str, key: &str, questions: &[Bytes], connections: usize) -> Result<Self> {
+impl<'a> Crowd<'a> {
+    /// Connects to a server, to call one method of AccountAccessService.
+    pub(crate) async fn connect(
+        server: &'a Server,
+        (method, questions): (&str, &[Bytes]),
+        key: &str,
+        connections: usize,
+    ) -> Result<Self> {
+        let address = &server.address;
         let head = Request::builder()
             .method(Method::POST)
             .version(Version::HTTP_2)
-            .uri(format!("http://{address}/peerage.v1.AccountAccessService/Authorize"))
+            .uri(format!("http://{address}/peerage.v1.AccountAccessService/{method}"))
             .header("te", "trailers")
             .header("content-type", "application/grpc")
             .header("authorization", format!("Bearer {key}"))
             .body(())?;
         let shared =
             Shared { head, questions: questions.to_vec(), next: AtomicUsize::new(0), is_over: AtomicBool::new(false) };
-        let mut crowd = Self { connections: Vec::new(), shared: Arc::new(shared) };
+        let mut crowd = Self { server, connections: Vec::new(), shared: Arc::new(shared) };
         let began = Instant::now();
         while crowd.connections.len() < connections {
             match connection(address).await {
@@ -101,7 +112,7 @@ impl Crowd {
     /// Calls for a while.
     pub(crate) async fn run(&self, load: Load, time: Duration) -> Result<Measured> {
         self.shared.is_over.store(false, Ordering::Relaxed);
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), self.server.processor_time()?);
         let mut tasks = tokio::task::JoinSet::new();
         match load {
             Load::Waiting(streams) => {
@@ -126,10 +137,11 @@ impl Crowd {
         for answered in tasks.join_all().await {
             calls.extend(answered?);
         }
+        let server = self.server.processor_time()? - before;
         let counted = |(at, _): &&(Instant, Duration)| (WARM_UP..WARM_UP + time).contains(&at.duration_since(began));
         let mut latencies: Vec<f64> = calls.iter().filter(counted).map(|(_, took)| took.as_secs_f64() * 1e6).collect();
         latencies.sort_by(f64::total_cmp);
-        Ok(Measured { calls: calls.len(), wall: time, latencies, server_micros: 0 })
+        Ok(Measured { calls: calls.len(), wall: time, latencies, server })
     }
 }
 

@@ -13,6 +13,7 @@
 //! took of the server still tells, and is printed beside the rate.
 
 mod client;
+mod filled;
 mod noop;
 mod questions;
 #[path = "../../tests/it/oracle/random.rs"]
@@ -24,7 +25,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use client::{Crowd, Load, Measured};
-use servers::Server;
+use peerage::transport::grpc::pb;
+use peerage::transport::grpc::pb::authorize_request::Subject;
+use questions::{Named, framed, questions};
+use servers::{Server, free_address, on_core};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -71,13 +75,20 @@ impl Options {
 #[tokio::main]
 async fn measure(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (key, questions) = questions::prepare(folder.path(), options.peers).await?;
-    let noop = Server::noop()?;
-    let authorize = Server::authorize(folder.path())?;
+    let url = format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let (key, snapshot) = filled::filled(&url, options.peers).await?;
+    let request = |Named { peer, permission, account }| {
+        let subject = Some(Subject::Peer(peer));
+        framed(&pb::AuthorizeRequest { permission, account, subject, ..pb::AuthorizeRequest::default() })
+    };
+    let named = questions(&snapshot)?.into_iter().map(|question| question.named(&snapshot));
+    let questions: Vec<_> = named.map(|named| named.map(request)).collect::<Result<_>>()?;
+    let noop = noop_server()?;
+    let authorize = Server::peerage(&url, 0, &[])?;
     let mut contenders = Vec::new();
     for (name, server) in [("no-op", &noop), ("Authorize", &authorize)] {
-        let crowd = Crowd::connect(&server.address, &key, &questions, CONNECTIONS).await?;
-        contenders.push((name, server, crowd, Vec::new()));
+        let crowd = Crowd::connect(server, ("Authorize", &questions), &key, CONNECTIONS).await?;
+        contenders.push((name, crowd, Vec::new()));
     }
     say(&format!(
         "{} peers, {} requests, {CONNECTIONS} connections x {STREAMS} streams",
@@ -89,8 +100,8 @@ async fn measure(options: &Options) -> Result<()> {
         "", "round", "calls/s", "server us/call", "p50 us", "p99 us"
     ))?;
     for round in 1..=options.rounds {
-        for (name, server, crowd, results) in &mut contenders {
-            let measured = server.while_serving(crowd.run(Load::Waiting(STREAMS), options.time)).await?;
+        for (name, crowd, results) in &mut contenders {
+            let measured = crowd.run(Load::Waiting(STREAMS), options.time).await?;
             say(&row(name, round, &measured))?;
             results.push(measured);
         }
@@ -105,14 +116,14 @@ async fn measure(options: &Options) -> Result<()> {
     let (rate, cost) = (ratio(Measured::rate), ratio(Measured::cost));
     let best: Vec<f64> = contenders.iter().map(|(.., results)| median(results, Measured::rate)).collect();
     let mut calm = Vec::new();
-    for ((name, server, crowd, _), best) in contenders.iter().zip(best) {
+    for ((name, crowd, _), best) in contenders.iter().zip(best) {
         let load = Load::Offered((best * CALM) as u64);
-        let measured = server.while_serving(crowd.run(load, options.time)).await?;
+        let measured = crowd.run(load, options.time).await?;
         say(&row(&format!("{name}, {:.0} %", CALM * 100.0), 0, &measured))?;
         calm.push(measured.percentile(99));
     }
-    for (name, server, crowd, _) in &contenders {
-        let alone = server.while_serving(crowd.run(Load::Alone, options.time)).await?;
+    for (name, crowd, _) in &contenders {
+        let alone = crowd.run(Load::Alone, options.time).await?;
         say(&row(&format!("{name}, 1 x 1"), 0, &alone))?;
     }
     let [noop_calm, calm] = calm.as_slice() else { bail!("there are two servers") };
@@ -123,6 +134,14 @@ async fn measure(options: &Options) -> Result<()> {
         CALM * 100.0,
         calm / noop_calm
     ))
+}
+
+/// This program again, as the server that does nothing.
+fn noop_server() -> Result<Server> {
+    let address = free_address()?;
+    let mut command = on_core(0, std::env::current_exe()?);
+    command.args(["--noop", &address]);
+    Server::start(command, address)
 }
 
 fn row(name: &str, round: usize, measured: &Measured) -> String {

@@ -168,21 +168,19 @@ pub fn decide(ctx: &Ctx, view: &View<'_>, check: &Check<'_>) -> Result<Decided> 
     if has_ended {
         return decided(Decision::deny(Reason::SubjectSessionEnded), Basis::CredentialEnded);
     }
-    let is_bound = subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
-    match (is_self, is_bound) {
-        (true, false) => decided(Decision::deny(Reason::NoMatchingGrant), Basis::CallerUnbound),
+    let query = Query { peer: subject, permission, account, now, context };
+    let decision = evaluate(snapshot, &query);
+    // A binding that decides says that there is one, so that only other answers need another look.
+    let is_bound = || subject.is_some_and(|subject| is_bound_on_path(snapshot, subject, account));
+    if decision.deciding.is_some() || is_bound() {
+        ctx.shadow.offer(snapshot, &query, decision.outcome);
+        return decided(decision, Basis::Policy);
+    }
+    match subject {
+        Some(_) if is_self => decided(Decision::deny(Reason::NoMatchingGrant), Basis::CallerUnbound),
         // One who holds nothing here and is not the caller's to see is as unknown as one who is not.
-        (false, false) => {
-            let peer = subject.filter(|subject| is_visible(view, *subject));
-            let basis = if peer == subject { Basis::Policy } else { Basis::SubjectHidden };
-            decided(evaluate(snapshot, &Query { peer, permission, account, now, context }), basis)
-        }
-        (_, true) => {
-            let query = Query { peer: subject, permission, account, now, context };
-            let decision = evaluate(snapshot, &query);
-            ctx.shadow.offer(snapshot, &query, decision.outcome);
-            decided(decision, Basis::Policy)
-        }
+        Some(peer) if !is_visible(view, peer) => decided(Decision::deny(Reason::SubjectUnknown), Basis::SubjectHidden),
+        Some(_) | None => decided(decision, Basis::Policy),
     }
 }
 
@@ -229,6 +227,5 @@ pub(super) fn is_visible(view: &View<'_>, peer: PeerIndex) -> bool {
 /// Whether a peer holds any binding on the way from the account to the root. A caller who holds none
 /// learns nothing about the account, not even that it is suspended.
 pub(super) fn is_bound_on_path(snapshot: &Snapshot, peer: PeerIndex, account: AccountIndex) -> bool {
-    let path = snapshot.path(account);
-    snapshot.held(peer).any(|held| path.contains(held.binding.account))
+    snapshot.holds_on(peer, &snapshot.path(account))
 }

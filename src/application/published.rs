@@ -140,6 +140,11 @@ impl Published {
         self.attention.notify_one();
     }
 
+    /// Has the follower look before its time.
+    pub fn call_attention(&self) {
+        self.attention.notify_one();
+    }
+
     /// Waits until the follower is needed before its time.
     pub async fn needs_attention(&self) {
         self.attention.notified().await;

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::compile::Class;
 use super::condition::{Missing, Verdict};
 use super::snapshot::{
-    AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, Snapshot,
+    AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, SCAN_MAX, Snapshot,
 };
 use crate::domain::account::PartnerAccess;
 use crate::domain::binding::{Mode, Reach};
@@ -18,9 +18,6 @@ use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
 use crate::domain::role::{Effect, Grant, Requirements};
 use crate::domain::time::{Timestamp, Window};
-
-/// A peer with more bindings than this is searched in halves instead of from end to end.
-const SCAN_MAX: usize = 16;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]

@@ -23,6 +23,7 @@ mod error;
 pub mod facts;
 pub mod groups;
 pub mod keyset;
+mod notices;
 pub mod packs;
 pub mod passwords;
 pub mod peers;
@@ -49,6 +50,7 @@ pub use sea_orm::ConnectionTrait as Connection;
 pub use sea_orm::DatabaseTransaction as TransactionConnection;
 
 pub use error::{Constraint, StoreError};
+pub use notices::Notices;
 pub use pools::PoolState;
 pub use schema::SchemaState;
 pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};
@@ -56,7 +58,8 @@ pub use transaction::{PolicyTransaction, ReadTransaction, Transaction};
 /// How to use a database.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The most connections that read. Beside them one writes on SQLite, and two do on PostgreSQL.
+    /// The most connections that read. Beside them one writes on SQLite; on PostgreSQL two do, and one
+    /// listens.
     pub max_connections: u32,
     /// How long a caller waits for a connection.
     pub acquire_timeout: Duration,

@@ -15,6 +15,7 @@ use super::Store;
 use super::change_feed;
 use super::entity::policy_revision;
 use super::error::StoreError;
+use super::notices;
 use crate::domain::fact::{Change, Mark};
 use crate::domain::time::Timestamp;
 
@@ -182,6 +183,9 @@ impl PolicyTransaction {
     /// What the database reports; where the connection broke, whether it was committed is unknown.
     pub async fn commit(self) -> Result<i64, StoreError> {
         let revision = self.made().unwrap_or(self.head).revision;
+        if self.made.is_some() {
+            notices::tell(&self.transaction).await?;
+        }
         self.transaction.commit().await?;
         Ok(revision)
     }
@@ -193,6 +197,7 @@ impl PolicyTransaction {
     /// What the database reports.
     pub async fn begin_history(self, digest: [u8; 32]) -> Result<(), StoreError> {
         self.move_head(Mark { revision: self.head.revision, digest }).await?;
+        notices::tell(&self.transaction).await?;
         self.transaction.commit().await.map_err(StoreError::from)
     }
 

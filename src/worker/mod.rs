@@ -21,7 +21,9 @@ use crate::domain::fact::Mark;
 
 /// How often the change feed is read, and how often what was gathered is written.
 const POLL: Duration = Duration::from_secs(1);
-/// The longest pause between two attempts to load everything anew.
+/// How long nothing may be heard of changes before they are listened for on another connection.
+const SILENCE: Duration = Duration::from_secs(300);
+/// The longest pause between two attempts to load everything anew, or to listen.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How often peers that were deleted long ago, and results whose day is over, are looked for. They are
 /// gone for everyone before that.
@@ -48,6 +50,32 @@ pub async fn follow(ctx: Arc<Ctx>, stop: CancellationToken) {
                 tokio::time::sleep(pause).await;
                 pause = PAUSE_MAX.min(pause * 2);
             }
+        }
+    };
+    until_told(&stop, work).await;
+}
+
+/// Has the follower look as soon as another process tells of a change. Where nothing can be heard, the
+/// follower looks by itself.
+pub async fn hear(ctx: Arc<Ctx>, stop: CancellationToken) {
+    let work = async {
+        let mut pause = POLL;
+        loop {
+            match ctx.store.notices().await {
+                Ok(Some(mut notices)) => {
+                    pause = POLL;
+                    // A connection that broke without a word is given up in time.
+                    while let Ok(Ok(())) = tokio::time::timeout(SILENCE, notices.next()).await {
+                        ctx.policy.call_attention();
+                    }
+                }
+                Ok(None) => return std::future::pending().await,
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "changes cannot be listened for");
+                    pause = PAUSE_MAX.min(pause * 2);
+                }
+            }
+            tokio::time::sleep(pause).await;
         }
     };
     until_told(&stop, work).await;

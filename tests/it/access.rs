@@ -1,9 +1,12 @@
 //! Authorize and BatchAuthorize: what they answer, and what they do not let slip.
 
+use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use peerage::transport::grpc::pb;
 use peerage::transport::grpc::pb::batch_authorize_result::Result as ItemResult;
+use prost::Message as _;
 use tonic::Code;
 
 use crate::support::{Server, bad_fields, http2, reason};
@@ -338,5 +341,68 @@ async fn a_revision_that_does_not_come_ends_the_call_before_its_deadline() {
     assert!(response.headers().get("grpc-message").unwrap().to_str().unwrap().contains("revision"));
     assert!((Duration::from_millis(200)..Duration::from_secs(5)).contains(&begin.elapsed()));
     drop(client);
+    server.stop().await;
+}
+
+/// What comes back for frames as they are: the status of the call, and the decision where there is one.
+async fn sent(server: &Server, headers: [(&str, &str); 2], frames: &[Bytes]) -> (String, Option<pb::Decision>) {
+    let mut client = http2::connect(server).await;
+    let mut request =
+        http2::head(server, server.operator_key(), "/peerage.v1.AccountAccessService/Authorize").body(()).unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(http::HeaderName::from_str(name).unwrap(), value.parse().unwrap());
+    }
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    for frame in frames {
+        body.send_data(frame.clone(), false).unwrap();
+    }
+    body.send_data(Bytes::new(), true).unwrap();
+    let response = response.await.unwrap();
+    assert_eq!(response.headers().get("content-type").unwrap(), "application/grpc");
+    let early = response.headers().get("grpc-status").cloned();
+    let (mut answer, mut data) = (response.into_body(), Vec::new());
+    while let Some(more) = answer.data().await {
+        let more = more.unwrap();
+        answer.flow_control().release_capacity(more.len()).unwrap();
+        data.extend(more);
+    }
+    let late = answer.trailers().await.unwrap().and_then(|trailers| trailers.get("grpc-status").cloned());
+    let status = early.or(late).unwrap().to_str().unwrap().to_owned();
+    let decision = data.get(5..).map(|message| pb::AuthorizeResponse::decode(message).unwrap().decision());
+    (status, decision)
+}
+
+#[tokio::test]
+async fn a_decision_is_the_same_however_its_request_is_framed() {
+    const PLAIN: [(&str, &str); 2] = [("content-type", "application/grpc"), ("te", "trailers")];
+    const PROTO: [(&str, &str); 2] = [("content-type", "application/grpc+proto"), ("te", "trailers")];
+    const IDENTITY: [(&str, &str); 2] = [("content-type", "application/grpc"), ("grpc-encoding", "identity")];
+    let server = Server::start().await;
+    let message = pb::AuthorizeRequest {
+        permission: "accounts.view".to_owned(),
+        account: "accounts/platform".to_owned(),
+        ..Default::default()
+    };
+    let whole = http2::framed(&message);
+    let allowed = ("0".to_owned(), Some(pb::Decision::Allow));
+    let parts = |at: usize| [whole.slice(..at), whole.slice(at..)];
+    for headers in [PLAIN, PROTO, IDENTITY] {
+        assert_eq!(sent(&server, headers, &[whole.clone()]).await, allowed, "{headers:?}");
+        for at in [1, 5, 9] {
+            assert_eq!(sent(&server, headers, &parts(at)).await, allowed, "{headers:?} {at}");
+        }
+    }
+    let compressed = Bytes::from([&[1], &whole[1..]].concat());
+    let unreadable = Bytes::from_static(&[0, 0, 0, 0, 2, 0xff, 0xff]);
+    let cut = whole.slice(..whole.len() - 1);
+    let too_long = Bytes::from([&[0, 0, 0xff, 0xff, 0xff][..], &whole[5..]].concat());
+    let unknown = http2::framed(&pb::AuthorizeRequest { permission: "nothing.here".to_owned(), ..message.clone() });
+    let malformed = [vec![compressed], vec![unreadable], vec![cut], vec![too_long], vec![], vec![unknown]];
+    for frames in malformed.into_iter().chain([vec![whole.clone(), whole.clone()]]) {
+        let (told, decision) = sent(&server, PLAIN, &frames).await;
+        let (as_others, same) = sent(&server, PROTO, &frames).await;
+        assert_eq!((&told, decision), (&as_others, same), "{frames:?}");
+        assert!(told != "0" || frames.len() == 2, "{frames:?}");
+    }
     server.stop().await;
 }

@@ -5,6 +5,7 @@ mod kept;
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use peerage::app;
@@ -17,7 +18,9 @@ use peerage::domain::fact::Mark;
 use peerage::domain::peer::{PeerRef, UserName};
 use peerage::storage::change_feed;
 use peerage::transport::grpc::pb;
+use peerage::worker;
 use sea_orm::ConnectionTrait as _;
+use tokio_util::sync::CancellationToken;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -267,6 +270,35 @@ async fn a_commit_whose_caller_is_gone_is_published() {
         sql(&ctx, &["DELETE FROM api_keys WHERE title = 'test'"]).await;
     }
     panic!("{abandoned} calls were given up while they were committed, {ended} came to their end");
+}
+
+#[tokio::test]
+async fn a_replica_on_postgresql_hears_of_a_change_when_it_is_committed() {
+    let database = PostgresDatabase::create().await;
+    let config = support::config(&database.url);
+    app::migrate(&config, Clock::System).await.unwrap();
+    let (here, elsewhere) = (Arc::new(replica(&config).await), replica(&config).await);
+    let stop = CancellationToken::new();
+    let hearing = tokio::spawn(worker::hear(Arc::clone(&here), stop.clone()));
+    let heard = |time| tokio::time::timeout(time, here.policy.needs_attention());
+    // When it begins to listen is nobody's to see, so that it is told again until it hears.
+    let mut told = 0;
+    while heard(Duration::from_millis(200)).await.is_err() {
+        assert!(told < 300, "nothing was heard");
+        told += 1;
+        elsewhere.store.begin_policy().await.unwrap().begin_history([told as u8; 32]).await.unwrap();
+    }
+    // Whoever hears nothing more has heard all.
+    while heard(Duration::from_secs(1)).await.is_ok() {}
+    refresh::reload(&elsewhere).await.unwrap();
+    bootstrap(&elsewhere, UserName::parse("operator").unwrap(), OperatorKey::New).await.unwrap();
+    heard(Duration::from_secs(60)).await.expect("a commit is heard");
+    stop.cancel();
+    hearing.await.unwrap();
+    for ctx in [&*here, &elsewhere] {
+        ctx.store.close().await.unwrap();
+    }
+    database.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -214,7 +214,7 @@ impl Asker<'_> {
             total: entries.len(),
             entries: Page { items: entries, next: None },
         };
-        let text = wire::response(&explained, &check, String::new(), String::new()).text;
+        let text = wire::response(&explained, &check, uuid::Uuid::nil(), String::new()).text;
         // Neither a revision nor a time that nobody gave says anything of a world in a file.
         let lines = text.lines().filter(|line| !line.starts_with("at revision "));
         Ok(stage.names.readable(&lines.collect::<Vec<_>>().join("\n")))

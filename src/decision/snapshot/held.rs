@@ -1,9 +1,12 @@
 //! What a peer is bound to, of its own and by its groups: the one walk that guards, rules and lists
 //! share. `evaluate` has its own, which looks at the path first.
 
-use super::{AccountIndex, BindingRecord, GroupIndex, Holder, PeerIndex, Snapshot};
+use super::{AccountIndex, BindingRecord, GroupIndex, GroupRecord, Holder, Path, PeerIndex, Snapshot};
 use crate::domain::binding::Mode;
 use crate::domain::time::Window;
+
+/// How many bindings are looked through one by one; of more, those of an account are found in halves.
+pub(in crate::decision) const SCAN_MAX: usize = 16;
 
 /// A binding that a peer has, itself or as a member.
 #[derive(Debug, Clone, Copy)]
@@ -80,4 +83,32 @@ impl Snapshot {
         });
         own.chain(by_group)
     }
+    /// Whether a peer has any binding on a path, whenever it counts: one of [`Snapshot::held`], found
+    /// without looking at all of them.
+    #[must_use]
+    pub fn holds_on(&self, peer: PeerIndex, path: &Path) -> bool {
+        let Some(view) = self.peer(peer) else { return false };
+        let by_group = || {
+            view.memberships().iter().any(|membership| {
+                let open = view.membership_window(membership);
+                let is_ever_open = |group: &GroupRecord, binding: &BindingRecord| {
+                    group.binding_window(binding).intersect(open).is_some()
+                };
+                let group = self.group(membership.group);
+                group.is_some_and(|group| any_on(path, &group.bindings, |binding| is_ever_open(group, binding)))
+            })
+        };
+        any_on(path, view.bindings(), |_| true) || by_group()
+    }
+}
+
+/// Whether any of a holder's bindings stands on a path and is one of those. They are in order of account.
+fn any_on(path: &Path, bindings: &[BindingRecord], is_one: impl Fn(&BindingRecord) -> bool) -> bool {
+    if bindings.len() <= SCAN_MAX {
+        return bindings.iter().any(|binding| path.contains(binding.account) && is_one(binding));
+    }
+    path.as_slice().iter().any(|account| {
+        let first = bindings.partition_point(|binding| binding.account < *account);
+        bindings.iter().skip(first).take_while(|binding| binding.account == *account).any(&is_one)
+    })
 }

@@ -41,6 +41,7 @@ use crate::domain::time::Timestamp;
 pub use accounts::{AccountRecord, Path};
 use below::Below;
 pub use held::Held;
+pub(super) use held::SCAN_MAX;
 pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
 pub use load::Loader;
 use packed::PackedSet;

@@ -21,6 +21,7 @@ use super::pb::authentication_service_server::AuthenticationServiceServer;
 use super::pb::peer_service_server::PeerServiceServer;
 use super::pb::role_service_server::RoleServiceServer;
 use super::service::Services;
+use super::service::direct::DirectLayer;
 use crate::application::Ctx;
 use crate::config::{Config, Limits, MessageBytes};
 use crate::telemetry::decision_log::DecisionLog;
@@ -68,6 +69,7 @@ pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: Canc
     let limits = &config.limits;
     let services = Services::new(Arc::clone(&ctx), Arc::clone(&metrics), limits.call_timeout(), stop.clone());
     let services = services.logging(decision_log);
+    let direct = DirectLayer::new(services.clone(), limits.message_bytes.decisions);
     let routes = routes(services, limits.message_bytes, health)?;
     let room = room(config, ctx.store.is_embedded());
     // The order of the layers, outermost first.
@@ -82,6 +84,7 @@ pub async fn serve(config: &Config, parts: Parts, incoming: Incoming, stop: Canc
         .layer(ObserveLayer::new(Arc::clone(&metrics), Sampling::new(&config.telemetry)))
         .layer(GateLayer::new(ctx, Arc::clone(&metrics), limits))
         .layer(AdmissionLayer::new(&config.admission, limits.message_bytes, room, metrics))
+        .layer(direct)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
         .await?;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use uuid::Uuid;
+
 use super::{Fields, account_name, peer_name, request_id};
 use crate::application::authorize::{Answer, Consistency, Subject};
 use crate::decision::evaluate::Deciding;
@@ -89,12 +91,16 @@ pub fn item(
         }
         (None, None) => Some(Subject::Caller),
     };
-    let either = |own: &str, default: &str| if own.is_empty() { default.to_owned() } else { own.to_owned() };
-    let permission =
-        fields.required("permission", &either(&item.permission, &defaults.default_permission), PermissionName::parse);
-    let account = fields.required("account", &either(&item.account, &defaults.default_account), account_name);
+    let permission = either(&item.permission, &defaults.default_permission);
+    let permission = fields.required("permission", permission, PermissionName::parse);
+    let account = fields.required("account", either(&item.account, &defaults.default_account), account_name);
     let context = context(fields, "context", item.context.as_ref());
     Some(OwnedCheck { subject: subject?, permission: permission?, account: account?, context: context? })
+}
+
+/// What an item says, or else the default of its batch.
+const fn either<'a>(own: &'a str, default: &'a str) -> &'a str {
+    if own.is_empty() { default } else { own }
 }
 
 pub(super) fn token(fields: &mut Fields, field: &str, text: &str) -> Option<Subject> {
@@ -171,13 +177,13 @@ pub(super) fn consistency(fields: &mut Fields, consistency: Option<&pb::Consiste
 
 /// Writes a decision.
 #[must_use]
-pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision_id: String) -> pb::AuthorizeResponse {
+pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision_id: Uuid) -> pb::AuthorizeResponse {
     let decision = &answer.decision;
     let mut response = pb::AuthorizeResponse {
         decision: outcome(decision.outcome).into(),
         reason: reason(decision.reason).into(),
         revision: answer.revision,
-        decision_id,
+        decision_id: decision_id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned(),
         role_binding: String::new(),
         role: String::new(),
         grant_index: 0,
@@ -189,8 +195,10 @@ pub fn answer(snapshot: &Snapshot, answer: &Answer, check: &OwnedCheck, decision
         response.obligations = elevations(snapshot, deciding);
         return response;
     }
-    response.role_binding = format!("roleBindings/{}", deciding.binding);
-    response.role = snapshot.role(deciding.role).map(|role| format!("roles/{}", role.fact.id)).unwrap_or_default();
+    let binding = deciding.binding.as_uuid().hyphenated();
+    response.role_binding = ["roleBindings/", binding.encode_lower(&mut Uuid::encode_buffer())].concat();
+    response.role =
+        snapshot.role(deciding.role).map(|role| ["roles/", role.fact.id.as_str()].concat()).unwrap_or_default();
     response.grant_index = i32::from(deciding.grant);
     response.obligations.extend(owed(decision.unmet, &check.permission, &check.account));
     response

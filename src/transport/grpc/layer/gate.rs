@@ -248,8 +248,8 @@ pin_project! {
             #[pin]
             future: F,
             time: Option<Duration>,
-            #[pin]
-            timer: Option<tokio::time::Sleep>,
+            // Apart from the call, so that one that waits for nothing does not carry it along.
+            timer: Option<Pin<Box<tokio::time::Sleep>>>,
             message_max: usize,
         },
         Refused {
@@ -269,17 +269,13 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Projected::Admitted { future, time, mut timer, message_max } => {
+            Projected::Admitted { future, time, timer, message_max } => {
                 if let Poll::Ready(response) = future.poll(context) {
                     return Poll::Ready(response.map(|response| explained(response, *message_max)));
                 }
                 let Some(time) = *time else { return Poll::Pending };
-                if timer.is_none() {
-                    timer.set(Some(tokio::time::sleep(time)));
-                }
-                if let Some(timer) = timer.as_pin_mut() {
-                    ready!(timer.poll(context));
-                }
+                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+                ready!(timer.as_mut().poll(context));
                 Poll::Ready(Ok(status::deadline_passed().into_http()))
             }
             Projected::Refused { status } => {

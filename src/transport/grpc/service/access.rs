@@ -33,7 +33,8 @@ impl Services {
         consistency.map(|_| self.time_of(request.metadata()))
     }
 
-    async fn authorize_one(
+    /// Answers Authorize, however it came here.
+    pub(super) async fn authorize_one(
         &self,
         caller: Caller,
         request: &pb::AuthorizeRequest,
@@ -58,7 +59,7 @@ impl Services {
         let outcome = counted(decided.answer.decision.outcome);
         self.metrics.decided(outcome);
         let id = self.ctx.entropy.uuid(view.now)?;
-        let response = access::answer(view.snapshot, &decided.answer, asked.check, id.to_string());
+        let response = access::answer(view.snapshot, &decided.answer, asked.check, id);
         if let Some(log) = &self.decision_log
             && log.takes(outcome, id)
         {

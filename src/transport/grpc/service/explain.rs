@@ -32,7 +32,7 @@ impl Services {
                 page: read.page,
             };
             let explained = explain_decision(ctx, &call, &ask).await?;
-            let decision_id = ctx.entropy.uuid(ctx.clock.now())?.to_string();
+            let decision_id = ctx.entropy.uuid(ctx.clock.now())?;
             let next = tokens.seal(explained.entries.next.as_ref())?;
             Ok(explain::response(&explained, &read.check, decision_id, next))
         };

@@ -6,6 +6,7 @@ mod account;
 mod audit;
 mod authentication;
 mod decided;
+pub mod direct;
 mod explain;
 mod peer;
 mod role;
@@ -13,9 +14,9 @@ mod role;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::metadata::MetadataMap;
-
+use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
+use tonic::metadata::MetadataMap;
 
 use crate::application::Ctx;
 use crate::telemetry::decision_log::DecisionLog;
@@ -48,6 +49,11 @@ impl Services {
 
     /// How long a call with this metadata may take.
     fn time_of(&self, metadata: &MetadataMap) -> Duration {
-        call::given_time(metadata.as_ref()).map_or(self.call_timeout, |given| given.min(self.call_timeout))
+        self.time_in(metadata.as_ref())
+    }
+
+    /// As [`Services::time_of`], by the headers that carry it.
+    fn time_in(&self, headers: &HeaderMap) -> Duration {
+        call::given_time(headers).map_or(self.call_timeout, |given| given.min(self.call_timeout))
     }
 }

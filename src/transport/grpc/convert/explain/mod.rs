@@ -3,6 +3,8 @@
 mod parts;
 mod text;
 
+use uuid::Uuid;
+
 use super::access::{self, OwnedCheck};
 use super::role::{condition, grant, words};
 use super::{Fields, account_name, page, parse_time, peer_name, time};
@@ -85,7 +87,7 @@ pub fn request(fields: &mut Fields, tokens: &Tokens, request: &pb::ExplainAuthor
 pub fn response(
     explained: &Explained,
     check: &OwnedCheck,
-    decision_id: String,
+    decision_id: Uuid,
     next_page_token: String,
 ) -> pb::ExplainAuthorizationResponse {
     let snapshot = &*explained.snapshot;
