@@ -387,7 +387,7 @@ async fn a_decision_is_the_same_however_its_request_is_framed() {
     let allowed = ("0".to_owned(), Some(pb::Decision::Allow));
     let parts = |at: usize| [whole.slice(..at), whole.slice(at..)];
     for headers in [PLAIN, PROTO, IDENTITY] {
-        assert_eq!(sent(&server, headers, &[whole.clone()]).await, allowed, "{headers:?}");
+        assert_eq!(sent(&server, headers, std::slice::from_ref(&whole)).await, allowed, "{headers:?}");
         for at in [1, 5, 9] {
             assert_eq!(sent(&server, headers, &parts(at)).await, allowed, "{headers:?} {at}");
         }
