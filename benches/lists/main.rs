@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What is timed is the use case with everything it reads, not the wire. A deep page begins behind a
-//! peer drawn from all of the account's.
+//! peer of the list that is drawn from all of the account's.
 
 #[path = "../../tests/it/oracle/random.rs"]
 mod random;
@@ -35,6 +35,8 @@ const PEERS: usize = 1_000_000;
 /// How many first and deep pages are timed of each list.
 const PAGES: usize = 25;
 const PAGE: usize = 50;
+/// So many peers are drawn for a deep page to begin behind one that is on the list.
+const DRAWN: usize = 100;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -253,21 +255,27 @@ impl Bench {
         ))
     }
 
-    /// The place of some peer of the account.
+    /// The place of some peer of the list; where none of those drawn is on it, of one of the account.
     async fn place(&mut self, request: &ListPeers) -> Result<Option<Cursor>> {
         let snapshot = self.ctx.snapshot();
         let account = snapshot.find_account(request.account.as_str()).context("an account")?;
         let accounts = snapshot.subtree(account);
-        let peer = loop {
+        let mut drawn = Vec::with_capacity(DRAWN);
+        while drawn.len() < DRAWN {
             let Some(account) = self.random.pick(&accounts) else { return Ok(None) };
             let homed: Vec<_> = snapshot.homed_at(*account).collect();
-            if let Some(peer) = self.random.pick(&homed) {
-                break snapshot.peer_id(*peer).context("a peer")?;
+            drawn.extend(self.random.pick(&homed).and_then(|peer| snapshot.peer_id(*peer)));
+        }
+        let (condition, search) = (request.condition.clone(), request.search.clone());
+        let listed = Matching { condition, search, ..Matching::default() };
+        for matching in [listed, Matching::default()] {
+            let source = Source::Ids(drawn.clone());
+            let found = places(self.ctx.store.reader(), &source, &matching, request.order, None, DRAWN as u64).await?;
+            if let Some(place) = self.random.pick(&found) {
+                return Ok(Some(Cursor::Full(place.clone())));
             }
-        };
-        let source = Source::Ids(vec![peer]);
-        let found = places(self.ctx.store.reader(), &source, &Matching::default(), request.order, None, 1).await?;
-        Ok(found.into_iter().next().map(Cursor::Full))
+        }
+        Ok(None)
     }
 
     fn call(&self) -> Call {

@@ -51,7 +51,12 @@ impl Lister<'_> {
                 ids.chunks(1000).map(|ids| Source::Ids(ids.to_vec())).collect()
             }
             (None, ListView::WithAccess) => vec![Source::WithAccess(self.with_access())],
-            (None, ListView::HomeSubtree) => vec![self.source().await?],
+            (None, ListView::HomeSubtree) => {
+                let source = self.source().await?;
+                // No index of an order tells of a whole branch what a count asks.
+                let is_wide = matches!(source, Source::Order) && self.matching.branch.is_some();
+                vec![if is_wide { Source::Subtree(self.request.account.clone()) } else { source }]
+            }
         };
         let mut count = 0;
         for source in sources {

@@ -3,7 +3,7 @@
 //!
 //! INVARIANT: only what is plain goes this way: one message that is not compressed, within bounds,
 //! readable, and alone. Everything else goes on to tonic, whole, which answers it as it does for other
-//! methods. Both ways end in [`Services::authorize_one`].
+//! methods. Both ways end in `Services::authorize_one`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
