@@ -30,7 +30,7 @@ async fn crowd(database: &Database) {
         ),
     };
     let values = format!(
-        "{uuid}, 'user ' || n, 'user ' || n, CASE n % 3 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'platform' END, \
+        "{uuid}, 'user ' || n, 'user ' || n, CASE n % 7 WHEN 0 THEN 'contoso' WHEN 1 THEN 'sales' ELSE 'platform' END, \
          CASE n % 10 WHEN 0 THEN 'DEVICE' ELSE 'PERSON' END, CASE n % 50 WHEN 0 THEN 'DISABLED' ELSE 'ENABLED' END, \
          '{{}}', 'name ' || (n % 977), 'mail' || (n * 7919 % 20000) || '@example', '', \
          CASE n % 4 WHEN 0 THEN 'TOTP' ELSE 'NONE' END, CASE n % 9 WHEN 0 THEN 'org ' || n ELSE '' END, \
@@ -40,7 +40,7 @@ async fn crowd(database: &Database) {
         .sql(&format!(
             "INSERT INTO peers (id, user_name, user_name_key, home_id, kind, status, profile, full_name_key, email_key, \
              company_key, two_factor, org_user, default_role, create_time, update_time, last_login_time, version, \
-             update_revision, branch_id) SELECT {values}, CASE n % 3 WHEN 2 THEN 'platform' ELSE 'msp' END \
+             update_revision, branch_id) SELECT {values}, CASE WHEN n % 7 < 2 THEN 'msp' ELSE 'platform' END \
              FROM ({series}) AS series"
         ))
         .await;
