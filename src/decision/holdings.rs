@@ -118,7 +118,7 @@ impl<'a> Holdings<'a> {
             grants.iter().filter(|grant| is_plain_deny(grant)).map(|grant| &grant.pattern).collect();
         for grant in grants.iter().filter(|grant| grant.effect == Effect::Allow) {
             // What the same role takes away again is not given.
-            if denied.iter().any(|pattern| pattern.covers(&grant.pattern)) {
+            if denied.iter().any(|pattern| self.names_all(pattern, &grant.pattern)) {
                 continue;
             }
             let requirements = effective_requirements(grant, rules);
@@ -178,17 +178,21 @@ impl<'a> Holdings<'a> {
         place: Place,
         denied_too: &[&Pattern],
     ) -> bool {
-        let is_reserved = self.is_reserved(pattern);
-        let covers = |own: &Pattern| if is_reserved { own == pattern } else { own.covers(pattern) };
         let given = self.held.iter().filter(|held| self.reaches(held, place)).any(|held| {
             held.role.fact.grants.iter().any(|own| {
                 own.effect == Effect::Allow
-                    && covers(&own.pattern)
+                    && self.names_all(&own.pattern, pattern)
                     && effective_requirements(own, &held.role.fact.rules).at_most(requirements)
                     && (own.condition.is_empty() || own.condition == *condition)
             })
         });
         given && !self.is_denied(pattern, place, denied_too)
+    }
+
+    /// Whether a pattern names all that another one does. No wildcard names a reserved permission, neither to
+    /// give it nor to take it away.
+    fn names_all(&self, wide: &Pattern, narrow: &Pattern) -> bool {
+        if self.is_reserved(narrow) { wide == narrow } else { wide.covers(narrow) }
     }
 
     fn is_reserved(&self, pattern: &Pattern) -> bool {
@@ -203,7 +207,7 @@ impl<'a> Holdings<'a> {
             held.role.fact.grants.iter().any(|own| {
                 own.effect == Effect::Deny
                     && own.pattern.overlaps(pattern)
-                    && !denied_too.iter().any(|too| too.covers(&own.pattern))
+                    && !denied_too.iter().any(|too| self.names_all(too, &own.pattern))
             })
         })
     }

@@ -10,6 +10,7 @@ use crate::groups;
 use crate::roles::{
     ADMINISTRATOR, Scene, administration, allow, deny, escalates, fresh, refused, where_label, with_approval,
 };
+use crate::support::policy;
 
 #[tokio::test]
 async fn nobody_binds_a_role_above_themselves() {
@@ -43,6 +44,21 @@ async fn nobody_binds_a_role_above_themselves() {
     escalates(bind(&lead.client, binding(&other, ADMINISTRATOR, &scene.msp)).await);
     // What the administrator's `*.*` covers, it gives.
     bind(&scene.admin.client, binding(&other, "roles/core.auditor", &scene.msp)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reserved_permission_is_not_given_beside_a_deny_of_all() {
+    let scene = Scene::new().await;
+    let lead = scene.with(&[administration().as_slice(), &[allow("*.*")]].concat()).await;
+    let other = scene.nobody().await.name;
+    let operator = scene.server.operator();
+    for reserved in ["permissions.register", "accounts.create_partner"] {
+        // A wildcard names no reserved permission, so that the DENY leaves the ALLOW as it is.
+        let grants = [deny("*.*"), allow(reserved)];
+        let made = policy::create_role(&operator, policy::role(&scene.msp, &grants)).await.unwrap().name;
+        escalates(bind(&lead.client, binding(&other, &made, &scene.msp)).await);
+        escalates(policy::create_role(&lead.client, policy::role(&scene.msp, &grants)).await);
+    }
 }
 
 #[tokio::test]
