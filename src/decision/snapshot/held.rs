@@ -83,6 +83,7 @@ impl Snapshot {
         });
         own.chain(by_group)
     }
+
     /// Whether a peer has any binding on a path, whenever it counts: one of [`Snapshot::held`], found
     /// without looking at all of them.
     #[must_use]

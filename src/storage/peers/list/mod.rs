@@ -4,7 +4,9 @@
 //! the order and tests each entry: right where what matches is dense. Every other source gathers few
 //! rows by an index of its own and sorts them: right where it is small, whatever the order. Conditions
 //! on anything but what the list is sorted by are written so that no planner takes an index for them by
-//! itself, so that both databases do what the source says, at any size and with any statistics.
+//! itself, so that both databases do what the source says, at any size and with any statistics. Only
+//! what names a part of the order is left to PostgreSQL: a few it may sort, and of a branch that is most
+//! of all peers it may walk the order of all.
 //!
 //! INVARIANT: every key of an order is NOT NULL on both databases (what is unset comes before all
 //! else), ties go by id, and text is in byte order: a place in a list means the same on both.
