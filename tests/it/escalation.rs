@@ -117,7 +117,9 @@ async fn search(seed: u64, steps: usize, counts: &mut BTreeMap<(&'static str, St
         for account in before.administered(&old) {
             let is_there = world.facts.accounts.iter().any(|fact| fact.id == account);
             let still = after.administered(&world.facts).contains(&account);
-            assert!(still || !is_there, "{} and left {account:?} without its last administrator", case());
+            let homed = old.peers.iter().filter(|peer| peer.home == account).map(|peer| peer.id);
+            let held = || told(&old, homed);
+            assert!(still || !is_there, "{} and left {account:?} without its last administrator:\n{}", case(), held());
         }
         before = after;
     }

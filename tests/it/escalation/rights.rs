@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use peerage::domain::binding::{Mode, Principal, Reach};
 use peerage::domain::context::{AttributeValue, Context};
-use peerage::domain::fact::{AccountFact, MemberFact, PeerFact};
+use peerage::domain::fact::{AccountFact, BindingFact, PeerFact};
 use peerage::domain::ids::{AccountId, PeerId};
 use peerage::domain::peer::{PeerKind, PeerStatus};
-use peerage::domain::role::{Effect, Grant};
-use peerage::domain::time::Timestamp;
+use peerage::domain::role::{Effect, Grant, Requirements};
+use peerage::domain::time::{Timestamp, Window};
 
 use super::super::oracle::conditions::{self, Holds};
 use super::super::oracle::facts::Facts;
@@ -181,12 +181,60 @@ impl Rights {
 
     /// The accounts that have a full administrator (DESIGN 8.3).
     pub fn administered(&self, facts: &Facts) -> BTreeSet<AccountId> {
+        let named = Named::of(facts);
         let is_full = |peer: &&PeerFact| {
             let cells = self.cells.get(&(Whose::AsItIs, peer.id, peer.home.clone()));
             let always = |cells: &Vec<Cell>| cells.iter().all(|cell| cell[LEVELS - 1] & ADMINISTERS != 0);
-            peer.kind == PeerKind::Person && peer.expire_time.is_none() && cells.is_some_and(always)
+            peer.kind == PeerKind::Person
+                && peer.expire_time.is_none()
+                && cells.is_some_and(always)
+                && administers_for_good(facts, &named, peer, self.moments[0].0)
         };
         facts.peers.iter().filter(is_full).map(|peer| peer.home.clone()).collect()
+    }
+}
+
+/// Whether one grant without requirement or condition makes a peer its home's administrator and does not
+/// end, and no DENY ever takes that away: at other times or in other circumstances than those looked at,
+/// the right may be another one.
+fn administers_for_good(facts: &Facts, named: &Named, peer: &PeerFact, now: Timestamp) -> bool {
+    let path = facts.path(&peer.home);
+    let (mut allowed, mut denied) = (false, false);
+    for binding in &facts.bindings {
+        let reaches = match binding.reach {
+            Reach::AccountOnly => binding.account == peer.home,
+            Reach::Subtree => path.iter().any(|account| account.id == binding.account),
+        };
+        let Some((Mode::Active, during)) = membership(facts, peer, binding).filter(|_| reaches) else { continue };
+        let windows = [binding.window, during];
+        if binding.mode != Mode::Active || windows.iter().any(|window| window.is_over(now)) {
+            continue;
+        }
+        let lasts = windows.iter().all(|window| window.contains(now) && window.expire().is_none());
+        let role = facts.roles.iter().find(|role| role.id == binding.role);
+        let of_role = role.into_iter().flat_map(|role| (0_u16..).zip(&role.grants).map(move |grant| (role, grant)));
+        for (role, (place, grant)) in of_role.filter(|(_, (_, grant))| named.bits(grant) & ADMINISTERS != 0) {
+            match grant.effect {
+                Effect::Deny => denied |= conditions::labels_hold(&grant.condition, &path),
+                Effect::Allow => {
+                    let line = Line { binding, role, place, grant, active: true, missing: None };
+                    let is_free = line.stated() == Requirements::default() && grant.condition.is_empty();
+                    allowed |= lasts && is_free;
+                }
+            }
+        }
+    }
+    allowed && !denied
+}
+
+/// How and when a peer is among the holders of a binding, if it is.
+fn membership(facts: &Facts, peer: &PeerFact, binding: &BindingFact) -> Option<(Mode, Window)> {
+    match binding.principal {
+        Principal::Peer(holder) => (holder == peer.id).then_some((Mode::Active, Window::ALWAYS)),
+        Principal::Group(group) => {
+            let member = facts.members.iter().find(|member| member.group == group && member.peer == peer.id);
+            member.map(|member| (member.mode, member.window))
+        }
     }
 }
 
@@ -238,19 +286,10 @@ fn cell(
         if (at + below > 0 && binding.reach == Reach::AccountOnly) || !binding.window.contains(*now) {
             continue;
         }
-        let membership = match binding.principal {
-            Principal::Peer(holder) if holder == peer.id => Mode::Active,
-            Principal::Peer(_) => continue,
-            Principal::Group(group) => {
-                let is_it = |member: &&MemberFact| {
-                    member.group == group && member.peer == peer.id && member.window.contains(*now)
-                };
-                match facts.members.iter().find(is_it) {
-                    Some(member) => member.mode,
-                    None => continue,
-                }
-            }
-        };
+        let Some((membership, during)) = membership(facts, peer, binding) else { continue };
+        if !during.contains(*now) {
+            continue;
+        }
         let active = binding.mode == Mode::Active && membership == Mode::Active;
         if !active && whose == Whose::AsItIs {
             continue;

@@ -22,10 +22,7 @@ pub(crate) enum Holds<'a> {
 /// attributes and those by name.
 pub(crate) fn holds<'a>(condition: &'a Condition, path: &[&AccountFact], question: &Question) -> Holds<'a> {
     let mut parts = Vec::new();
-    for (key, values) in &condition.account_labels {
-        let nearest = path.iter().find_map(|account| account.labels.get(key));
-        parts.push(if nearest.is_some_and(|value| values.contains(value)) { Holds::Yes } else { Holds::No });
-    }
+    parts.push(if labels_hold(condition, path) { Holds::Yes } else { Holds::No });
     if !condition.weekly_windows.is_empty() {
         let is_open = condition.weekly_windows.iter().any(|window| is_open(window, question));
         parts.push(if is_open { Holds::Yes } else { Holds::No });
@@ -53,6 +50,14 @@ pub(crate) fn holds<'a>(condition: &'a Condition, path: &[&AccountFact], questio
         return Holds::No;
     }
     parts.into_iter().find(|part| *part != Holds::Yes).unwrap_or(Holds::Yes)
+}
+
+/// What the labels say by themselves: all of a condition that no request can change.
+pub(crate) fn labels_hold(condition: &Condition, path: &[&AccountFact]) -> bool {
+    condition.account_labels.iter().all(|(key, values)| {
+        let nearest = path.iter().find_map(|account| account.labels.get(key));
+        nearest.is_some_and(|value| values.contains(value))
+    })
 }
 
 fn meets(value: &AttributeValue, demand: &Demand) -> bool {
