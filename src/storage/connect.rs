@@ -19,6 +19,10 @@ const TRY_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// A transaction that does nothing for so long has lost its process: the server ends it, so that it
 /// cannot hold the revision row for good.
 const IDLE_IN_TRANSACTION: &str = "60s";
+/// SQLite's writer keeps up to 64 MiB of pages, in KiB and negative as SQLite has it. A new peer goes into
+/// pages far apart of more than 30 indexes; with the 2 MiB it keeps by itself, large transactions would
+/// write most pages to the log and read them back many times over.
+const SQLITE_WRITER_CACHE: &str = "-65536";
 
 /// Opens writer and reader.
 pub(super) async fn connect(
@@ -52,6 +56,7 @@ async fn sqlite(url: &str, options: &StoreOptions) -> Result<(DatabaseConnection
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(busy_timeout)
+            .pragma("cache_size", SQLITE_WRITER_CACHE)
     });
     // The writer comes first: it makes the file and turns the write-ahead log on.
     let writer = Database::connect(writer).await?;
