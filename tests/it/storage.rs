@@ -8,7 +8,7 @@ mod audit_lists;
 mod credentials;
 mod feed;
 mod identity;
-mod lists;
+pub(crate) mod lists;
 mod plans;
 mod schema;
 mod search;

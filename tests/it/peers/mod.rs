@@ -6,6 +6,7 @@ mod create;
 mod ends;
 mod fields;
 mod hidden;
+mod large;
 mod links;
 mod lists;
 mod passwords;

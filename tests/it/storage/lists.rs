@@ -21,7 +21,7 @@ on_both_migrated![
     keys_follow_a_new_status_and_a_sign_in
 ];
 
-pub(super) fn by(key: SortKey, descending: bool) -> Order {
+pub(crate) fn by(key: SortKey, descending: bool) -> Order {
     Order { key, descending }
 }
 
@@ -199,7 +199,7 @@ fn key(peer: &Peer, key: SortKey) -> (String, Option<i64>) {
     }
 }
 
-fn sorted(peers: &[Peer], order: Order) -> Vec<PeerId> {
+pub(crate) fn sorted(peers: &[Peer], order: Order) -> Vec<PeerId> {
     let mut sorted: Vec<&Peer> = peers.iter().collect();
     sorted.sort_by_key(|peer| (key(peer, order.key), peer.id));
     if order.descending {

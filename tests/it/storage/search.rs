@@ -1,6 +1,6 @@
 //! Searches of peers: what is found in names, and that the index follows them.
 
-use peerage::domain::peer::{PeerStatus, UserName};
+use peerage::domain::peer::{Peer, PeerStatus, UserName};
 use peerage::storage::peers::list::{Search, SortKey, Source};
 use peerage::storage::peers::{self, StatusChange};
 use sea_orm::DbBackend;
@@ -71,6 +71,16 @@ async fn a_search_finds_parts_of_names_and_takes_nothing_for_a_wildcard(database
         }
         let counted = peers::list::count_to(store.reader(), &Source::Search, &searched(query), 10).await.unwrap();
         assert_eq!(counted, wanted.len() as u64, "{query}");
+        let order = by(SortKey::FullName, true);
+        let among = async |entries| {
+            peers::list::count_next(store.reader(), &searched(query), order, None, entries).await.unwrap()
+        };
+        assert_eq!(among(all.len() as u64).await, wanted.len() as u64, "{query}");
+        // Two fewer are looked at, which are the first by their full name.
+        let is_there = |peer: &&Peer| {
+            wanted.contains(&peer.user_name.as_str()) && !["plain", "100%_sure"].contains(&peer.user_name.as_str())
+        };
+        assert_eq!(among(all.len() as u64 - 2).await, all.iter().filter(is_there).count() as u64, "{query}");
     }
     assert_eq!(Search::of(""), None);
 }

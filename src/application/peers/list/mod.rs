@@ -41,6 +41,11 @@ const NEAR_SEARCH: u64 = 20_000;
 const NEAR_TEST: u64 = 5_000;
 /// More administrators than these are not named one by one.
 const ADMINISTRATORS_MAX: usize = 64_000;
+/// Where so many entries of the order for each row of a page hold enough of what a search finds, nothing
+/// is counted: counting a text that is in nearly all peers takes far longer than the page.
+const ENTRIES_TRIED: u64 = 10;
+/// And no more of them than this.
+const ENTRIES_TRIED_MAX: u64 = 2_000;
 /// How many tests of a filter are counted to find a near one.
 const TESTS_COUNTED: usize = 3;
 /// After so many rows of an order's index the list is gathered after all: its rows stand together
@@ -165,7 +170,8 @@ impl<'a> Lister<'a> {
 
     /// Up to a page of the peers that are seen in full.
     async fn full(&self, homes: &mut Homes<'_>, after: Option<Place>) -> Result<Page<Cursor, Cursor>> {
-        let mut source = Arc::new(self.source().await?);
+        let source = if self.is_dense(after.as_ref()).await? { Source::Order } else { self.source().await? };
+        let mut source = Arc::new(source);
         let mut is_walk = matches!(*source, Source::Order);
         let mut walked = 0;
         let read = |after: Option<Place>, limit: u64| {
@@ -208,6 +214,19 @@ impl<'a> Lister<'a> {
         Ok(Source::Order)
     }
 
+    /// Whether the next few entries of the order hold a page of what a search finds.
+    async fn is_dense(&self, after: Option<&Place>) -> Result<bool> {
+        let is_walked = self.request.view == ListView::HomeSubtree && !self.is_part_of_branch() && !self.is_near();
+        if self.request.search.is_none() || !is_walked {
+            return Ok(false);
+        }
+        let limit = self.request.limit as u64;
+        let tried = (limit * ENTRIES_TRIED).min(ENTRIES_TRIED_MAX);
+        let (conn, order) = (self.ctx.store.reader(), self.request.order);
+        let found = storage::peers::list::count_next(conn, &self.matching, order, after, tried).await?;
+        Ok(found > limit)
+    }
+
     /// What to gather where the order led nowhere.
     fn gathered(&self) -> Option<Source> {
         if self.request.administrator == Some(true) {
@@ -222,9 +241,12 @@ impl<'a> Lister<'a> {
                 return Some(Source::Ids(ids));
             }
         }
-        // Of all and of a whole branch, the walk passes nothing but the list.
-        let is_part = self.matching.branch.as_ref().is_some_and(|branch| *branch != self.request.account);
-        is_part.then(|| Source::Subtree(self.request.account.clone()))
+        self.is_part_of_branch().then(|| Source::Subtree(self.request.account.clone()))
+    }
+
+    /// Whether a walk passes others too. Of all and of a whole branch it passes nothing but the list.
+    fn is_part_of_branch(&self) -> bool {
+        self.matching.branch.as_ref().is_some_and(|branch| *branch != self.request.account)
     }
 
     /// Whether few enough peers are homed in the account and below to sort them all.

@@ -107,28 +107,21 @@ pub fn select(
     limit: u64,
 ) -> SelectStatement {
     const NEAR: &str = "near";
-    let direction = if order.descending { Direction::Desc } else { Direction::Asc };
     let column = order.key.column();
     let mut select = Query::select();
     select.column("id");
     if let Some(column) = column {
-        select.column(column).order_by(column, direction.clone());
+        select.column(column);
     }
-    select.order_by("id", direction).limit(limit);
+    if matches!(source, Source::Order) {
+        walk(&mut select, backend, matching, order, after);
+        return select.and_where(condition::residual(backend, matching, source)).limit(limit).take();
+    }
     if let Some(after) = after {
         select.and_where(order::beyond(order, after));
     }
-    if matches!(source, Source::Order) {
-        select.from(TABLE);
-        if let Some(from) = from(backend, source, matching) {
-            select.and_where(from);
-        }
-        for bound in condition::bounds(&matching.condition, order.key) {
-            select.and_where(bound);
-        }
-        select.and_where(condition::residual(backend, matching, source));
-        return select;
-    }
+    sort(&mut select, order);
+    select.limit(limit);
     // Materialized, so that no planner walks the order instead, hoping to meet enough on the way.
     let mut near = gathered(backend, source, matching);
     near.column("id");
@@ -139,6 +132,28 @@ pub fn select(
     table.query(near).table_name(NEAR).materialized(true);
     select.from(NEAR).with_cte(table);
     select
+}
+
+/// Counts the matching ones of the next entries of an order's index.
+///
+/// # Errors
+/// What the database reports.
+pub async fn count_next(
+    conn: &impl ConnectionTrait,
+    matching: &Matching,
+    order: Order,
+    after: Option<&Place>,
+    entries: u64,
+) -> Result<u64, StoreError> {
+    const MATCHES: &str = "matches";
+    let backend = conn.get_database_backend();
+    let mut next = Query::select();
+    next.expr_as(condition::residual(backend, matching, &Source::Order), MATCHES);
+    walk(&mut next, backend, matching, order, after);
+    next.limit(entries);
+    let mut count = Query::select();
+    count.expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(next, "next").and_where(Expr::col(MATCHES));
+    read_count(conn, &count).await
 }
 
 /// Counts the peers of a source, and stops one beyond `most`.
@@ -158,7 +173,11 @@ pub async fn count_to(
         rows.and_where(from);
     }
     let count = Query::select().expr_as(Expr::cust("COUNT(*)"), "count").from_subquery(rows, "some").take();
-    let row = conn.query_one(&count).await?.ok_or_else(|| StoreError::missing(TABLE, "count"))?;
+    read_count(conn, &count).await
+}
+
+async fn read_count(conn: &impl ConnectionTrait, count: &SelectStatement) -> Result<u64, StoreError> {
+    let row = conn.query_one(count).await?.ok_or_else(|| StoreError::missing(TABLE, "count"))?;
     let count: i64 = row.try_get("", "count")?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -182,6 +201,29 @@ pub async fn count_by_home(
         Ok((home, u64::try_from(count).unwrap_or(0)))
     };
     rows.iter().map(read).collect()
+}
+
+/// The entries of an order's index from a place on, but for what is tested of each.
+fn walk(select: &mut SelectStatement, backend: DbBackend, matching: &Matching, order: Order, after: Option<&Place>) {
+    select.from(TABLE);
+    if let Some(after) = after {
+        select.and_where(order::beyond(order, after));
+    }
+    if let Some(from) = from(backend, &Source::Order, matching) {
+        select.and_where(from);
+    }
+    for bound in condition::bounds(&matching.condition, order.key) {
+        select.and_where(bound);
+    }
+    sort(select, order);
+}
+
+fn sort(select: &mut SelectStatement, order: Order) {
+    let direction = if order.descending { Direction::Desc } else { Direction::Asc };
+    if let Some(column) = order.key.column() {
+        select.order_by(column, direction.clone());
+    }
+    select.order_by("id", direction);
 }
 
 /// The matching rows of a source, in no order, without columns.
