@@ -428,7 +428,7 @@ pub(crate) async fn start_demo(folder: PathBuf, listen: SocketAddr) -> anyhow::R
 ///
 /// # Errors
 /// Where the file cannot be made.
-pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);

@@ -74,7 +74,7 @@ pub async fn paged<R, T, P: Clone, F: Future<Output = Result<Vec<R>>>>(
     let mut page = Page::default();
     let Wanted { after: mut read_to, limit } = wanted;
     let mut shown = None;
-    let mut step = (limit as u64).saturating_add(1).max(STEP_MIN);
+    let mut step = first_step(limit);
     for _ in 0..READS_MAX {
         let rows = read(read_to.clone(), step).await?;
         let is_last = (rows.len() as u64) < step;
@@ -98,6 +98,12 @@ pub async fn paged<R, T, P: Clone, F: Future<Output = Result<Vec<R>>>>(
     }
     page.next = read_to;
     Ok(page)
+}
+
+/// How many rows a page of so many items reads at first.
+pub const fn first_step(limit: usize) -> u64 {
+    let step = (limit as u64).saturating_add(1);
+    if step < STEP_MIN { STEP_MIN } else { step }
 }
 
 /// The next rows of any of these scopes, in one order, however many scopes there are: a list that is

@@ -1,5 +1,6 @@
 //! `peerage bootstrap`: makes the operator, once.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,8 +10,8 @@ use clap::Args;
 use super::config::Source;
 use super::output;
 use crate::app;
-use crate::application::Clock;
-use crate::application::bootstrap::{Operator, OperatorKey, bootstrap};
+use crate::application::bootstrap::{OperatorKey, bootstrap};
+use crate::application::{Clock, Ctx};
 use crate::config::Config;
 use crate::crypto::api_key::hash_presented;
 use crate::domain::peer::UserName;
@@ -41,34 +42,44 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.source.load(&[])?;
     let user_name = UserName::parse(&arguments.user_name).map_err(|why| anyhow::anyhow!("`--user-name` {why}"))?;
-    match (&arguments.existing_key_file, &arguments.key_file) {
+    let told = match (&arguments.existing_key_file, &arguments.key_file) {
         (Some(existing), _) => {
-            let operator = make(&config, user_name, OperatorKey::Hash(read_hash(existing)?)).await?;
-            output::write(&format!("peers/{} is the operator\n", operator.peer))?;
+            let hash = read_hash(existing)?;
+            let ctx = open(&config).await?;
+            let operator = bootstrap(&ctx, user_name, OperatorKey::Hash(hash)).await?;
+            ctx.store.close().await?;
+            format!("peers/{} is the operator\n", operator.peer)
         }
         (None, Some(path)) => {
-            // The file comes first: a key that could not be kept would lock everyone out for good.
-            app::write_private(path, "")?;
-            let made = make(&config, user_name, OperatorKey::New).await;
-            // It was made a moment ago and holds nothing.
-            std::fs::remove_file(path).with_context(|| format!("cannot write `{}`", path.display()))?;
-            let operator = made?;
-            let text = operator.key.as_ref().map(|key| key.expose().to_owned()).unwrap_or_default();
-            app::write_private(path, &text)?;
-            let told = format!("peers/{} is the operator; its key is in `{}`\n", operator.peer, path.display());
-            output::write(&told)?;
+            let ctx = open(&config).await?;
+            // The file comes first, and stays open: a key that could not be kept would lock everyone out
+            // for good.
+            let mut file = output::new_private_file(path)?;
+            let operator = match bootstrap(&ctx, user_name, OperatorKey::New).await {
+                Ok(operator) => operator,
+                Err(error) => {
+                    std::fs::remove_file(path)
+                        .with_context(|| format!("cannot remove the empty `{}`", path.display()))?;
+                    return Err(error.into());
+                }
+            };
+            let key = operator.key.as_ref().map_or("", |key| key.expose());
+            writeln!(file, "{key}")
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+            ctx.store.close().await?;
+            format!("peers/{} is the operator; its key is in `{}`\n", operator.peer, path.display())
         }
         (None, None) => bail!("`--key-file` or `--existing-key-file` is needed"),
-    }
+    };
+    output::write(&told)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn make(config: &Config, user_name: UserName, key: OperatorKey) -> anyhow::Result<Operator> {
+async fn open(config: &Config) -> anyhow::Result<Ctx> {
     let ctx = app::context(app::connect(config).await?, Clock::System)?;
     app::load(&ctx).await?;
-    let operator = bootstrap(&ctx, user_name, key).await?;
-    ctx.store.close().await?;
-    Ok(operator)
+    Ok(ctx)
 }
 
 fn read_hash(path: &Path) -> anyhow::Result<[u8; 32]> {

@@ -90,11 +90,11 @@ fn advice(code: Code, is_inactive: bool) -> Option<&'static str> {
         }
         Code::Unauthenticated => Some("check PEERAGE_API_KEY, or the file that PEERAGE_API_KEY_FILE names"),
         Code::NotFound => Some("it is missing, or you may not view it: the two look the same"),
+        Code::DeadlineExceeded => Some("`--timeout` gives it more time"),
         Code::Ok
         | Code::Cancelled
         | Code::Unknown
         | Code::InvalidArgument
-        | Code::DeadlineExceeded
         | Code::AlreadyExists
         | Code::PermissionDenied
         | Code::ResourceExhausted

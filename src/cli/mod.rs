@@ -107,7 +107,7 @@ enum Command {
     Peers(Client<peers::Arguments>),
     /// Lists, shows and changes roles, permissions and role bindings
     Roles(Client<roles::Arguments>),
-    /// Writes the policy of an account as casbin of any language reads it
+    /// Exports the policy of an account as casbin of any language reads it, and imports one
     Policy(Client<policy::Arguments>),
     /// Creates, lists and revokes API keys
     Keys(Client<keys::Arguments>),

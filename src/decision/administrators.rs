@@ -152,10 +152,10 @@ pub fn newly_denied(before: &Snapshot, after: &Snapshot, changes: &[Change], now
     }
     let denied = |peer: PeerIndex| {
         let old = denials(before, peer);
-        let new = denials(after, peer).into_iter().find(|denial| !old.iter().any(|old| old.covers(denial, now)));
-        new.map(|denial| NewlyDenied { peer, account: denial.account })
+        let new = denials(after, peer).into_iter().filter(move |new| !old.iter().any(|old| old.covers(new, now)));
+        new.map(move |denial| NewlyDenied { peer, account: denial.account })
     };
-    peers.into_iter().filter_map(denied).collect()
+    peers.into_iter().flat_map(denied).collect()
 }
 
 fn denies_any(role: &RoleRecord) -> bool {

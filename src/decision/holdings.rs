@@ -5,11 +5,14 @@
 //! a wildcard, since it will name tomorrow's permissions too. Partner access and suspension do not
 //! count here; they limit the use of a right, not the ceiling.
 
+use std::collections::BTreeSet;
+
 use super::compile::effective_requirements;
 use super::snapshot::{
     AccountIndex, BindingRecord, GroupIndex, Held, Holder, PeerIndex, RoleIndex, RoleRecord, Snapshot,
 };
 use crate::domain::binding::{Mode, Reach};
+use crate::domain::ids::RoleId;
 use crate::domain::permission::Pattern;
 use crate::domain::role::{Condition, Effect, Grant, Requirements, RoleRules};
 use crate::domain::time::{Timestamp, Window};
@@ -87,7 +90,27 @@ impl<'a> Holdings<'a> {
         if ceiling == Ceiling::OwnAndGrantable && self.may_grant_by_name(record, place) {
             return Ok(());
         }
-        self.may_give_grants(&record.fact.grants, &record.fact.rules, place)
+        self.may_give_grants(&record.fact.grants, &record.fact.rules, place)?;
+        self.may_pass_on(record, place, &mut BTreeSet::new())
+    }
+
+    /// Whether the actor may give, or act with, all that a role names for others: what its holders may grant
+    /// beyond their own, and what they act with in sessions. The actor's own role that names the same covers
+    /// it; without one, all of what is named counts, and what that names in turn.
+    fn may_pass_on(&self, role: &RoleRecord, place: Place, seen: &mut BTreeSet<RoleId>) -> Result<(), Excess> {
+        let rules = &role.fact.rules;
+        let sessions = rules
+            .session_role
+            .as_ref()
+            .filter(|name| !self.reaching(place).any(|held| held.role.fact.rules.session_role.as_ref() == Some(name)));
+        for name in rules.grantable_roles.iter().chain(sessions) {
+            let Some(named) = self.after.find_role(name).and_then(|index| self.after.role(index)) else { continue };
+            if seen.insert(name.clone()) && !self.may_grant_by_name(named, place) {
+                self.may_give_grants(&named.fact.grants, &named.fact.rules, place)?;
+                self.may_pass_on(named, place, seen)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the actor may give the first peer of a new account its template's role. What only a grant
@@ -103,10 +126,12 @@ impl<'a> Holdings<'a> {
 
     /// Whether a role of the actor's that covers the place lists the role as grantable.
     fn may_grant_by_name(&self, role: &RoleRecord, place: Place) -> bool {
-        self.held
-            .iter()
-            .filter(|held| self.reaches(held, place))
-            .any(|held| held.role.fact.rules.grantable_roles.contains(&role.fact.id))
+        self.reaching(place).any(|held| held.role.fact.rules.grantable_roles.contains(&role.fact.id))
+    }
+
+    /// The actor's roles that give all they have at all of a place.
+    fn reaching(&self, place: Place) -> impl Iterator<Item = &Right<'a>> {
+        self.held.iter().filter(move |held| self.reaches(held, place))
     }
 
     /// Whether the actor may give these grants at a place.
@@ -178,7 +203,7 @@ impl<'a> Holdings<'a> {
         place: Place,
         denied_too: &[&Pattern],
     ) -> bool {
-        let given = self.held.iter().filter(|held| self.reaches(held, place)).any(|held| {
+        let given = self.reaching(place).any(|held| {
             held.role.fact.grants.iter().any(|own| {
                 own.effect == Effect::Allow
                     && self.names_all(&own.pattern, pattern)

@@ -1,8 +1,10 @@
 //! Word of policy changes among the processes of one PostgreSQL database, sent with the commit and heard
 //! within milliseconds.
 //!
-//! It carries nothing and proves nothing: whoever hears it looks at the feed. Word that is lost, as where
-//! a proxy between here and the database knows no LISTEN, costs time alone, since the feed is polled too.
+//! It carries nothing and proves nothing: whoever hears it looks at the feed. Word that is lost costs time
+//! alone, since the feed is polled too. LISTEN belongs to a session: a pooler that lends sessions from
+//! transaction to transaction would bring word to whoever has the session next, which docs/peerage.example.toml
+//! rules out.
 
 use std::time::Duration;
 

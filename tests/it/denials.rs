@@ -74,6 +74,43 @@ async fn nobody_denies_those_who_are_homed_above_them() {
 }
 
 #[tokio::test]
+async fn a_denial_of_others_is_found_behind_one_at_their_home() {
+    let World { server, msp, customer, outside, .. } = world().await;
+    let other = server.customer("fabrikam", &msp).await;
+    let spread = create(&server.operator(), role(&msp, &[allow("ftp.view")])).await.unwrap().name;
+    let designs = create(&server.operator(), role(&msp, &[allow("roles.*"), allow("ftp.*")])).await.unwrap().name;
+    let designer = server.person(&msp, "designer", &designs).await;
+    let group = pb::Group { account: msp.clone(), title: "Both".to_owned(), ..pb::Group::default() };
+    let request = pb::CreateGroupRequest { group: Some(group), ..pb::CreateGroupRequest::default() };
+    let group = outside.client.roles().create_group(request).await.unwrap().into_inner().name;
+    // Held where they live, and elsewhere too: in either order of the accounts.
+    for (name, home) in [("victor", &customer), ("wanda", &other)] {
+        let victim = server.person(home, name, "roles/mspcontrol.help_desk").await;
+        for account in [&customer, &other] {
+            bind(&outside.client, binding(&victim.name, &spread, account)).await.unwrap();
+        }
+    }
+    let turned = pb::Role { name: spread.clone(), grants: vec![deny("ftp.view")], ..pb::Role::default() };
+    refused(update(&designer.client, turned, &["grants"]).await);
+    // By a group that is bound on both.
+    let slight = create(&outside.client, role(&msp, &[deny("ftp.view")])).await.unwrap().name;
+    for account in [&customer, &other] {
+        bind(&outside.client, of_group(&group, &slight, account)).await.unwrap();
+    }
+    let gathers = create(&server.operator(), role(&msp, &[allow("groups.*"), allow("*.view")])).await.unwrap().name;
+    let gatherer = server.person(&msp, "gatherer", &gathers).await;
+    for peer in ["peers/@victor", "peers/@wanda"] {
+        let request = pb::AddGroupMemberRequest {
+            group: group.clone(),
+            member: Some(pb::GroupMember { peer: peer.to_owned(), ..pb::GroupMember::default() }),
+            ..pb::AddGroupMemberRequest::default()
+        };
+        refused(gatherer.client.roles().add_group_member(request).await);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_in_a_second_takes_the_right_to_disable() {
     let World { server, msp, outside, .. } = world().await;
     let grants = [allow("accounts.view"), allow("peers.view"), allow("peers.update")];

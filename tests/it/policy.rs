@@ -262,6 +262,18 @@ async fn titles(server: &Server, owner: &str) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn roles_of_an_import_whose_names_differ_by_case_alone_get_titles_of_their_own() {
+    let server = Server::start().await;
+    let msp = server.partner("contoso-msp", &["mspcontrol"]).await;
+    server.customer("contoso", &msp).await;
+    let policy = "p, Admin, contoso-msp, peers, view\np, admin, contoso-msp, peers, update\n\
+                  p, admin, contoso, peers, create\np, admin 2, contoso-msp, roles, view\n";
+    import(&server.operator(), lines(&msp, policy)).await.unwrap();
+    assert_eq!(titles(&server, &msp).await, ["Admin", "admin 2", "admin 3", "admin 4"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_is_all_or_nothing() {
     let Scene { server, accounts, peers, .. } = scene().await;
     let (operator, open, lab) = (server.operator(), &accounts[1], &accounts[4]);

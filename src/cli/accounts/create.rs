@@ -71,9 +71,19 @@ fn gains(account: &pb::Account, request: &pb::CreateAccountRequest) -> String {
         let role = if role.is_empty() { "the role of the account template" } else { names::short(role) };
         format!(" Its first peer {} gains {role} there.", peer.user_name)
     });
+    let access = account.settings.as_ref().map(pb::AccountSettings::partner_access).unwrap_or_default();
+    let limit = match access {
+        pb::PartnerAccessMode::Unspecified | pb::PartnerAccessMode::Allowed => String::new(),
+        mode @ (pb::PartnerAccessMode::SessionOnly
+        | pb::PartnerAccessMode::ByApproval
+        | pb::PartnerAccessMode::Blocked) => format!(
+            ", those homed elsewhere as far as its partner access, {}, lets them",
+            pb::PartnerAccessMode::word(mode)
+        ),
+    };
     format!(
         "It would make {} {id} in {parent}. Whoever holds rights on {parent} or above, with everything below, holds \
-         them on {id} too.{first} On accounts that are there nobody gains or loses anything by it.",
+         them on {id} too{limit}.{first} On accounts that are there nobody gains or loses anything by it.",
         pb::AccountKind::of(account.kind),
     )
 }

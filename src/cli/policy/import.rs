@@ -65,7 +65,9 @@ fn hint_at_others(status: &Status) {
     let info = status.get_details_error_info();
     let count = info.and_then(|info| info.metadata.get("count")?.parse::<usize>().ok());
     if let Some(count) = count.filter(|count| *count > named) {
-        failure::hint(&format!("`--skip-wrong-lines --dry-run` names all {count} wrong lines"));
+        failure::hint(&format!(
+            "`--skip-wrong-lines --dry-run` names all {count} wrong lines, where the rest can be taken"
+        ));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::groups;
 use crate::roles::{
     ADMINISTRATOR, Scene, administration, allow, deny, escalates, fresh, refused, where_label, with_approval,
 };
-use crate::support::policy;
+use crate::support::{Server, policy};
 
 #[tokio::test]
 async fn nobody_binds_a_role_above_themselves() {
@@ -44,6 +44,40 @@ async fn nobody_binds_a_role_above_themselves() {
     escalates(bind(&lead.client, binding(&other, ADMINISTRATOR, &scene.msp)).await);
     // What the administrator's `*.*` covers, it gives.
     bind(&scene.admin.client, binding(&other, "roles/core.auditor", &scene.msp)).await.unwrap();
+}
+
+/// A copy of the partner's role makes nobody a Master Admin; its source, with the same grants, does.
+#[tokio::test]
+async fn a_role_that_grants_others_is_given_by_those_who_could_grant_them() {
+    const PARTNER: &str = "roles/keepit.msp_partner";
+    let server = Server::start().await;
+    let partner = server.partner("fern-msp", &["keepit"]).await;
+    let request = pb::CopyRoleRequest {
+        name: PARTNER.to_owned(),
+        owner_account: partner.clone(),
+        title: "Console".to_owned(),
+        ..pb::CopyRoleRequest::default()
+    };
+    let copy = server.operator().roles().copy_role(request).await.unwrap().into_inner().name;
+    let lead = server.person(&partner, "alice", PARTNER).await;
+    let own = server.custom_role(&partner, &["role_bindings.*", "api_keys.*", "peers.*"]).await;
+    let bob = server.person(&partner, "bob", &copy).await;
+    for peer in [&bob.name, &lead.name] {
+        server.bind(peer, &own, &partner).await;
+    }
+    escalates(bind(&bob.client, binding(&bob.name, PARTNER, &partner)).await);
+    // Nor by acting as somebody who can.
+    let key = |peer: &str| pb::CreateApiKeyRequest {
+        api_key: Some(pb::ApiKey { peer: peer.to_owned(), title: "mine".to_owned(), ..pb::ApiKey::default() }),
+        ..pb::CreateApiKeyRequest::default()
+    };
+    escalates(bob.client.auth().create_api_key(key(&lead.name)).await);
+    // Who may grant it gives it, and the copy too.
+    let helper = server.person(&partner, "helper", &own).await.name;
+    bind(&lead.client, binding(&helper, PARTNER, &partner)).await.unwrap();
+    bind(&bob.client, binding(&lead.name, &copy, &partner)).await.unwrap();
+    lead.client.auth().create_api_key(key(&bob.name)).await.unwrap();
+    server.stop().await;
 }
 
 #[tokio::test]

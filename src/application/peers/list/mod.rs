@@ -22,7 +22,7 @@ use super::sight::{Onlooker, SeenPeer, Sight, VIEW};
 use crate::application::context::{Call, Ctx};
 use crate::application::error::Result;
 use crate::application::guard::View;
-use crate::application::page::{Page, Wanted, paged};
+use crate::application::page::{Page, Wanted, first_step, paged};
 use crate::decision::{AccountIndex, PeerIndex, administrators};
 use crate::domain::ids::{AccountId, PeerId};
 use crate::domain::peer::{PURGE_AFTER_MICROS, PeerStatus};
@@ -41,7 +41,7 @@ const NEAR_SEARCH: u64 = 20_000;
 const NEAR_TEST: u64 = 5_000;
 /// More administrators than these are not named one by one.
 const ADMINISTRATORS_MAX: usize = 64_000;
-/// Where so many entries of the order for each row of a page hold enough of what a search finds, nothing
+/// Where so many entries of the order for each row that is read hold enough of what a search finds, nothing
 /// is counted: counting a text that is in nearly all peers takes far longer than the page.
 const ENTRIES_TRIED: u64 = 10;
 /// And no more of them than this.
@@ -220,11 +220,12 @@ impl<'a> Lister<'a> {
         if self.request.search.is_none() || !is_walked {
             return Ok(false);
         }
-        let limit = self.request.limit as u64;
-        let tried = (limit * ENTRIES_TRIED).min(ENTRIES_TRIED_MAX);
+        // All that the walk reads at first: for any more it could go on to the order's end.
+        let wanted = first_step(self.request.limit);
+        let tried = (wanted * ENTRIES_TRIED).min(ENTRIES_TRIED_MAX);
         let (conn, order) = (self.ctx.store.reader(), self.request.order);
         let found = storage::peers::list::count_next(conn, &self.matching, order, after, tried).await?;
-        Ok(found > limit)
+        Ok(found >= wanted)
     }
 
     /// What to gather where the order led nowhere.

@@ -13,6 +13,7 @@ use crate::domain::invalid::Invalid;
 use crate::domain::peer::PeerRef;
 use crate::domain::permission::{Pattern, PermissionName};
 use crate::domain::role::{GRANTS_MAX, Grant};
+use crate::domain::text::fold;
 
 /// The most that lines about scopes may come to, one for each account in them, and the most holders that
 /// are looked up: short files describe much.
@@ -43,6 +44,28 @@ pub struct WantedRole {
     pub holders: Vec<(PeerId, Place)>,
 }
 
+/// Titles of roles, none of which is another but for its case.
+struct Titles {
+    names: BTreeSet<String>,
+    used: BTreeSet<String>,
+}
+
+impl Titles {
+    fn new<'a>(names: impl Iterator<Item = &'a String>) -> Self {
+        Self { names: names.map(|name| fold(name)).collect(), used: BTreeSet::new() }
+    }
+
+    /// The name itself, or with the first number that makes it no other name and no title so far.
+    fn next_of(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name} {number}"));
+        let is_free = |title: &String| {
+            let folded = fold(title);
+            (title == name || !self.names.contains(&folded)) && self.used.insert(folded)
+        };
+        std::iter::once(name.to_owned()).chain(numbered).find(is_free).unwrap_or_else(|| name.to_owned())
+    }
+}
+
 /// The lines of one name in `p`, by where they hold.
 type Lines = BTreeMap<Place, BTreeSet<GrantOf>>;
 
@@ -56,6 +79,7 @@ impl Policy {
         let roles = self.roles(known);
         let mut holders = self.holders(&roles, known);
         let mut wanted = Vec::new();
+        let mut titles = Titles::new(roles.keys());
         for (name, lines) in &roles {
             // The same list of grants in several places is one role that is held in each, numbered in the
             // order of the places.
@@ -64,8 +88,8 @@ impl Policy {
             let mut lists: Vec<_> = lists.into_iter().collect();
             lists.sort_by(|one, other| one.1.cmp(&other.1));
             let mut holders = holders.remove(name).unwrap_or_default();
-            for (number, (grants, places)) in (1..).zip(lists) {
-                let title = if number == 1 { name.clone() } else { format!("{name} {number}") };
+            for (grants, places) in lists {
+                let title = titles.next_of(name);
                 let held = places.into_iter().filter_map(|place| holders.remove_entry(place));
                 let holders = held.flat_map(|(place, peers)| peers.into_iter().map(move |peer| (peer, place.clone())));
                 let grants = grants.iter().filter_map(grant).collect();

@@ -1,5 +1,4 @@
-//! AccountAccessService: decisions. Lists stand in `access_lists`; explanations and account sessions
-//! follow.
+//! AccountAccessService: decisions and explanations. Lists stand in `access_lists`.
 
 use std::time::Duration;
 
