@@ -19,9 +19,8 @@ const TRY_AFTER_IDLE: Duration = Duration::from_secs(30);
 /// A transaction that does nothing for so long has lost its process: the server ends it, so that it
 /// cannot hold the revision row for good.
 const IDLE_IN_TRANSACTION: &str = "60s";
-/// SQLite's writer keeps up to 64 MiB of pages, in KiB and negative as SQLite has it. A new peer goes into
-/// pages far apart of more than 30 indexes; with the 2 MiB it keeps by itself, large transactions would
-/// write most pages to the log and read them back many times over.
+/// SQLite's writer keeps up to 64 MiB of pages, in KiB and negative as SQLite has it: a new peer goes into
+/// pages far apart of more than 30 indexes, and what does not fit is written to the log and read back.
 const SQLITE_WRITER_CACHE: &str = "-65536";
 
 /// Opens writer and reader.
