@@ -155,11 +155,11 @@ pub async fn accounts(
         if seen.is_empty() { Vec::new() } else { storage::accounts::find_many(ctx.store.reader(), &seen).await? };
     let mut titles: HashMap<AccountId, String> = rows.into_iter().map(|row| (row.id, row.title)).collect();
     let listed = part.rows.iter().filter_map(|(account, decision)| {
-        let record = snapshot.account(*account)?;
+        let id = snapshot.account_id(*account)?;
         Some(AccessibleAccount {
-            account: record.id.clone(),
-            title: titles.remove(&record.id).unwrap_or_default(),
-            kind: record.kind,
+            account: id.clone(),
+            title: titles.remove(id).unwrap_or_default(),
+            kind: snapshot.account(*account)?.kind,
             verdict: Verdict::of(&snapshot, *decision),
         })
     });

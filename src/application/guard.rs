@@ -157,7 +157,7 @@ impl<'a> View<'a> {
         self.snapshot
             .held(self.actor)
             .filter_map(|held| self.snapshot.role(held.binding.role))
-            .any(|role| role.compiled.any.contains(index.place()))
+            .any(|role| role.compiled.names(index))
     }
 
     /// The caller may do this here, and may know that "here" exists.

@@ -207,7 +207,7 @@ fn peer_kind(role: &RoleRecord, kind: Option<PeerKind>) -> Result<()> {
 
 fn member(after: &Snapshot, fact: &MemberFact, ownership: Ownership, now: Timestamp) -> Result<()> {
     let Some(group) = after.find_group(fact.group).and_then(|group| after.group(group)) else { return Ok(()) };
-    for record in &group.bindings {
+    for record in group.bindings() {
         let Some(role) = after.role(record.role) else { continue };
         let Some(account) = after.account_id(record.account) else { continue };
         let given = BindingFact {
@@ -242,7 +242,7 @@ fn assignable(before: &Snapshot, fact: &BindingFact) -> Result<()> {
 
 fn member_assignable(before: &Snapshot, fact: &MemberFact) -> Result<()> {
     let group = before.find_group(fact.group).and_then(|group| before.group(group));
-    let roles = group.into_iter().flat_map(|group| &group.bindings).filter_map(|binding| before.role(binding.role));
+    let roles = group.into_iter().flat_map(|group| group.bindings()).filter_map(|binding| before.role(binding.role));
     match roles.into_iter().find(|role| !role.fact.rules.assignable) {
         Some(role) => Err(Error::precondition(Precondition::RoleUnassignable, format!("roles/{}", role.fact.id))),
         None => Ok(()),

@@ -52,7 +52,7 @@ impl Scope<'_> {
     }
 
     fn is_root(&self) -> bool {
-        self.before.account(self.top).is_some_and(|account| account.parent.is_none())
+        self.before.account(self.top).is_some_and(|account| account.parent().is_none())
     }
 
     fn has(&self, account: &AccountId) -> bool {

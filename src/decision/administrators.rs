@@ -75,8 +75,8 @@ pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool
     let Some(permission) = snapshot.find_permission(ADMINISTER) else { return false };
     snapshot.held(peer).filter(|held| held.mode == Mode::Active && held.window.contains(now)).any(|held| {
         let role = snapshot.role(held.binding.role);
-        let classes = role.into_iter().flat_map(|role| role.compiled.classes.iter());
-        classes.filter(|class| class.effect == Effect::Allow).any(|class| class.bits.contains(permission.place()))
+        let mut namings = role.into_iter().flat_map(|role| role.compiled.namings(permission));
+        namings.any(|naming| naming.effect == Effect::Allow)
     })
 }
 
@@ -84,7 +84,7 @@ pub fn administers(snapshot: &Snapshot, peer: PeerIndex, now: Timestamp) -> bool
 #[must_use]
 pub fn administering(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<PeerIndex> {
     let Some(permission) = snapshot.find_permission(ADMINISTER) else { return BTreeSet::new() };
-    let roles = snapshot.roles().filter(|(_, role)| role.compiled.any.contains(permission.place()));
+    let roles = snapshot.roles().filter(|(_, role)| role.compiled.names(permission));
     let holders: BTreeSet<Holder> =
         roles.flat_map(|(role, _)| snapshot.bound_by_role(role).map(|(holder, _)| holder)).collect();
     let peers: BTreeSet<PeerIndex> = holders.into_iter().flat_map(|holder| snapshot.peers_of(holder)).collect();
@@ -107,7 +107,7 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
             && mode == Mode::Active
             && !window.is_over(now);
         let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { continue };
-        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(permission.place())) {
+        for class in role.compiled.naming(permission) {
             match class.effect {
                 // One that begins later takes the right away without another change: an end as well.
                 // One that counts at some times or from some addresses alone is a condition all the same.

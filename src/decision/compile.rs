@@ -1,4 +1,4 @@
-//! What a role's grants mean, asked of casbin once and kept as bitsets.
+//! What a role's grants mean, asked of casbin once and kept by permission.
 //!
 //! Grants that share effect, requirements and condition form a [`Class`], so that casbin's verdicts
 //! also say under which requirement and condition a permission is granted. casbin is asked grant by
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use casbin::{CoreApi as _, DefaultModel, EnforceContext, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
-use super::condition::{Prepared, Zones};
+use super::condition::{Conditions, Prepared};
+use super::snapshot::PermissionIndex;
 use crate::domain::permission::{Pattern, Permission};
 use crate::domain::role::{AssuranceLevel, Effect, Grant, Requirements, RoleRules, StepUp};
 
@@ -32,30 +33,6 @@ pub enum CompileError {
     Pending,
 }
 
-/// A set of permissions by their place in the catalogue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bits(Vec<u64>);
-
-impl Bits {
-    #[inline]
-    #[must_use]
-    pub fn contains(&self, index: usize) -> bool {
-        self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
-    }
-
-    fn put(&mut self, index: usize, value: bool) {
-        if self.0.len() <= index / 64 {
-            if !value {
-                return;
-            }
-            self.0.resize(index / 64 + 1, 0);
-        }
-        if let Some(word) = self.0.get_mut(index / 64) {
-            *word = *word & !(1 << (index % 64)) | u64::from(value) << (index % 64);
-        }
-    }
-}
-
 /// Grants of one role that differ only in their patterns.
 #[derive(Debug, Clone)]
 pub struct Class {
@@ -63,24 +40,70 @@ pub struct Class {
     /// What must be met, the role's own `min_assurance` included.
     pub requirements: Requirements,
     pub condition: Option<Arc<Prepared>>,
-    pub bits: Bits,
     /// Places of the grants in the role, in order.
     pub grants: Vec<u16>,
+}
+
+/// That a class names a permission, with all that most decisions need to know of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Naming {
+    permission: PermissionIndex,
+    /// The place of the class in the role.
+    class: u16,
+    /// The place in the role of the first grant of the class that names the permission.
+    pub grant: u16,
+    pub effect: Effect,
+    /// [`Requirements::rank`] of the class.
+    pub rank: u8,
+    pub is_conditional: bool,
 }
 
 /// A role as the evaluator reads it.
 #[derive(Debug, Clone, Default)]
 pub struct CompiledRole {
-    /// Permissions that any class names: most bindings are passed over by this one test.
-    pub any: Bits,
-    pub classes: Vec<Class>,
+    pub classes: Arc<[Class]>,
+    /// In order of permission and class: a decision finds what the role says of one permission in halves
+    /// and reads no pattern.
+    namings: Arc<[Naming]>,
+}
+
+impl CompiledRole {
+    /// What the role says of a permission, class by class.
+    #[inline]
+    pub fn namings(&self, permission: PermissionIndex) -> impl Iterator<Item = &Naming> {
+        let first = self.namings.partition_point(|naming| naming.permission < permission);
+        self.namings.iter().skip(first).take_while(move |naming| naming.permission == permission)
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn class(&self, naming: &Naming) -> Option<&Class> {
+        self.classes.get(usize::from(naming.class))
+    }
+
+    /// The classes that name a permission.
+    pub fn naming(&self, permission: PermissionIndex) -> impl Iterator<Item = &Class> {
+        self.namings(permission).filter_map(|naming| self.class(naming))
+    }
+
+    /// How many permissions it names.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.namings.chunk_by(|one, other| one.permission == other.permission).count()
+    }
+
+    /// Whether any grant names a permission.
+    #[must_use]
+    pub fn names(&self, permission: PermissionIndex) -> bool {
+        self.namings(permission).next().is_some()
+    }
 }
 
 /// Asks casbin. One enforcer is kept and its lines are exchanged, since making one costs more than
 /// asking it.
 pub struct Compiler {
     enforcer: Enforcer,
-    zones: Zones,
+    conditions: Conditions,
 }
 
 impl std::fmt::Debug for Compiler {
@@ -98,7 +121,7 @@ impl Compiler {
         // casbin's constructors are async for the sake of adapters that do I/O; none is used here.
         let model = DefaultModel::from_str(MODEL).now_or_never().ok_or(CompileError::Pending)??;
         let enforcer = Enforcer::new_raw(model, NullAdapter).now_or_never().ok_or(CompileError::Pending)??;
-        Ok(Self { enforcer, zones: Zones::default() })
+        Ok(Self { enforcer, conditions: Conditions::default() })
     }
 
     /// Compiles a role over the whole catalogue.
@@ -109,9 +132,10 @@ impl Compiler {
         &mut self,
         grants: &[Grant],
         rules: &RoleRules,
-        catalogue: impl IntoIterator<Item = (usize, &'a Permission)>,
+        catalogue: impl IntoIterator<Item = (PermissionIndex, &'a Permission)>,
     ) -> Result<CompiledRole, CompileError> {
-        let mut role = CompiledRole { any: Bits::default(), classes: classes(grants, rules, &mut self.zones) };
+        let classes = classes(grants, rules, &mut self.conditions).into();
+        let mut role = CompiledRole { classes, namings: Arc::default() };
         self.extend(&mut role, grants, catalogue)?;
         Ok(role)
     }
@@ -124,35 +148,46 @@ impl Compiler {
         &mut self,
         role: &mut CompiledRole,
         grants: &[Grant],
-        permissions: impl IntoIterator<Item = (usize, &'a Permission)>,
+        permissions: impl IntoIterator<Item = (PermissionIndex, &'a Permission)>,
     ) -> Result<(), CompileError> {
-        let permissions: Vec<(usize, &Permission)> = permissions.into_iter().collect();
+        let permissions: Vec<(PermissionIndex, &Permission)> = permissions.into_iter().collect();
         // Grants that differ in requirement or condition alone name the same permissions.
-        let mut asked: BTreeMap<(Effect, &Pattern), Vec<usize>> = BTreeMap::new();
-        for class in &mut role.classes {
-            for (place, _) in &permissions {
-                class.bits.put(*place, false);
-            }
-            for grant in class.grants.iter().filter_map(|place| grants.get(usize::from(*place))) {
+        let mut asked: BTreeMap<(Effect, &Pattern), Vec<PermissionIndex>> = BTreeMap::new();
+        let mut found: BTreeMap<(PermissionIndex, u16), Naming> = BTreeMap::new();
+        for (place, class) in (0_u16..).zip(&*role.classes) {
+            for grant_place in &class.grants {
+                let Some(grant) = grants.get(usize::from(*grant_place)) else { continue };
                 let named = match asked.entry((grant.effect, &grant.pattern)) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) => entry.insert(self.named(grant, &permissions)?),
                 };
-                for place in named {
-                    class.bits.put(*place, true);
+                for permission in named {
+                    found.entry((*permission, place)).or_insert(Naming {
+                        permission: *permission,
+                        class: place,
+                        grant: *grant_place,
+                        effect: class.effect,
+                        rank: class.requirements.rank(),
+                        is_conditional: class.condition.is_some(),
+                    });
                 }
             }
         }
-        for (place, _) in &permissions {
-            let any = role.classes.iter().any(|class| class.bits.contains(*place));
-            role.any.put(*place, any);
-        }
+        let is_asked = |naming: &&Naming| permissions.iter().any(|(permission, _)| *permission == naming.permission);
+        let kept = role.namings.iter().filter(|naming| !is_asked(naming)).copied();
+        let mut namings: Vec<Naming> = kept.chain(found.into_values()).collect();
+        namings.sort_unstable_by_key(|naming| (naming.permission, naming.class));
+        role.namings = namings.into();
         Ok(())
     }
 
-    /// The places of the permissions that a grant names.
-    fn named(&mut self, grant: &Grant, permissions: &[(usize, &Permission)]) -> Result<Vec<usize>, CompileError> {
-        let can_name = |(_, permission): &&(usize, &Permission)| grant.pattern.can_name(&permission.name);
+    /// The permissions that a grant names.
+    fn named(
+        &mut self,
+        grant: &Grant,
+        permissions: &[(PermissionIndex, &Permission)],
+    ) -> Result<Vec<PermissionIndex>, CompileError> {
+        let can_name = |(_, permission): &&(PermissionIndex, &Permission)| grant.pattern.can_name(&permission.name);
         let mut nameable = permissions.iter().filter(can_name).peekable();
         if nameable.peek().is_some() {
             let model = self.enforcer.get_mut_model();
@@ -160,9 +195,9 @@ impl Compiler {
             model.add_policy("p", "p", line(ASKED, grant));
         }
         let mut named = Vec::new();
-        for (place, permission) in nameable {
+        for (index, permission) in nameable {
             if names(&self.enforcer, grant.effect, permission)? {
-                named.push(*place);
+                named.push(*index);
             }
         }
         Ok(named)
@@ -225,7 +260,7 @@ pub fn effective_requirements(grant: &Grant, rules: &RoleRules) -> Requirements 
     Requirements { step_up: Some(step_up), ..grant.requirements }
 }
 
-fn classes(grants: &[Grant], rules: &RoleRules, zones: &mut Zones) -> Vec<Class> {
+fn classes(grants: &[Grant], rules: &RoleRules, conditions: &mut Conditions) -> Vec<Class> {
     let mut classes: Vec<Class> = Vec::new();
     for (place, grant) in grants.iter().enumerate() {
         let Ok(place) = u16::try_from(place) else { break };
@@ -243,9 +278,7 @@ fn classes(grants: &[Grant], rules: &RoleRules, zones: &mut Zones) -> Vec<Class>
             None => classes.push(Class {
                 effect: grant.effect,
                 requirements,
-                condition: (!grant.condition.is_empty())
-                    .then(|| Arc::new(Prepared::new(&grant.condition, grant.effect, zones))),
-                bits: Bits::default(),
+                condition: (!grant.condition.is_empty()).then(|| conditions.ready(&grant.condition, grant.effect)),
                 grants: vec![place],
             }),
         }
@@ -278,6 +311,14 @@ mod tests {
         }
     }
 
+    fn index(place: usize) -> PermissionIndex {
+        PermissionIndex::of(place).unwrap()
+    }
+
+    fn indexed(catalogue: &[Permission]) -> impl Iterator<Item = (PermissionIndex, &Permission)> {
+        catalogue.iter().enumerate().map(|(place, permission)| (index(place), permission))
+    }
+
     #[test]
     fn casbin_and_patterns_agree() {
         let catalogue: Vec<Permission> = ["devices.view", "devices.manage", "users.view", "accounts.create_partner"]
@@ -291,14 +332,14 @@ mod tests {
             grant("*.*", Effect::Deny, false),
             grant("accounts.create_partner", Effect::Allow, false),
         ];
-        let role =
-            Compiler::new().unwrap().compile(&grants, &RoleRules::default(), catalogue.iter().enumerate()).unwrap();
+        let role = Compiler::new().unwrap().compile(&grants, &RoleRules::default(), indexed(&catalogue)).unwrap();
         assert_eq!(role.classes.len(), 3);
-        for class in &role.classes {
-            for (place, permission) in catalogue.iter().enumerate() {
-                let expected = class.grants.iter().any(|grant| grants[usize::from(*grant)].pattern.matches(permission));
-                assert_eq!(class.bits.contains(place), expected, "{class:?} {permission:?}");
-            }
+        for (index, permission) in indexed(&catalogue) {
+            let named: Vec<u16> = role.namings(index).map(|naming| naming.grant).collect();
+            let matches = |place: &u16| grants[usize::from(*place)].pattern.matches(permission);
+            let expected: Vec<u16> =
+                role.classes.iter().filter_map(|class| class.grants.iter().copied().find(matches)).collect();
+            assert_eq!(named, expected, "{permission:?}");
         }
     }
 
@@ -307,17 +348,17 @@ mod tests {
         let grants = [grant("*.view", Effect::Allow, false), grant("devices.*", Effect::Allow, false)];
         let before = permission("devices.view", false);
         let mut compiler = Compiler::new().unwrap();
-        let mut role = compiler.compile(&grants, &RoleRules::default(), [(3, &before)]).unwrap();
-        assert!(role.any.contains(3));
+        let mut role = compiler.compile(&grants, &RoleRules::default(), [(index(3), &before)]).unwrap();
+        assert!(role.names(index(3)));
         let reserved = permission("devices.view", true);
-        compiler.extend(&mut role, &grants, [(3, &reserved)]).unwrap();
-        assert!(!role.any.contains(3) && !role.classes[0].bits.contains(3));
+        compiler.extend(&mut role, &grants, [(index(3), &reserved)]).unwrap();
+        assert!(!role.names(index(3)));
     }
 
     #[test]
     fn a_role_without_grants_names_nothing() {
         let catalogue = [permission("devices.view", false)];
-        let role = Compiler::new().unwrap().compile(&[], &RoleRules::default(), catalogue.iter().enumerate()).unwrap();
-        assert!(!role.any.contains(0));
+        let role = Compiler::new().unwrap().compile(&[], &RoleRules::default(), indexed(&catalogue)).unwrap();
+        assert!(!role.names(index(0)));
     }
 }

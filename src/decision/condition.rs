@@ -11,6 +11,7 @@ mod parts;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -25,6 +26,8 @@ pub use parts::{Clock, Found, Part, PartFate};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_MINUTE: i64 = 60;
+/// So many conditions are kept before any is looked at again.
+const ROOM_MIN: usize = 1_024;
 /// The epoch was a Thursday, three days after a Monday.
 const EPOCH_MINUTE: i64 = 3 * 24 * 60;
 
@@ -84,13 +87,33 @@ struct Windows {
     spans: Vec<(u16, u16)>,
 }
 
-/// The rules of zones by name, so that the conditions of all roles share them.
+/// Conditions that are ready, each once however many roles state it, so that one that is asked often is
+/// near at hand for all.
 #[derive(Debug, Default)]
-pub struct Zones(HashMap<Zone, Option<TimeZone>>);
+pub struct Conditions {
+    zones: HashMap<Zone, Option<TimeZone>>,
+    ready: HashMap<(Effect, Condition), Arc<Prepared>>,
+    /// How many there may be before those that no role states anymore are dropped.
+    room: usize,
+}
 
-impl Zones {
+impl Conditions {
+    /// A condition of grants with this effect.
+    pub fn ready(&mut self, condition: &Condition, effect: Effect) -> Arc<Prepared> {
+        if let Some(ready) = self.ready.get(&(effect, condition.clone())) {
+            return Arc::clone(ready);
+        }
+        if self.ready.len() >= self.room {
+            self.ready.retain(|_, ready| Arc::strong_count(ready) > 1);
+            self.room = (self.ready.len() * 2).max(ROOM_MIN);
+        }
+        let ready = Arc::new(Prepared::new(condition, effect, self));
+        self.ready.insert((effect, condition.clone()), Arc::clone(&ready));
+        ready
+    }
+
     fn rules(&mut self, zone: &Zone) -> Option<TimeZone> {
-        match self.0.entry(zone.clone()) {
+        match self.zones.entry(zone.clone()) {
             Entry::Occupied(known) => known.get().clone(),
             Entry::Vacant(entry) => entry.insert(zone.rules()).clone(),
         }
@@ -98,9 +121,7 @@ impl Zones {
 }
 
 impl Prepared {
-    /// Prepares the condition of grants with this effect.
-    #[must_use]
-    pub fn new(condition: &Condition, effect: Effect, zones: &mut Zones) -> Self {
+    fn new(condition: &Condition, effect: Effect, conditions: &mut Conditions) -> Self {
         let mut networks = Networks::default();
         for network in &condition.source_networks {
             match network.net() {
@@ -117,7 +138,8 @@ impl Prepared {
                 None => windows.push((window.zone(), WeeklyWindow::spans(window).collect())),
             }
         }
-        let windows = windows.into_iter().map(|(zone, spans)| Windows { zone: zones.rules(zone), spans }).collect();
+        let windows =
+            windows.into_iter().map(|(zone, spans)| Windows { zone: conditions.rules(zone), spans }).collect();
         Self { condition: condition.clone(), networks, windows, unknown_zone: effect == Effect::Deny }
     }
 
@@ -215,7 +237,7 @@ mod tests {
     fn networks(texts: &[&str]) -> Networks {
         let source_networks = texts.iter().map(|text| Network::parse(text).unwrap()).collect();
         let condition = Condition { source_networks, ..Condition::default() };
-        Prepared::new(&condition, Effect::Allow, &mut Zones::default()).networks
+        Prepared::new(&condition, Effect::Allow, &mut Conditions::default()).networks
     }
 
     #[test]
@@ -249,7 +271,7 @@ mod tests {
         let days: BTreeSet<Day> = days.iter().copied().collect();
         let window = WeeklyWindow::new(days, start, end, Zone::parse(zone).unwrap()).unwrap();
         let condition = Condition { weekly_windows: BTreeSet::from([window]), ..Condition::default() };
-        let prepared = Prepared::new(&condition, Effect::Allow, &mut Zones::default());
+        let prepared = Prepared::new(&condition, Effect::Allow, &mut Conditions::default());
         prepared.is_open(Timestamp::parse_rfc3339(time).unwrap())
     }
 
@@ -313,7 +335,7 @@ mod tests {
             r#"{"weekly_windows":[{"days":["MONDAY"],"start_minute":0,"end_minute":1440,"time_zone":"Mars/Here"}]}"#;
         let condition: Condition = serde_json::from_str(stored).unwrap();
         for (effect, expected) in [(Effect::Allow, false), (Effect::Deny, true)] {
-            let prepared = Prepared::new(&condition, effect, &mut Zones::default());
+            let prepared = Prepared::new(&condition, effect, &mut Conditions::default());
             assert_eq!(prepared.is_open(Timestamp::from_micros(0)), expected);
         }
     }

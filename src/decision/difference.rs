@@ -92,7 +92,7 @@ impl<'a> Touches<'a> {
                 let permission = self.sides().into_iter().find_map(|side| side.find_permission(fact.name.as_str()));
                 let Some(permission) = permission else { return };
                 let naming = |side: &Snapshot| -> Vec<RoleIndex> {
-                    let roles = side.roles().filter(|(_, role)| role.compiled.any.contains(permission.place()));
+                    let roles = side.roles().filter(|(_, role)| role.compiled.names(permission));
                     roles.map(|(role, _)| role).collect()
                 };
                 let roles: BTreeSet<RoleIndex> = self.sides().into_iter().flat_map(naming).collect();
@@ -128,7 +128,7 @@ impl<'a> Touches<'a> {
         let Some(peer) = self.sides().into_iter().find_map(|side| side.find_peer(fact.peer)) else { return };
         for side in self.sides() {
             let group = side.find_group(fact.group).and_then(|group| side.group(group));
-            for binding in group.into_iter().flat_map(|group| &group.bindings) {
+            for binding in group.into_iter().flat_map(|group| group.bindings()) {
                 let touch = Touch { root: binding.account, reach: binding.reach, role: Some(binding.role) };
                 self.touch(peer, touch);
             }
@@ -278,14 +278,17 @@ impl<'a> PeerDifferences<'a> {
     fn same_parent(&self, account: AccountIndex) -> Option<AccountIndex> {
         let Sides { before, after, .. } = self.sides;
         let (old, new) = (before.account(account)?, after.account(account)?);
-        let parent = old.parent.filter(|_| old.parent == new.parent)?;
-        let is_plain = |record: &AccountRecord| {
+        let parent = old.parent().filter(|_| old.parent() == new.parent())?;
+        let is_plain = |side: &Snapshot, record: &AccountRecord| {
             !record.gone
                 && record.suspension.is_none()
                 && record.partner_access == PartnerAccess::Allowed
-                && record.labels().next().is_none()
+                && side.own_labels(account).is_empty()
         };
-        let is_same = is_plain(old) && is_plain(new) && !self.roots.contains(&account) && !self.lone.contains(&parent);
+        let is_same = is_plain(before, old)
+            && is_plain(after, new)
+            && !self.roots.contains(&account)
+            && !self.lone.contains(&parent);
         is_same.then_some(parent)
     }
 
@@ -308,12 +311,12 @@ impl<'a> PeerDifferences<'a> {
         }
         let Sides { before, after, now, context } = self.sides;
         let of = |side: &'a Snapshot| roles.iter().flatten().filter_map(move |role| side.role(*role));
-        let named = of(before).chain(of(after)).map(|role| &role.compiled.any).collect::<Vec<_>>();
+        let roles = of(before).chain(of(after)).collect::<Vec<_>>();
         let catalogue = if after.permissions().len() > before.permissions().len() { after } else { before };
         let mut turns = Vec::new();
         for permission in catalogue.permissions() {
             let Some(index) = catalogue.find_permission(permission.name.as_str()) else { continue };
-            if !named.iter().any(|any| any.contains(index.place())) {
+            if !roles.iter().any(|role| role.compiled.names(index)) {
                 continue;
             }
             self.work += 1;

@@ -3,9 +3,9 @@
 //! INVARIANT: no lock, no wait, no I/O, no allocation on the way to ALLOW or DENY. What cannot be
 //! found is denied.
 
-use std::cmp::Ordering;
+use std::hint::black_box;
 
-use super::compile::Class;
+use super::compile::Naming;
 use super::condition::{Missing, Verdict};
 use super::snapshot::{
     AccountIndex, BindingRecord, GroupIndex, Path, PeerIndex, PeerView, PermissionIndex, RoleIndex, SCAN_MAX, Snapshot,
@@ -16,7 +16,7 @@ use crate::domain::context::Context;
 use crate::domain::ids::BindingId;
 use crate::domain::peer::PeerStatus;
 use crate::domain::permission::Permission;
-use crate::domain::role::{Effect, Grant, Requirements};
+use crate::domain::role::{Effect, Requirements};
 use crate::domain::time::{Timestamp, Window};
 
 /// What is asked.
@@ -112,13 +112,10 @@ impl Decision {
 /// A class of grants that matched, as one of a binding.
 #[derive(Clone, Copy)]
 struct Candidate<'a> {
-    binding: BindingId,
+    binding: &'a BindingRecord,
     group: Option<GroupIndex>,
-    role: RoleIndex,
-    class: &'a Class,
-    grants: &'a [Grant],
-    binding_mode: Mode,
-    membership_mode: Mode,
+    membership: Mode,
+    naming: &'a Naming,
     /// What its condition needs and the request lacks.
     missing: Option<Missing>,
 }
@@ -158,13 +155,18 @@ fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query<'_>)
     let Some(peer) = query.peer.and_then(|peer| snapshot.peer(peer)) else {
         return Decision::deny(Reason::SubjectUnknown);
     };
+    // In a large world each of these is far away in memory. Begun one after the other, before anything
+    // depends on what they say, they are waited for together.
+    let group = peer.memberships().first().and_then(|membership| snapshot.group(membership.group));
+    black_box((snapshot.account(peer.home()), peer.bindings().first().map(|binding| binding.account)));
+    black_box(group.and_then(|group| group.bindings().first()).map(|binding| binding.account));
+    let path = snapshot.path(query.account);
     if let Some(reason) = subject_fault(snapshot, &peer, query.now) {
         return Decision::deny(reason);
     }
     let Some(permission) = snapshot.permission(query.permission) else {
         return Decision::deny(Reason::NoMatchingGrant);
     };
-    let path = snapshot.path(query.account);
     if snapshot.account(query.account).is_none_or(|account| account.gone) {
         return Decision::deny(Reason::NoMatchingGrant);
     }
@@ -210,7 +212,7 @@ impl<'a> Walk<'a> {
             }
             if let Some(group) = self.snapshot.group(membership.group) {
                 let window = |binding: &BindingRecord| group.binding_window(binding);
-                self.bindings(&group.bindings, window, Some(membership.group), membership.mode);
+                self.bindings(group.bindings(), window, Some(membership.group), membership.mode);
             }
         }
     }
@@ -244,52 +246,43 @@ impl<'a> Walk<'a> {
     #[inline]
     fn binding(
         &mut self,
-        binding: &BindingRecord,
+        binding: &'a BindingRecord,
         window: impl Fn(&BindingRecord) -> Window,
         group: Option<GroupIndex>,
         membership: Mode,
     ) {
-        let Some(role) = self.snapshot.role(binding.role) else { return };
-        let bit = self.query.permission.place();
         let reaches = binding.reach == Reach::Subtree || binding.account == self.query.account;
-        if !role.compiled.any.contains(bit) || !reaches || !window(binding).contains(self.query.now) {
+        if !reaches || !window(binding).contains(self.query.now) {
             return;
         }
-        for class in role.compiled.classes.iter().filter(|class| class.bits.contains(bit)) {
-            let missing = match &class.condition {
-                None => None,
-                Some(condition) => {
-                    let Query { now, context, .. } = *self.query;
-                    match condition.verdict(self.snapshot, &self.path, now, context) {
-                        Verdict::Holds => None,
-                        Verdict::Lacks(missing) => Some(missing),
-                        Verdict::Fails => continue,
-                    }
+        let Some(role) = self.snapshot.role(binding.role) else { return };
+        for naming in role.compiled.namings(self.query.permission) {
+            let mut missing = None;
+            if naming.is_conditional {
+                let Query { now, context, .. } = *self.query;
+                let condition = role.compiled.class(naming).and_then(|class| class.condition.as_ref());
+                match condition.map(|condition| condition.verdict(self.snapshot, &self.path, now, context)) {
+                    Some(Verdict::Holds) => {}
+                    Some(Verdict::Lacks(lacks)) => missing = Some(lacks),
+                    Some(Verdict::Fails) => continue,
+                    // A class that is not there is a fault, and fails closed.
+                    None if naming.effect == Effect::Allow => continue,
+                    None => {}
                 }
-            };
-            self.candidate(Candidate {
-                binding: binding.id,
-                group,
-                role: binding.role,
-                class,
-                grants: &role.fact.grants,
-                binding_mode: binding.mode,
-                membership_mode: membership,
-                missing,
-            });
+            }
+            self.candidate(Candidate { binding, group, membership, naming, missing });
         }
     }
 
     fn candidate(&mut self, candidate: Candidate<'a>) {
-        let is_active = candidate.binding_mode == Mode::Active && candidate.membership_mode == Mode::Active;
-        let permission = self.permission;
-        let kept = |kept: &mut Option<Candidate<'a>>| keep_least(kept, candidate, permission);
+        let is_active = candidate.binding.mode == Mode::Active && candidate.membership == Mode::Active;
+        let kept = |kept: &mut Option<Candidate<'a>>| keep_least(kept, candidate);
         let is_kept_out = match self.access {
             PartnerAccess::Allowed => false,
             PartnerAccess::SessionOnly | PartnerAccess::ByApproval => !self.permission.flags.from_outside,
             PartnerAccess::Blocked => true,
         };
-        match (candidate.class.effect, is_active, candidate.missing) {
+        match (candidate.naming.effect, is_active, candidate.missing) {
             // An eligible DENY takes nothing away until it is raised.
             (Effect::Deny, false, _) => {}
             (Effect::Deny, true, None) => kept(&mut self.denied),
@@ -304,7 +297,7 @@ impl<'a> Walk<'a> {
 
     fn decide(&self) -> Decision {
         let deny = |reason, candidate: Option<Candidate<'_>>| Decision {
-            deciding: candidate.map(|candidate| candidate.deciding(self.permission)),
+            deciding: candidate.map(Candidate::deciding),
             missing: candidate.and_then(|candidate| candidate.missing),
             ..Decision::deny(reason)
         };
@@ -326,13 +319,24 @@ impl<'a> Walk<'a> {
                 (None, None) => deny(Reason::NoMatchingGrant, None),
             };
         };
-        let unmet = allowed.class.requirements;
+        let unmet = match allowed.naming.rank {
+            0 => Requirements::default(),
+            _ => self.requirements(&allowed),
+        };
         let (outcome, reason) = match (unmet.step_up, unmet.approval) {
             (None, false) => (Outcome::Allow, Reason::Allowed),
             (Some(_), false) => (Outcome::RequiresStepUp, Reason::StepUpRequired),
             (_, true) => (Outcome::RequiresApproval, Reason::ApprovalRequired),
         };
-        Decision { outcome, reason, deciding: Some(allowed.deciding(self.permission)), unmet, missing: None }
+        Decision { outcome, reason, deciding: Some(allowed.deciding()), unmet, missing: None }
+    }
+
+    /// What the class of a candidate demands.
+    fn requirements(&self, candidate: &Candidate<'_>) -> Requirements {
+        let role = self.snapshot.role(candidate.binding.role);
+        let class = role.and_then(|role| role.compiled.class(candidate.naming));
+        // A class that is not there is a fault, and fails closed.
+        class.map_or(Requirements { step_up: None, approval: true }, |class| class.requirements)
     }
 }
 
@@ -342,41 +346,28 @@ impl Candidate<'_> {
     ///
     /// Nothing here can meet a requirement yet: only a session can have stepped up, and an approval
     /// is spent by RPCs of its own. Unmet and stated are therefore the same.
-    fn is_before(&self, other: &Self, permission: &Permission) -> bool {
+    fn is_before(&self, other: &Self) -> bool {
         let rank = |one: &Self| {
-            let stated = one.class.requirements.rank();
-            (stated, stated.count_ones(), one.binding)
+            let stated = one.naming.rank;
+            (stated, stated.count_ones(), one.binding.id, one.naming.grant)
         };
-        match rank(self).cmp(&rank(other)) {
-            Ordering::Less => true,
-            Ordering::Greater => false,
-            // Only within one binding does the place of the grant tell, and finding it costs most.
-            Ordering::Equal => self.grant(permission) < other.grant(permission),
-        }
+        rank(self) < rank(other)
     }
 
-    /// The place of the first grant of the class that names the permission.
-    fn grant(&self, permission: &Permission) -> u16 {
-        let names =
-            |place: &&u16| self.grants.get(usize::from(**place)).is_some_and(|grant| grant.pattern.matches(permission));
-        // INVARIANT: the class is a candidate because casbin found one of its grants to match.
-        self.class.grants.iter().find(names).copied().unwrap_or_default()
-    }
-
-    fn deciding(&self, permission: &Permission) -> Deciding {
+    fn deciding(self) -> Deciding {
         Deciding {
-            binding: self.binding,
+            binding: self.binding.id,
             group: self.group,
-            role: self.role,
-            grant: self.grant(permission),
-            binding_mode: self.binding_mode,
-            membership_mode: self.membership_mode,
+            role: self.binding.role,
+            grant: self.naming.grant,
+            binding_mode: self.binding.mode,
+            membership_mode: self.membership,
         }
     }
 }
 
-fn keep_least<'a>(kept: &mut Option<Candidate<'a>>, candidate: Candidate<'a>, permission: &Permission) {
-    if kept.is_none_or(|kept| candidate.is_before(&kept, permission)) {
+fn keep_least<'a>(kept: &mut Option<Candidate<'a>>, candidate: Candidate<'a>) {
+    if kept.is_none_or(|kept| candidate.is_before(&kept)) {
         *kept = Some(candidate);
     }
 }

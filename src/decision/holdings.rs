@@ -306,7 +306,7 @@ pub fn given_by_group(
     let open = life(snapshot, member).and_then(|life| life.intersect(membership));
     let (Some(record), Some(open)) = (snapshot.group(group), open) else { return Vec::new() };
     record
-        .bindings
+        .bindings()
         .iter()
         .filter_map(|binding| {
             let window = record.binding_window(binding).intersect(open)?;

@@ -8,7 +8,7 @@ use casbin::{CoreApi as _, DefaultModel, Enforcer, NullAdapter};
 use futures_util::FutureExt as _;
 
 use super::compile::{CompileError, MODEL, effective_requirements, line};
-use super::condition::{Prepared, Verdict, Zones};
+use super::condition::{Conditions, Verdict};
 use super::evaluate::{Outcome, Query, subject_fault};
 use super::snapshot::Snapshot;
 use crate::domain::account::PartnerAccess;
@@ -99,7 +99,7 @@ fn applying(snapshot: &Snapshot, query: &Query<'_>, permission: &Permission) -> 
         PartnerAccess::SessionOnly | PartnerAccess::ByApproval => permission.flags.from_outside,
         PartnerAccess::Blocked => false,
     };
-    let mut zones = Zones::default();
+    let mut conditions = Conditions::default();
     let mut grants = Vec::new();
     for held in snapshot.held(index) {
         let binding = held.binding;
@@ -115,7 +115,7 @@ fn applying(snapshot: &Snapshot, query: &Query<'_>, permission: &Permission) -> 
             let verdict = if grant.condition.is_empty() {
                 Verdict::Holds
             } else {
-                let condition = Prepared::new(&grant.condition, grant.effect, &mut zones);
+                let condition = conditions.ready(&grant.condition, grant.effect);
                 condition.verdict(snapshot, &path, query.now, query.context)
             };
             let counts = match (grant.effect, verdict) {

@@ -88,7 +88,7 @@ impl<C> Tree<C> {
 }
 
 /// How many rows stand in a chunk.
-const ROWS: usize = 64;
+const ROWS: usize = 256;
 
 /// A persistent list of rows, found by their number.
 #[derive(Debug)]

@@ -75,7 +75,7 @@ fn admit_inside(view: &View<'_>, permission: &'static str, id: &AccountId) -> Re
 /// The caller may do this to an account, judged on its parent.
 fn admit_above(view: &View<'_>, permission: &'static str, id: &AccountId) -> Result<Permit> {
     let account = find(view, id)?;
-    let Some(parent) = view.snapshot.account(account).and_then(|record| record.parent) else {
+    let Some(parent) = view.snapshot.parent(account) else {
         let is_seen = view.may(VIEW, account);
         return Err(if is_seen { Error::precondition(Precondition::AccountIsRoot, name(id)) } else { missing(id) });
     };
@@ -162,8 +162,8 @@ pub fn effective(snapshot: &Snapshot, account: AccountIndex) -> Settings {
 #[must_use]
 pub fn password_policy(snapshot: &Snapshot, account: AccountIndex) -> PasswordPolicy {
     let path = snapshot.path(account);
-    let records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    records.fold(PasswordPolicy::default(), |below, record| below.under(&record.password_policy()))
+    let details = path.as_slice().iter().filter_map(|account| snapshot.account_details(*account));
+    details.fold(PasswordPolicy::default(), |below, details| below.under(&details.password_policy()))
 }
 
 /// What the audit log says of a field that changed.

@@ -30,7 +30,7 @@ pub async fn move_account(ctx: &Ctx, call: &Call, request: MoveAccount) -> Resul
     }
     let view = write.view()?;
     let account = super::find(&view, &request.id)?;
-    let old = view.snapshot.account(account).and_then(|record| record.parent);
+    let old = view.snapshot.parent(account);
     let permit = admit_above(&view, MOVE, &request.id)?;
     let new = view.snapshot.find_account(request.destination.as_str()).ok_or_else(|| missing(&request.destination))?;
     view.admit(VIEW, MOVE, new, ("account", &name(&request.destination)))?;

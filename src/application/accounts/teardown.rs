@@ -71,7 +71,7 @@ impl Teardown {
         }
         for id in self.groups.iter().map(|group| group.id).collect::<Vec<_>>() {
             let Some(index) = before.find_group(id) else { continue };
-            let bindings = before.group(index).into_iter().flat_map(|group| &group.bindings);
+            let bindings = before.group(index).into_iter().flat_map(|group| group.bindings());
             held.extend(bindings.map(|binding| (Holder::Group(index), binding.id)));
             for peer in before.members(index) {
                 self.member(before, index, peer);

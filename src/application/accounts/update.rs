@@ -172,7 +172,7 @@ fn widens_packs(view: &View<'_>, account: AccountIndex, before: &Account, after:
     if before.settings.role_packs == after.settings.role_packs {
         return false;
     }
-    let parent = view.snapshot.account(account).and_then(|record| record.parent);
+    let parent = view.snapshot.parent(account);
     let inherited = parent.and_then(|parent| effective(view.snapshot, parent).role_packs);
     let packs = |account: &Account| account.settings.role_packs.clone().or_else(|| inherited.clone());
     match (packs(before), packs(after)) {
@@ -189,7 +189,7 @@ fn check_settings(view: &View<'_>, account: AccountIndex, before: &Account, afte
     if after.settings.misplaced_on(after.kind).is_some() {
         return Err(Error::precondition(Precondition::SettingNotAllowed, name(&after.id)));
     }
-    let parent = view.snapshot.account(account).and_then(|record| record.parent);
+    let parent = view.snapshot.parent(account);
     let Some(inherited) = parent.map(|parent| effective(view.snapshot, parent)) else { return Ok(()) };
     let mut new = after.settings.clone();
     // What was looser before somebody above tightened theirs has no effect, and need not be mended first.

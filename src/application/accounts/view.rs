@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::{VIEW, effective};
 use crate::application::error::Result;
 use crate::application::guard::View;
-use crate::decision::snapshot::AccountRecord;
 use crate::decision::{AccountIndex, Snapshot};
 use crate::domain::account::{Account, Settings, Suspension, SuspensionScope};
 use crate::domain::ids::AccountId;
@@ -44,7 +43,7 @@ pub(super) fn detail(view: &View<'_>, account: AccountIndex) -> Option<Detail> {
     if view.may(VIEW, account) {
         return Some(Detail::Full);
     }
-    let parent = view.snapshot.account(account).and_then(|record| record.parent);
+    let parent = view.snapshot.parent(account);
     parent.filter(|parent| view.may(VIEW, *parent)).map(|_| Detail::Outside)
 }
 
@@ -87,8 +86,8 @@ impl<'a> Describer<'a> {
 
     fn labels(&self, account: AccountIndex) -> BTreeMap<String, String> {
         let path = self.view.snapshot.path(account);
-        let records = path.as_slice().iter().rev().filter_map(|account| self.view.snapshot.account(*account));
-        records.flat_map(AccountRecord::labels).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        let labels = path.as_slice().iter().rev().flat_map(|account| self.view.snapshot.own_labels(*account));
+        labels.map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
     /// The suspension of the nearest account above that is suspended with everything below it.

@@ -31,8 +31,10 @@ use crate::storage::{self, TransactionConnection};
 #[must_use]
 pub fn log_of(snapshot: &Snapshot, account: AccountIndex) -> Option<AccountId> {
     let path = snapshot.path(account);
-    let mut records = path.as_slice().iter().filter_map(|account| snapshot.account(*account));
-    records.find(|record| record.kind != AccountKind::Department).map(|record| record.id.clone())
+    let keeps_one = |account: &&AccountIndex| {
+        snapshot.account(**account).is_some_and(|record| record.kind != AccountKind::Department)
+    };
+    path.as_slice().iter().find(keeps_one).and_then(|account| snapshot.account_id(*account)).cloned()
 }
 
 /// An act of a caller, with all that is known about the call.

@@ -289,12 +289,10 @@ fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
     let peer = query.peer.and_then(|peer| snapshot.peer(peer));
     let Some(peer) = peer else { return Vec::new() };
     let path = snapshot.path(query.account);
-    let bit = query.permission.place();
     let mut found: Vec<((usize, u8, usize), &RoleId, Assignable)> = snapshot
         .roles()
-        .filter(|(_, role)| role.compiled.any.contains(bit))
         .filter_map(|(index, role)| {
-            let rank = least(role, bit)?;
+            let rank = least(role, query.permission)?;
             let rules = &role.fact.rules;
             let fits = rules.assignable
                 && rules.max_holders.is_none()
@@ -311,8 +309,7 @@ fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
             let (distance, account) =
                 path.as_slice().iter().copied().enumerate().find(|(_, account)| is_for(account))?;
             let one = Assignable { role: index, account, reach };
-            let size = (0..snapshot.permissions().len()).filter(|place| role.compiled.any.contains(*place)).count();
-            fits.then_some(((distance, rank, size), &role.fact.id, one))
+            fits.then_some(((distance, rank, role.compiled.size()), &role.fact.id, one))
         })
         .collect();
     found.sort_by_key(|(order, id, _)| (*order, (*id).clone()));
@@ -320,10 +317,10 @@ fn assignable(query: &Query<'_>, eyes: &Eyes<'_>) -> Vec<Assignable> {
 }
 
 /// The least that a role demands for a permission; `None` where it does not give it, or takes it away.
-fn least(role: &RoleRecord, bit: usize) -> Option<u8> {
-    let named = || role.compiled.classes.iter().filter(|class| class.bits.contains(bit));
-    let is_denied = named().any(|class| class.effect == Effect::Deny && class.condition.is_none());
-    let allowed = named().filter(|class| class.effect == Effect::Allow).map(|class| class.requirements.rank());
+fn least(role: &RoleRecord, permission: PermissionIndex) -> Option<u8> {
+    let named = || role.compiled.namings(permission);
+    let is_denied = named().any(|naming| naming.effect == Effect::Deny && !naming.is_conditional);
+    let allowed = named().filter(|naming| naming.effect == Effect::Allow).map(|naming| naming.rank);
     allowed.min().filter(|_| !is_denied)
 }
 

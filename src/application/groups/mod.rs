@@ -189,7 +189,7 @@ pub async fn delete(ctx: &Ctx, call: &Call, id: GroupId, etag: Option<i64>) -> R
     }
     let (group, permit) = own(&write, id, "groups.delete", etag).await?;
     let record = write.before().find_group(id).and_then(|index| write.before().group(index));
-    if record.is_some_and(|record| !record.bindings.is_empty()) {
+    if record.is_some_and(|record| !record.bindings().is_empty()) {
         return Err(Error::precondition(Precondition::GroupInUse, name(id)));
     }
     act(&mut write, permit.account(), "groups.delete", None, &group)?.clear();

@@ -5,7 +5,7 @@ use super::account_name;
 use crate::application::error::{Error, Precondition, Result};
 use crate::decision::AccountIndex;
 use crate::decision::holdings::place_of;
-use crate::decision::snapshot::Snapshot;
+use crate::decision::snapshot::{AccountDetails, Snapshot};
 use crate::domain::fact::{AccountFact, RoleFact};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
@@ -34,12 +34,10 @@ pub(super) fn check(
 /// No partner below may list a pack that the accounts above it do not.
 fn packs_below(after: &Snapshot, top: AccountIndex) -> Result<()> {
     for account in after.subtree(top) {
-        let Some(record) = after.account(account) else { continue };
-        let above = record
-            .parent
-            .map(|parent| after.path(parent))
-            .and_then(|path| after.role_packs(&path).map(<[String]>::to_vec));
-        let (Some(own), Some(above)) = (record.role_packs(), above) else { continue };
+        let own = after.account_details(account).and_then(AccountDetails::role_packs);
+        let above = after.parent(account).map(|parent| after.path(parent));
+        let above = above.and_then(|path| after.role_packs(&path).map(<[String]>::to_vec));
+        let (Some(own), Some(above)) = (own, above) else { continue };
         if own.iter().any(|pack| !above.contains(pack)) {
             return Err(Error::precondition(Precondition::SettingLoosened, account_name(after, account)));
         }

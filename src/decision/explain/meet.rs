@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::change::Alteration;
-use crate::decision::condition::{Prepared, Verdict, Zones};
+use crate::decision::condition::{Conditions, Verdict};
 use crate::decision::evaluate::Query;
 use crate::decision::snapshot::Snapshot;
 use crate::domain::condition::{AttributeMatch, Condition, Demand};
@@ -49,13 +49,13 @@ pub(super) fn meeting(snapshot: &Snapshot, query: &Query<'_>, condition: &Condit
 }
 
 fn holds(snapshot: &Snapshot, query: &Query<'_>, part: &Condition, now: Timestamp) -> bool {
-    let prepared = Prepared::new(part, Effect::Allow, &mut Zones::default());
+    let prepared = Conditions::default().ready(part, Effect::Allow);
     prepared.verdict(snapshot, &snapshot.path(query.account), now, query.context) == Verdict::Holds
 }
 
 /// The next minute in which one of the windows is open.
 fn opening(snapshot: &Snapshot, query: &Query<'_>, windows: &Condition) -> Option<Timestamp> {
-    let prepared = Prepared::new(windows, Effect::Allow, &mut Zones::default());
+    let prepared = Conditions::default().ready(windows, Effect::Allow);
     let path = snapshot.path(query.account);
     let minute = query.now.as_micros().div_euclid(MICROS_PER_MINUTE);
     (1..=MINUTES_AHEAD)

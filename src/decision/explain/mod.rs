@@ -229,7 +229,7 @@ impl<'a> Trace<'a, '_> {
             let Some(group) = self.snapshot.group(membership.group) else { continue };
             let window = peer.membership_window(membership);
             let through = Through { group: membership.group, mode: membership.mode, window };
-            for binding in &group.bindings {
+            for binding in group.bindings() {
                 self.binding(binding, group.binding_window(binding), Some(through), &mut entries);
             }
         }
@@ -290,11 +290,7 @@ impl<'a> Trace<'a, '_> {
             ..whole.clone()
         };
         // What casbin said of the grants of this class decides, as it does in `evaluate`.
-        let is_named = role
-            .compiled
-            .classes
-            .iter()
-            .any(|class| class.grants.contains(&place) && class.bits.contains(self.query.permission.place()));
+        let is_named = role.compiled.naming(self.query.permission).any(|class| class.grants.contains(&place));
         if !is_named || !grant.pattern.matches(self.permission) {
             entry.obstacles.push(Obstacle::Reserved);
         }
@@ -371,7 +367,7 @@ fn suspended(snapshot: &Snapshot, path: &Path, home: Option<AccountIndex>) -> Ve
 
 /// The accounts of a path whose partner access limits a peer.
 fn limiting(snapshot: &Snapshot, path: &Path, home: AccountIndex) -> Vec<AccountIndex> {
-    if snapshot.account(home).is_some_and(|record| record.parent.is_none()) {
+    if snapshot.parent(home).is_none() {
         return Vec::new();
     }
     let limits = |account: &AccountIndex| {

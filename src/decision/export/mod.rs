@@ -221,7 +221,7 @@ impl Export {
         let path = self.snapshot.path(account);
         for around in self.snapshot.path(home).as_slice() {
             let Some(record) = self.snapshot.account(*around) else { continue };
-            if *around == home && record.parent.is_none() {
+            if *around == home && record.parent().is_none() {
                 return Origin::Root;
             }
             let is_near = path.contains(*around) || self.snapshot.is_within(*around, account);
@@ -242,14 +242,12 @@ impl Export {
             Reach::AccountOnly => Regions::new(&snapshot, vec![share.account], Reach::AccountOnly),
         };
         let mut has_lines = false;
-        for class in &role.compiled.classes {
-            let mut scopes: HashMap<(bool, bool), Option<String>> = HashMap::new();
-            for (place, permission) in snapshot.permissions().iter().enumerate() {
-                if !class.bits.contains(place) {
-                    continue;
-                }
-                let flags = permission.flags;
-                let scope = scopes.entry((flags.from_outside, flags.on_suspended)).or_insert_with(|| {
+        // Of each class, which its first grant stands for.
+        let mut scopes: HashMap<(Option<u16>, bool, bool), Option<String>> = HashMap::new();
+        for (index, permission) in snapshot.catalogue() {
+            for class in role.compiled.naming(index) {
+                let (first, flags) = (class.grants.first().copied(), permission.flags);
+                let scope = scopes.entry((first, flags.from_outside, flags.on_suspended)).or_insert_with(|| {
                     let region = regions.region(|account| self.counts(class, flags, account, home));
                     self.scope(&region)
                 });

@@ -36,7 +36,7 @@ impl Regions {
     pub(super) fn new(snapshot: &Snapshot, accounts: Vec<AccountIndex>, reach: Reach) -> Self {
         let places: HashMap<AccountIndex, usize> =
             accounts.iter().enumerate().map(|(place, account)| (*account, place)).collect();
-        let parent = |account: &AccountIndex| places.get(&snapshot.account(*account)?.parent?).copied();
+        let parent = |account: &AccountIndex| places.get(&snapshot.parent(*account)?).copied();
         let parents = accounts.iter().map(parent).collect();
         Self { accounts, parents, reach }
     }

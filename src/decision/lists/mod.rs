@@ -92,11 +92,9 @@ pub struct Part<T, P> {
 
 /// Whether a role can let anybody do something at all.
 fn allows(role: &RoleRecord, permission: PermissionIndex) -> bool {
-    let bit = permission.place();
     let is_allow = |effect| match effect {
         Effect::Allow => true,
         Effect::Deny => false,
     };
-    role.compiled.any.contains(bit)
-        && role.compiled.classes.iter().any(|class| is_allow(class.effect) && class.bits.contains(bit))
+    role.compiled.namings(permission).any(|naming| is_allow(naming.effect))
 }

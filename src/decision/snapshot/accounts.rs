@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::labels::LabelsIndex;
 use super::{AccountIndex, Snapshot};
 use crate::domain::account::{AccountKind, DEPTH_MAX, PartnerAccess, SuspensionScope};
 use crate::domain::condition::Condition;
@@ -9,57 +10,59 @@ use crate::domain::fact::AccountFact;
 use crate::domain::ids::AccountId;
 use crate::domain::password::PasswordPolicy;
 
-/// An account and what holds for it alone.
-#[derive(Debug, Clone)]
+/// What every decision reads of an account: few bytes, so that the paths of many stay in the caches.
+#[derive(Debug, Clone, Copy)]
 pub struct AccountRecord {
-    pub id: AccountId,
-    pub parent: Option<AccountIndex>,
+    /// The number of the account above, or [`NOWHERE`].
+    parent: u32,
+    pub(super) labels: LabelsIndex,
     pub kind: AccountKind,
     pub suspension: Option<SuspensionScope>,
     pub partner_access: PartnerAccess,
     pub gone: bool,
-    /// What few accounts have.
+}
+
+/// INVARIANT: no account has this number.
+const NOWHERE: u32 = u32::MAX;
+
+/// The name of an account, and what few have.
+#[derive(Debug, Clone)]
+pub struct AccountDetails {
+    pub id: AccountId,
     rest: Option<Arc<Rest>>,
 }
 
 #[derive(Debug, Clone)]
 struct Rest {
-    /// In order of key.
-    labels: Box<[(Box<str>, Box<str>)]>,
     role_packs: Option<Vec<String>>,
     password_policy: PasswordPolicy,
 }
 
 impl AccountRecord {
-    pub(super) fn new(fact: &AccountFact, parent: Option<AccountIndex>) -> Self {
-        let is_plain = fact.labels.is_empty() && fact.role_packs.is_none() && fact.password_policy.is_empty();
-        let label = |(key, value): (&String, &String)| (key.as_str().into(), value.as_str().into());
-        let rest = || Rest {
-            labels: fact.labels.iter().map(label).collect(),
-            role_packs: fact.role_packs.clone(),
-            password_policy: fact.password_policy,
-        };
+    pub(super) fn new(fact: &AccountFact, parent: Option<AccountIndex>, labels: LabelsIndex) -> Self {
         Self {
-            id: fact.id.clone(),
-            parent,
+            parent: parent.map_or(NOWHERE, |parent| parent.0),
+            labels,
             kind: fact.kind,
             suspension: fact.suspension,
             partner_access: fact.partner_access,
             gone: false,
-            rest: (!is_plain).then(|| Arc::new(rest())),
         }
     }
 
-    /// Its own labels in order of key.
-    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        let labels = self.rest.iter().flat_map(|rest| rest.labels.iter());
-        labels.map(|(key, value)| (&**key, &**value))
-    }
-
-    /// The value of a label of its own.
+    /// The account above; the root has none.
+    #[inline]
     #[must_use]
-    pub fn label(&self, key: &str) -> Option<&str> {
-        self.labels().find(|(own, _)| *own == key).map(|(_, value)| value)
+    pub fn parent(&self) -> Option<AccountIndex> {
+        (self.parent != NOWHERE).then_some(AccountIndex(self.parent))
+    }
+}
+
+impl AccountDetails {
+    pub(super) fn new(fact: &AccountFact) -> Self {
+        let is_plain = fact.role_packs.is_none() && fact.password_policy.is_empty();
+        let rest = || Rest { role_packs: fact.role_packs.clone(), password_policy: fact.password_policy };
+        Self { id: fact.id.clone(), rest: (!is_plain).then(|| Arc::new(rest())) }
     }
 
     /// The packs that it says can be assigned at it and below.
@@ -99,18 +102,25 @@ impl Snapshot {
     /// The fact that an account is, were it gone or not.
     #[must_use]
     pub fn account_fact(&self, index: AccountIndex) -> Option<AccountFact> {
-        let record = self.account(index)?;
-        let labels = record.labels().map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let (record, details) = (self.account(index)?, self.account_details(index)?);
+        let labels = self.own_labels(index).iter().map(|(key, value)| (key.to_string(), value.to_string()));
         Some(AccountFact {
-            id: record.id.clone(),
-            parent: record.parent.and_then(|parent| self.account_id(parent)).cloned(),
+            id: details.id.clone(),
+            parent: record.parent().and_then(|parent| self.account_id(parent)).cloned(),
             kind: record.kind,
             suspension: record.suspension,
             partner_access: record.partner_access,
             labels: labels.collect(),
-            role_packs: record.role_packs().map(<[String]>::to_vec),
-            password_policy: record.password_policy(),
+            role_packs: details.role_packs().map(<[String]>::to_vec),
+            password_policy: details.password_policy(),
         })
+    }
+
+    /// The account above; the root has none.
+    #[inline]
+    #[must_use]
+    pub fn parent(&self, account: AccountIndex) -> Option<AccountIndex> {
+        self.account(account)?.parent()
     }
 
     /// The accounts directly below one.
@@ -140,7 +150,7 @@ impl Snapshot {
         while let (Some(account), Some(slot)) = (next, path.accounts.get_mut(path.len)) {
             *slot = account;
             path.len += 1;
-            next = self.account(account).and_then(|record| record.parent);
+            next = self.parent(account);
         }
         path
     }
@@ -180,14 +190,24 @@ impl Snapshot {
                 strictest = record.partner_access;
             }
         }
-        let at_root = self.account(home).is_some_and(|record| record.parent.is_none());
+        let at_root = self.account(home).is_some_and(|record| record.parent().is_none());
         if at_root { PartnerAccess::Allowed } else { strictest }
+    }
+
+    /// The labels of an account itself, in order of key.
+    #[inline]
+    #[must_use]
+    pub fn own_labels(&self, account: AccountIndex) -> &[(Box<str>, Box<str>)] {
+        self.account(account).map_or(&[], |record| self.label_sets.get(record.labels))
     }
 
     /// The value of a label at an account: the nearest on the way to the root.
     #[must_use]
     pub fn label(&self, path: &Path, key: &str) -> Option<&str> {
-        path.as_slice().iter().find_map(|account| self.account(*account)?.label(key))
+        path.as_slice().iter().find_map(|account| {
+            let own = self.own_labels(*account).iter().find(|(own, _)| **own == *key);
+            own.map(|(_, value)| &**value)
+        })
     }
 
     /// Whether what a condition demands of labels holds at the account that the path begins with: all of
@@ -202,6 +222,6 @@ impl Snapshot {
     /// The packs whose roles can be assigned at an account: what the nearest partner says, or all.
     #[must_use]
     pub fn role_packs(&self, path: &Path) -> Option<&[String]> {
-        path.as_slice().iter().find_map(|account| self.account(*account)?.role_packs())
+        path.as_slice().iter().find_map(|account| self.account_details(*account)?.role_packs())
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::edits::Edits;
 use super::record::LooseBinding;
 use super::{
-    AccountIndex, AccountRecord, ApiKeyRecord, BindingRecord, GroupIndex, GroupRecord, Holder, PeerIndex,
-    PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
+    AccountDetails, AccountIndex, AccountRecord, ApiKeyRecord, BindingRecord, GroupIndex, GroupRecord, Holder,
+    PeerIndex, PermissionIndex, RoleIndex, RoleRecord, Snapshot, SnapshotError,
 };
 use crate::decision::compile::Compiler;
 use crate::domain::account::DEPTH_MAX;
@@ -136,8 +136,7 @@ impl Snapshot {
             for role in Arc::make_mut(&mut self.roles) {
                 // A role none of whose patterns can name it keeps its verdicts.
                 if role.fact.grants.iter().any(|grant| grant.pattern.can_name(&fact.name)) {
-                    let role = Arc::make_mut(role);
-                    compiler.extend(&mut role.compiled, &role.fact.grants, [(place.place(), fact)])?;
+                    compiler.extend(&mut role.compiled, &role.fact.grants, [(place, fact)])?;
                 }
             }
         }
@@ -149,10 +148,9 @@ impl Snapshot {
             Some(parent) => Some(self.known_account(parent)?),
             None => None,
         };
-        let record = AccountRecord::new(fact, parent);
         let (index, has_moved) = match self.find_account(fact.id.as_str()) {
             Some(index) => {
-                let old = self.account(index).and_then(|old| old.parent);
+                let old = self.parent(index);
                 if old != parent {
                     self.drop_below(index);
                 }
@@ -172,11 +170,18 @@ impl Snapshot {
             }
             self.children.insert([parent.0, index.0]);
         }
-        match self.accounts.get_mut(index.place()) {
-            Some(slot) => *slot = record,
-            None => {
+        let labels = self.label_sets.add(&fact.labels);
+        let (record, details) = (AccountRecord::new(fact, parent, labels), AccountDetails::new(fact));
+        match (self.accounts.get_mut(index.place()), self.account_details.get_mut(index.place())) {
+            (Some(slot), Some(own)) => {
+                self.label_sets.remove(slot.labels);
+                (*slot, *own) = (record, details);
+            }
+            _ => {
                 self.accounts.push(record);
-                let name = |place: u32| self.accounts.get(place as usize).map_or("", |record| record.id.as_str());
+                self.account_details.push(details);
+                let name =
+                    |place: u32| self.account_details.get(place as usize).map_or("", |details| details.id.as_str());
                 self.account_places.put(&fact.id.as_str(), index.0, name);
             }
         }
@@ -192,7 +197,7 @@ impl Snapshot {
     /// Whether an account's path does not reach the root within the bound.
     fn is_truncated(&self, account: AccountIndex) -> bool {
         let path = self.path(account);
-        path.as_slice().last().and_then(|last| self.account(*last)).is_some_and(|root| root.parent.is_some())
+        path.as_slice().last().is_some_and(|last| self.parent(*last).is_some())
     }
 
     /// How many levels stand in an account's subtree, itself counted.
@@ -212,7 +217,7 @@ impl Snapshot {
         self.drop_below(index);
         let record = self.accounts.get_mut(index.place()).ok_or_else(|| unknown(id))?;
         record.gone = true;
-        if let Some(parent) = record.parent {
+        if let Some(parent) = record.parent() {
             self.children.remove(&[parent.0, index.0]);
         }
         self.account_places.remove(id.as_str(), index.0);
@@ -220,8 +225,8 @@ impl Snapshot {
     }
 
     fn put_role(&mut self, fact: &RoleFact, compiler: &mut Compiler) -> Result<(), SnapshotError> {
-        let compiled = compiler.compile(&fact.grants, &fact.rules, self.catalogue.permissions.iter().enumerate())?;
-        let record = Arc::new(RoleRecord { fact: Arc::new(fact.clone()), compiled, gone: false });
+        let compiled = compiler.compile(&fact.grants, &fact.rules, self.catalogue())?;
+        let record = RoleRecord { fact: Arc::new(fact.clone()), compiled, gone: false };
         let roles = Arc::make_mut(&mut self.roles);
         match self.role_places.get(&fact.id).and_then(|index| roles.get_mut(index.place())) {
             Some(slot) => *slot = record,
@@ -241,7 +246,7 @@ impl Snapshot {
         }
         Arc::make_mut(&mut self.role_places).remove(&fact.id);
         if let Some(slot) = Arc::make_mut(&mut self.roles).get_mut(index.place()) {
-            *slot = Arc::new(RoleRecord { fact: Arc::clone(&slot.fact), compiled: Default::default(), gone: true });
+            *slot = RoleRecord { fact: Arc::clone(&slot.fact), compiled: Default::default(), gone: true };
         }
         Ok(())
     }
@@ -252,7 +257,7 @@ impl Snapshot {
             let index = GroupIndex::of(self.groups.len())?;
             self.group_places.insert(fact.id, index);
             self.groups_at.insert([account.0, index.0]);
-            self.groups.push(Some(Arc::new(GroupRecord::new(fact.id, account))));
+            self.groups.push(Some(GroupRecord::new(fact.id, account)));
         }
         Ok(())
     }
@@ -260,7 +265,7 @@ impl Snapshot {
     fn drop_group(&mut self, id: GroupId) -> Result<(), SnapshotError> {
         let index = self.known_group(id)?;
         let is_used =
-            self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings.is_empty());
+            self.members(index).next().is_some() || self.group(index).is_some_and(|group| !group.bindings().is_empty());
         if is_used {
             return Err(out_of_step(FactKey::Group(id)));
         }
@@ -329,7 +334,7 @@ impl Snapshot {
             Holder::Peer(peer) => {
                 edits.get(self, peer).is_some_and(|peer| peer.bindings.iter().any(|own| is_such(&own.record)))
             }
-            Holder::Group(group) => self.group(group).is_some_and(|group| group.bindings.iter().any(is_such)),
+            Holder::Group(group) => self.group(group).is_some_and(|group| group.bindings().iter().any(is_such)),
         }
     }
 
@@ -354,10 +359,9 @@ impl Snapshot {
                 let index = self.known_group(group)?;
                 let record =
                     self.groups.get_mut(index.place()).and_then(Option::as_mut).ok_or_else(|| unknown(&group))?;
-                let before = record.bindings.len();
-                let record = Arc::make_mut(record);
+                let before = record.bindings().len();
                 record.edit(id, binding);
-                self.binding_count = self.binding_count + record.bindings.len() - before;
+                self.binding_count = self.binding_count + record.bindings().len() - before;
                 Ok(Holder::Group(index))
             }
         }

@@ -32,7 +32,7 @@ impl Snapshot {
             .flat_map(|view| view.bindings().iter().map(move |binding| (binding, view.binding_window(binding))));
         let of_group = group
             .into_iter()
-            .flat_map(|group| group.bindings.iter().map(move |binding| (binding, group.binding_window(binding))));
+            .flat_map(|group| group.bindings().iter().map(move |binding| (binding, group.binding_window(binding))));
         of_peer.chain(of_group)
     }
 
@@ -51,7 +51,7 @@ impl Snapshot {
             own.iter().map(move |binding| (binding, view.binding_window(binding)))
         });
         let of_group = group.into_iter().flat_map(move |group| {
-            let own = group.bindings.get(here(&group.bindings)).unwrap_or_default();
+            let own = group.bindings().get(here(group.bindings())).unwrap_or_default();
             own.iter().map(move |binding| (binding, group.binding_window(binding)))
         });
         of_peer.chain(of_group)
@@ -70,7 +70,7 @@ impl Snapshot {
                 let open = view.membership_window(membership);
                 let group = self.group(membership.group);
                 group.into_iter().flat_map(move |group| {
-                    group.bindings.iter().filter_map(move |binding| {
+                    group.bindings().iter().filter_map(move |binding| {
                         Some(Held {
                             binding,
                             group: Some(membership.group),
@@ -96,7 +96,7 @@ impl Snapshot {
                     group.binding_window(binding).intersect(open).is_some()
                 };
                 let group = self.group(membership.group);
-                group.is_some_and(|group| any_on(path, &group.bindings, |binding| is_ever_open(group, binding)))
+                group.is_some_and(|group| any_on(path, group.bindings(), |binding| is_ever_open(group, binding)))
             })
         };
         any_on(path, view.bindings(), |_| true) || by_group()

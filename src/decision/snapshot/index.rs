@@ -18,7 +18,7 @@ macro_rules! index {
                 self.0 as usize
             }
 
-            pub(super) fn of(place: usize) -> Result<Self, SnapshotError> {
+            pub(in crate::decision) fn of(place: usize) -> Result<Self, SnapshotError> {
                 let number = u32::try_from(place).ok().filter(|number| *number <= u32::MAX / 2);
                 number.map(Self).ok_or(SnapshotError::TooMany)
             }

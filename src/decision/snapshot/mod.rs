@@ -13,9 +13,11 @@ mod accounts;
 mod apply;
 mod below;
 mod edits;
+mod groups;
 mod held;
 pub mod image;
 mod index;
+mod labels;
 mod load;
 mod packed;
 mod peers;
@@ -38,14 +40,16 @@ use crate::domain::permission::{CORE_PACK, Permission, PermissionName};
 use crate::domain::role::RoleOrigin;
 use crate::domain::time::Timestamp;
 
-pub use accounts::{AccountRecord, Path};
+pub use accounts::{AccountDetails, AccountRecord, Path};
 use below::Below;
+pub use groups::GroupRecord;
 pub use held::Held;
 pub(super) use held::SCAN_MAX;
 pub use index::{AccountIndex, GroupIndex, PeerIndex, PermissionIndex, RoleIndex};
+use labels::LabelSets;
 pub use load::Loader;
 use packed::PackedSet;
-pub use record::{BindingRecord, GroupRecord, Membership, PeerView};
+pub use record::{BindingRecord, Membership, PeerView};
 pub(super) use record::{PEERS_PER_CHUNK, PeerChunk};
 pub use sizes::Sizes;
 
@@ -90,7 +94,7 @@ impl Holder {
 /// The bit that tells groups from peers. INVARIANT: no number of either reaches it.
 const GROUPS: u32 = 1 << 31;
 
-/// A role with its verdicts.
+/// A role with its verdicts. Copying one copies pointers.
 #[derive(Debug, Clone)]
 pub struct RoleRecord {
     pub fact: Arc<RoleFact>,
@@ -119,11 +123,13 @@ pub struct Snapshot {
     mark: Mark,
     catalogue: Arc<Catalogue>,
     accounts: Table<AccountRecord>,
+    account_details: Table<AccountDetails>,
+    label_sets: LabelSets,
     account_places: Places,
-    roles: Arc<Vec<Arc<RoleRecord>>>,
+    roles: Arc<Vec<RoleRecord>>,
     role_places: Arc<HashMap<RoleId, RoleIndex, foldhash::quality::RandomState>>,
     /// Those that are gone leave their place empty.
-    groups: Table<Option<Arc<GroupRecord>>>,
+    groups: Table<Option<GroupRecord>>,
     group_places: ShardMap<GroupId, GroupIndex>,
     peers: Tree<PeerChunk>,
     peer_ids: Table<PeerId>,
@@ -194,9 +200,9 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn find_account(&self, id: &str) -> Option<AccountIndex> {
-        let place = self
-            .account_places
-            .find(id, |place| self.accounts.get(place as usize).is_some_and(|record| record.id.as_str() == id));
+        let place = self.account_places.find(id, |place| {
+            self.account_details.get(place as usize).is_some_and(|details| details.id.as_str() == id)
+        });
         place.map(AccountIndex)
     }
 
@@ -207,9 +213,15 @@ impl Snapshot {
         self.accounts.get(index.place())
     }
 
+    /// What an account is called, and what few have.
+    #[must_use]
+    pub fn account_details(&self, index: AccountIndex) -> Option<&AccountDetails> {
+        self.account_details.get(index.place())
+    }
+
     #[must_use]
     pub fn account_id(&self, index: AccountIndex) -> Option<&AccountId> {
-        self.account(index).map(|record| &record.id)
+        self.account_details(index).map(|details| &details.id)
     }
 
     #[must_use]
@@ -220,12 +232,12 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn role(&self, index: RoleIndex) -> Option<&RoleRecord> {
-        self.roles.get(index.place()).map(Arc::as_ref)
+        self.roles.get(index.place())
     }
 
     /// All roles that are there.
     pub fn roles(&self) -> impl Iterator<Item = (RoleIndex, &RoleRecord)> {
-        (0_u32..).zip(self.roles.iter()).filter(|(_, role)| !role.gone).map(|(place, role)| (RoleIndex(place), &**role))
+        (0_u32..).zip(self.roles.iter()).filter(|(_, role)| !role.gone).map(|(place, role)| (RoleIndex(place), role))
     }
 
     /// Whether a role may be bound at an account: its pack is switched on there, or it belongs to
@@ -253,7 +265,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> Option<&GroupRecord> {
-        self.groups.get(index.place())?.as_deref()
+        self.groups.get(index.place())?.as_ref()
     }
 
     /// The members of a group, standing and eligible.
@@ -344,7 +356,7 @@ impl Snapshot {
     pub fn binding(&self, holder: Holder, id: BindingId) -> Option<&BindingRecord> {
         let bindings = match holder {
             Holder::Peer(peer) => self.peer(peer)?.bindings(),
-            Holder::Group(group) => &self.group(group)?.bindings,
+            Holder::Group(group) => self.group(group)?.bindings(),
         };
         bindings.iter().find(|binding| binding.id == id)
     }

@@ -1,4 +1,4 @@
-//! How peers, groups and their bindings lie in memory.
+//! How peers and their bindings lie in memory.
 //!
 //! A chunk holds 64 peers; their bindings and memberships lie packed behind them, in order of peer,
 //! and each peer's bindings in order of account, so that one with thousands is searched in halves.
@@ -52,6 +52,18 @@ struct PeerRecord {
     expire: u16,
 }
 
+impl PeerRecord {
+    /// What stands in a slot that nobody has yet.
+    const NOBODY: Self = Self {
+        home: AccountIndex(u32::MAX),
+        bindings_end: 0,
+        memberships_end: 0,
+        kind: PeerKind::Person,
+        status: PeerStatus::Deleted,
+        expire: 0,
+    };
+}
+
 /// A binding with its window, outside of any chunk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LooseBinding {
@@ -83,9 +95,11 @@ pub(super) struct LoosePeer {
 }
 
 /// Up to 64 peers with their bindings and memberships.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(in crate::decision) struct PeerChunk {
-    peers: Box<[PeerRecord]>,
+    /// In place and not behind another pointer, which most decisions would wait for.
+    peers: [PeerRecord; PEERS_PER_CHUNK],
+    len: usize,
     bindings: Box<[BindingRecord]>,
     memberships: Box<[Membership]>,
     ends: Box<[Timestamp]>,
@@ -94,7 +108,7 @@ pub(in crate::decision) struct PeerChunk {
 
 /// The windows of a chunk or a group, each kept once.
 #[derive(Debug, Clone, Default)]
-struct Windows {
+pub(super) struct Windows {
     list: Box<[Window]>,
     /// Places of bindings that are [`FAR`], in order of id.
     far: Box<[(BindingId, u32)]>,
@@ -111,7 +125,7 @@ impl Windows {
     }
 
     #[inline]
-    fn of(&self, binding: &BindingRecord) -> Window {
+    pub(super) fn of(&self, binding: &BindingRecord) -> Window {
         match binding.window {
             0 => Window::ALWAYS,
             FAR => self.far_of(binding.id),
@@ -128,7 +142,7 @@ impl Windows {
 
 /// Windows while they are gathered.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     list: Vec<Window>,
     places: HashMap<Window, u32, foldhash::fast::RandomState>,
     far: Vec<(BindingId, u32)>,
@@ -145,7 +159,7 @@ impl Gathered {
         })
     }
 
-    fn bind(&mut self, record: &BindingRecord, window: Window) -> BindingRecord {
+    pub(super) fn bind(&mut self, record: &BindingRecord, window: Window) -> BindingRecord {
         let place = self.place(window);
         let near = u16::try_from(place).ok().filter(|near| *near != FAR);
         if near.is_none() {
@@ -154,7 +168,7 @@ impl Gathered {
         BindingRecord { window: near.unwrap_or(FAR), ..*record }
     }
 
-    fn finish(mut self) -> Windows {
+    pub(super) fn finish(mut self) -> Windows {
         self.far.sort_unstable();
         Windows { list: self.list.into(), far: self.far.into() }
     }
@@ -163,7 +177,11 @@ impl Gathered {
 impl PeerChunk {
     /// How many peers stand here.
     pub(super) const fn len(&self) -> usize {
-        self.peers.len()
+        self.len
+    }
+
+    fn peers(&self) -> &[PeerRecord] {
+        self.peers.get(..self.len).unwrap_or_default()
     }
 
     /// Packs so many peers: those that are loose, and of the others what a chunk has. They must be few
@@ -173,7 +191,8 @@ impl PeerChunk {
         let (bindings, memberships) = base.map_or((0, 0), own);
         let more: usize = loose.values().map(|peer| peer.bindings.len()).sum();
         let mut packing = Packing {
-            peers: Vec::with_capacity(count),
+            peers: [PeerRecord::NOBODY; PEERS_PER_CHUNK],
+            len: 0,
             bindings: Vec::with_capacity(bindings + more),
             memberships: Vec::with_capacity(memberships),
             ends: Vec::new(),
@@ -187,7 +206,8 @@ impl PeerChunk {
             }
         }
         Self {
-            peers: packing.peers.into(),
+            peers: packing.peers,
+            len: packing.len,
             bindings: packing.bindings.into(),
             memberships: packing.memberships.into(),
             ends: packing.ends.into(),
@@ -197,7 +217,7 @@ impl PeerChunk {
 
     #[inline]
     fn parts(&self, slot: usize) -> Option<(&PeerRecord, &[BindingRecord], &[Membership])> {
-        let record = self.peers.get(slot)?;
+        let record = self.peers().get(slot)?;
         let (bindings_start, memberships_start) = match slot.checked_sub(1).and_then(|before| self.peers.get(before)) {
             Some(before) => (before.bindings_end, before.memberships_end),
             None => (0, 0),
@@ -240,7 +260,8 @@ impl PeerChunk {
 
 /// A chunk in the making.
 struct Packing {
-    peers: Vec<PeerRecord>,
+    peers: [PeerRecord; PEERS_PER_CHUNK],
+    len: usize,
     bindings: Vec<BindingRecord>,
     memberships: Vec<Membership>,
     ends: Vec<Timestamp>,
@@ -282,14 +303,17 @@ impl Packing {
         }
         // INVARIANT: a chunk has no more ends than peers.
         let place = if expire == Timestamp::MAX { 0 } else { self.ends.len() };
-        self.peers.push(PeerRecord {
+        // INVARIANT: no more peers are packed than a chunk has slots.
+        let Some(slot) = self.peers.get_mut(self.len) else { return };
+        *slot = PeerRecord {
             home,
             bindings_end: u32::try_from(self.bindings.len()).unwrap_or(u32::MAX),
             memberships_end: u32::try_from(self.memberships.len()).unwrap_or(u32::MAX),
             kind,
             status,
             expire: u16::try_from(place).unwrap_or(u16::MAX),
-        });
+        };
+        self.len += 1;
     }
 }
 
@@ -361,43 +385,6 @@ impl<'a> PeerView<'a> {
     #[must_use]
     pub fn membership_window(&self, membership: &Membership) -> Window {
         self.chunk.windows.get(membership.window)
-    }
-}
-
-/// A group as the evaluator reads it.
-#[derive(Debug, Clone)]
-pub struct GroupRecord {
-    pub id: crate::domain::ids::GroupId,
-    pub account: AccountIndex,
-    /// Its bindings in order of account.
-    pub bindings: Box<[BindingRecord]>,
-    windows: Windows,
-}
-
-impl GroupRecord {
-    pub(super) fn new(id: crate::domain::ids::GroupId, account: AccountIndex) -> Self {
-        Self { id, account, bindings: Box::default(), windows: Windows::default() }
-    }
-
-    #[inline]
-    #[must_use]
-    pub fn binding_window(&self, binding: &BindingRecord) -> Window {
-        self.windows.of(binding)
-    }
-
-    /// Puts a binding in place of one with the same id, or takes that one away.
-    pub(super) fn edit(&mut self, id: BindingId, binding: Option<LooseBinding>) {
-        let mut kept: Vec<LooseBinding> = self
-            .bindings
-            .iter()
-            .filter(|own| own.id != id)
-            .map(|own| LooseBinding { record: *own, window: self.binding_window(own) })
-            .collect();
-        kept.extend(binding);
-        kept.sort_unstable_by_key(|binding| (binding.record.account, binding.record.id));
-        let mut windows = Gathered::default();
-        self.bindings = kept.iter().map(|LooseBinding { record, window }| windows.bind(record, *window)).collect();
-        self.windows = windows.finish();
     }
 }
 

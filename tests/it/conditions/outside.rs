@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use peerage::application::generate::Random;
 use peerage::decision::Snapshot;
 use peerage::decision::compile::Compiler;
-use peerage::decision::condition::{Prepared, Verdict, Zones};
+use peerage::decision::condition::{Conditions, Verdict};
 use peerage::domain::condition::{Condition, Day, Network, WeeklyWindow, Zone};
 use peerage::domain::context::Context;
 use peerage::domain::fact::{AccountFact, Fact};
@@ -38,20 +38,20 @@ struct Case {
 /// A snapshot with nothing in it but the root: what a condition without labels needs.
 struct World {
     snapshot: Snapshot,
-    zones: Zones,
+    conditions: Conditions,
 }
 
 impl World {
     fn new() -> Self {
         let root = AccountFact::root();
         let snapshot = Snapshot::load(1, vec![Fact::Account(root)], &mut Compiler::new().unwrap()).unwrap();
-        Self { snapshot, zones: Zones::default() }
+        Self { snapshot, conditions: Conditions::default() }
     }
 
     fn holds(&mut self, condition: &Condition, now: Timestamp, source_address: Option<IpAddr>) -> bool {
         let root = self.snapshot.find_account(AccountId::platform().as_str()).unwrap();
         let context = Context { source_address, ..Context::default() };
-        let prepared = Prepared::new(condition, Effect::Allow, &mut self.zones);
+        let prepared = self.conditions.ready(condition, Effect::Allow);
         match prepared.verdict(&self.snapshot, &self.snapshot.path(root), now, &context) {
             Verdict::Holds => true,
             Verdict::Fails => false,

@@ -230,7 +230,7 @@ fn every_suggestion_is_true_and_as_small_as_can_be() {
         let explanation = explain(snapshot, &query);
         let roles: Vec<Assignable> = snapshot
             .roles()
-            .filter(|(_, role)| role.compiled.any.contains(query.permission.place()))
+            .filter(|(_, role)| role.compiled.names(query.permission))
             .take(2)
             .map(|(role, _)| Assignable { role, account: query.account, reach: Reach::AccountOnly })
             .collect();

@@ -93,7 +93,7 @@ pub(crate) fn picture(snapshot: &Snapshot, facts: &Facts, gone: &[Fact]) -> BTre
         lines.extend(members.map(|peer| format!("{} member {peer}", fact.id)));
         lines.extend(
             record
-                .bindings
+                .bindings()
                 .iter()
                 .map(|binding| format!("{} binding {} {:?}", fact.id, binding.id, record.binding_window(binding))),
         );

@@ -53,9 +53,10 @@ impl<'a, W: Write> Image<'a, W> {
         let snapshot = self.snapshot;
         let mut all = Vec::with_capacity(snapshot.account_places.len());
         for place in 0..snapshot.accounts.len() {
-            let Some(record) = snapshot.accounts.get(place).filter(|record| !record.gone) else { continue };
             let index = AccountIndex::of(place).map_err(io::Error::other)?;
-            all.push((snapshot.path(index).as_slice().len(), &record.id, index));
+            let is_there = snapshot.account(index).is_some_and(|record| !record.gone);
+            let Some(id) = snapshot.account_id(index).filter(|_| is_there) else { continue };
+            all.push((snapshot.path(index).as_slice().len(), id, index));
         }
         all.sort_unstable();
         self.accounts = places(snapshot.accounts.len(), all.iter().map(|(.., index)| index.place()));
@@ -82,7 +83,7 @@ impl<'a, W: Write> Image<'a, W> {
         for (group, _) in all {
             self.to.write_all(group.id.as_uuid().as_bytes())?;
             self.account(group.account)?;
-            self.bindings(&group.bindings, |binding| group.binding_window(binding))?;
+            self.bindings(group.bindings(), |binding| group.binding_window(binding))?;
         }
         Ok(())
     }
