@@ -23,6 +23,10 @@ use anyhow::{Context as _, Result, bail};
 use peerage::decision::{Query, Snapshot, evaluate};
 use world::{Subjects, World};
 
+/// As the server's, since where records lie decides how far they are.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DECISIONS: usize = 20_000;
 const TIMED_DECISIONS: usize = 200_000;
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];

@@ -1,6 +1,7 @@
 //! A large world from a fixed seed: an MSP platform of any size whose shape does not change with it.
 //!
-//! A tenth as many accounts as peers, of which one in fifty is a partner; three bindings a peer,
+//! A tenth as many accounts as peers, of which one in fifty is a partner; a role for a thousand peers,
+//! but not fewer than forty, over 512 permissions; three bindings a peer,
 //! within the partner it belongs to; every so many a suspension, a veto, a window, a group. What is
 //! rare stands at regular distances and is not drawn, so that a small world has its share of it.
 //! Beside the ordinary peers there are a few with 10,000 bindings and a few with 200 groups.
@@ -23,9 +24,10 @@ use peerage::domain::time::{Timestamp, Window};
 use crate::random::Random;
 
 const SEED: u64 = 20_261_122;
-const RESOURCES: usize = 16;
+const RESOURCES: usize = 64;
 const ACTIONS: usize = 8;
-const ROLES: usize = 40;
+const ROLES_MIN: usize = 40;
+const PEERS_PER_ROLE: usize = 1_000;
 const BINDINGS_PER_PEER: usize = 3;
 const PEERS_PER_GROUP: usize = 50;
 const CROWDED_PEERS: usize = 4;
@@ -74,7 +76,7 @@ impl World {
         };
         world.permissions()?;
         world.accounts(peers / 10)?;
-        world.roles()?;
+        world.roles((peers / PEERS_PER_ROLE).max(ROLES_MIN))?;
         let groups = world.groups(peers / PEERS_PER_GROUP + MANY_GROUPS)?;
         world.peers(peers, &groups)?;
         world.crowded_peers(&groups)?;
@@ -176,8 +178,8 @@ impl World {
             .is_some_and(|parent| parent.kind == AccountKind::Customer)
     }
 
-    fn roles(&mut self) -> Result<()> {
-        for number in 0..ROLES {
+    fn roles(&mut self, count: usize) -> Result<()> {
+        for number in 0..count {
             let id = RoleId::parse(&format!("core.role_{number}"))?;
             let mut grants = Vec::new();
             for place in 0..4 + number % 12 {
@@ -347,7 +349,7 @@ impl World {
             Some(binding) => binding,
             None => {
                 let membership = self.random.pick(peer.memberships())?;
-                self.random.pick(&snapshot.group(membership.group)?.bindings)?
+                self.random.pick(snapshot.group(membership.group)?.bindings())?
             }
         };
         let role = snapshot.role(binding.role)?;

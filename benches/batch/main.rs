@@ -3,6 +3,7 @@
 //! ```text
 //! tests/bench/batch                     100,000 peers, three rounds of five seconds each
 //! tests/bench/batch --peers 1000000     the world of DESIGN 9; --rounds N, --seconds N
+//! tests/bench/batch --url URL           in that database, which is filled where it is empty
 //! ```
 //!
 //! Both are asked the same, 1,000 checks at a time, each of them another one. In process a decision
@@ -47,7 +48,7 @@ const STREAMS: usize = 2;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (mut peers, mut rounds, mut time) = (100_000, 3, Duration::from_secs(5));
+    let (mut peers, mut rounds, mut time, mut url) = (100_000, 3, Duration::from_secs(5), None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("`{argument}` needs a value"));
@@ -55,13 +56,15 @@ async fn main() -> Result<()> {
             "--peers" => peers = value()?.parse()?,
             "--rounds" => rounds = value()?.parse()?,
             "--seconds" => time = Duration::from_secs(value()?.parse()?),
+            "--url" => url = Some(value()?),
             // cargo tells every bench that it is one.
             "--bench" => {}
-            other => bail!("`{other}` is not one of --peers N, --rounds N, --seconds N"),
+            other => bail!("`{other}` is not one of --peers N, --rounds N, --seconds N, --url URL"),
         }
     }
     let folder = tempfile::tempdir()?;
-    let url = format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let own = || format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let url = url.unwrap_or_else(own);
     let (key, snapshot) = filled::filled(&url, peers).await?;
     let questions = questions(&snapshot)?;
     let batches: Vec<_> =

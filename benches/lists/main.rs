@@ -10,6 +10,8 @@
 //! What is timed is the use case with everything it reads, not the wire. A deep page begins behind a
 //! peer of the list that is drawn from all of the account's.
 
+#[path = "../rpc/filled.rs"]
+mod filled;
 #[path = "../../tests/it/oracle/random.rs"]
 mod random;
 
@@ -19,13 +21,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use peerage::app;
-use peerage::application::bootstrap::{OperatorKey, bootstrap};
-use peerage::application::generate::{LARGE, Scale, generate};
+use peerage::application::generate::{LARGE, Scale};
 use peerage::application::peers::list::{Condition, Cursor, ListPeers, ListView, Order, Search, SortKey, Test, list};
 use peerage::application::{Call, Caller, Clock, Ctx};
 use peerage::config::Config;
 use peerage::domain::ids::{AccountId, RoleId};
-use peerage::domain::peer::{PeerKind, PeerStatus, UserName};
+use peerage::domain::peer::{PeerKind, PeerStatus};
 use peerage::domain::time::Timestamp;
 use peerage::storage::api_keys;
 use peerage::storage::peers::list::{Comparison, Matching, Source, TimeColumn, places};
@@ -55,41 +56,14 @@ async fn main() -> Result<()> {
     }
     let mut config = Config::default();
     config.database.url = url.context("`--url` names the database")?;
-    app::migrate(&config, Clock::System).await?;
-    let start = Instant::now();
-    let ctx = open(&config).await?;
-    let operator = match peerage::storage::bootstrap::operator(ctx.store.reader()).await? {
-        Some(operator) => operator,
-        None => {
-            let operator = bootstrap(&ctx, UserName::parse("operator")?, OperatorKey::New).await?.peer;
-            generate(&ctx, Scale::of(peers), |_| ()).await?;
-            optimize(&ctx).await?;
-            say(&format!("filled in {:.0} s", start.elapsed().as_secs_f64()))?;
-            operator
-        }
-    };
-    say(&format!("{} peers", ctx.snapshot().peer_count()))?;
+    filled::filled(&config.database.url, peers).await?;
+    let ctx = app::context(app::connect(&config).await?, Clock::System)?;
+    app::load(&ctx).await?;
+    let operator = peerage::storage::bootstrap::operator(ctx.store.reader()).await?.context("an operator")?;
     let keys = api_keys::list_of_peer(ctx.store.reader(), operator, None, 1).await?;
     let key = keys.first().context("the operator has no API key")?;
     let operator = Caller { peer: operator, api_key: key.id, key_hash: key.hash, source_address: None };
     Bench { ctx, operator, pages, random: Random::new(1), measured: BTreeMap::new() }.run().await
-}
-
-/// The database with its facts loaded.
-async fn open(config: &Config) -> Result<Ctx> {
-    let ctx = app::context(app::connect(config).await?, Clock::System)?;
-    app::load(&ctx).await?;
-    Ok(ctx)
-}
-
-/// What a database does by itself in a day: statistics, and the map of pages without old rows.
-async fn optimize(ctx: &Ctx) -> Result<()> {
-    use sea_orm::{ConnectionTrait as _, DbBackend};
-    let reader = ctx.store.reader();
-    if reader.get_database_backend() == DbBackend::Postgres {
-        reader.execute_unprepared("VACUUM ANALYZE").await?;
-    }
-    Ok(())
 }
 
 fn say(text: &str) -> Result<()> {

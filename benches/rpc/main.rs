@@ -4,6 +4,7 @@
 //! ```text
 //! tests/bench/rpc                     100,000 peers, three rounds of five seconds each
 //! tests/bench/rpc --peers 1000000     the world of DESIGN 9; --rounds N, --seconds N
+//! tests/bench/rpc --url URL           in that database, which is filled where it is empty
 //! ```
 //!
 //! The no-op is a tonic server without layers that answers each request with one and the same message.
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--noop", address] => noop::serve(address),
-        _ => measure(&Options::read(arguments)?),
+        _ => measure(Options::read(arguments)?),
     }
 }
 
@@ -51,11 +52,12 @@ struct Options {
     peers: usize,
     rounds: usize,
     time: Duration,
+    url: Option<String>,
 }
 
 impl Options {
     fn read(arguments: Vec<String>) -> Result<Self> {
-        let mut options = Self { peers: 100_000, rounds: 3, time: Duration::from_secs(5) };
+        let mut options = Self { peers: 100_000, rounds: 3, time: Duration::from_secs(5), url: None };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().with_context(|| format!("`{argument}` needs a value"));
@@ -63,9 +65,10 @@ impl Options {
                 "--peers" => options.peers = value()?.parse()?,
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--seconds" => options.time = Duration::from_secs(value()?.parse()?),
+                "--url" => options.url = Some(value()?),
                 // cargo tells every bench that it is one.
                 "--bench" => {}
-                other => bail!("`{other}` is not one of --peers N, --rounds N, --seconds N"),
+                other => bail!("`{other}` is not one of --peers N, --rounds N, --seconds N, --url URL"),
             }
         }
         Ok(options)
@@ -73,9 +76,10 @@ impl Options {
 }
 
 #[tokio::main]
-async fn measure(options: &Options) -> Result<()> {
+async fn measure(options: Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let url = format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let own = || format!("sqlite:{}", folder.path().join("peerage.db").display());
+    let url = options.url.unwrap_or_else(own);
     let (key, snapshot) = filled::filled(&url, options.peers).await?;
     let request = |Named { peer, permission, account }| {
         let subject = Some(Subject::Peer(peer));
