@@ -58,9 +58,34 @@ pub struct Naming {
     pub is_conditional: bool,
 }
 
+/// Permissions by their place, folded into 512 bits: what is not among them is not named. Of most
+/// bindings no more is read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sieve([u64; 8]);
+
+impl Sieve {
+    #[inline]
+    fn holds(&self, permission: PermissionIndex) -> bool {
+        let (word, bit) = Self::place(permission);
+        self.0.get(word).is_some_and(|bits| bits >> bit & 1 == 1)
+    }
+
+    fn put(&mut self, permission: PermissionIndex) {
+        let (word, bit) = Self::place(permission);
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= 1 << bit;
+        }
+    }
+
+    const fn place(permission: PermissionIndex) -> (usize, usize) {
+        (permission.place() / 64 % 8, permission.place() % 64)
+    }
+}
+
 /// A role as the evaluator reads it.
 #[derive(Debug, Clone, Default)]
 pub struct CompiledRole {
+    sieve: Sieve,
     pub classes: Arc<[Class]>,
     /// In order of permission and class: a decision finds what the role says of one permission in halves
     /// and reads no pattern.
@@ -71,8 +96,9 @@ impl CompiledRole {
     /// What the role says of a permission, class by class.
     #[inline]
     pub fn namings(&self, permission: PermissionIndex) -> impl Iterator<Item = &Naming> {
-        let first = self.namings.partition_point(|naming| naming.permission < permission);
-        self.namings.iter().skip(first).take_while(move |naming| naming.permission == permission)
+        let namings = if self.sieve.holds(permission) { &*self.namings } else { &[] };
+        let first = namings.partition_point(|naming| naming.permission < permission);
+        namings.iter().skip(first).take_while(move |naming| naming.permission == permission)
     }
 
     #[inline]
@@ -135,7 +161,7 @@ impl Compiler {
         catalogue: impl IntoIterator<Item = (PermissionIndex, &'a Permission)>,
     ) -> Result<CompiledRole, CompileError> {
         let classes = classes(grants, rules, &mut self.conditions).into();
-        let mut role = CompiledRole { classes, namings: Arc::default() };
+        let mut role = CompiledRole { sieve: Sieve::default(), classes, namings: Arc::default() };
         self.extend(&mut role, grants, catalogue)?;
         Ok(role)
     }
@@ -177,6 +203,8 @@ impl Compiler {
         let kept = role.namings.iter().filter(|naming| !is_asked(naming)).copied();
         let mut namings: Vec<Naming> = kept.chain(found.into_values()).collect();
         namings.sort_unstable_by_key(|naming| (naming.permission, naming.class));
+        role.sieve = Sieve::default();
+        namings.iter().for_each(|naming| role.sieve.put(naming.permission));
         role.namings = namings.into();
         Ok(())
     }
