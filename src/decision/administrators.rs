@@ -107,7 +107,7 @@ fn is_full_administrator(snapshot: &Snapshot, peer: PeerIndex, permission: Permi
             && mode == Mode::Active
             && !window.is_over(now);
         let Some(role) = snapshot.role(binding.role).filter(|_| counts) else { continue };
-        for class in role.compiled.naming(permission) {
+        for class in role.compiled.classes_naming(permission) {
             match class.effect {
                 // One that begins later takes the right away without another change: an end as well.
                 // One that counts at some times or from some addresses alone is a condition all the same.

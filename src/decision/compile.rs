@@ -108,7 +108,7 @@ impl CompiledRole {
     }
 
     /// The classes that name a permission.
-    pub fn naming(&self, permission: PermissionIndex) -> impl Iterator<Item = &Class> {
+    pub fn classes_naming(&self, permission: PermissionIndex) -> impl Iterator<Item = &Class> {
         self.namings(permission).filter_map(|naming| self.class(naming))
     }
 
@@ -180,7 +180,7 @@ impl Compiler {
         // Grants that differ in requirement or condition alone name the same permissions.
         let mut asked: BTreeMap<(Effect, &Pattern), Vec<PermissionIndex>> = BTreeMap::new();
         let mut found: BTreeMap<(PermissionIndex, u16), Naming> = BTreeMap::new();
-        for (place, class) in (0_u16..).zip(&*role.classes) {
+        for (class_place, class) in (0_u16..).zip(&*role.classes) {
             for grant_place in &class.grants {
                 let Some(grant) = grants.get(usize::from(*grant_place)) else { continue };
                 let named = match asked.entry((grant.effect, &grant.pattern)) {
@@ -188,9 +188,9 @@ impl Compiler {
                     Entry::Vacant(entry) => entry.insert(self.named(grant, &permissions)?),
                 };
                 for permission in named {
-                    found.entry((*permission, place)).or_insert(Naming {
+                    found.entry((*permission, class_place)).or_insert(Naming {
                         permission: *permission,
-                        class: place,
+                        class: class_place,
                         grant: *grant_place,
                         effect: class.effect,
                         rank: class.requirements.rank(),
@@ -381,6 +381,41 @@ mod tests {
         let reserved = permission("devices.view", true);
         compiler.extend(&mut role, &grants, [(index(3), &reserved)]).unwrap();
         assert!(!role.names(index(3)));
+    }
+
+    #[test]
+    fn what_is_asked_again_leaves_the_rest_as_it_was() {
+        let grants = [
+            grant("devices.*", Effect::Allow, false),
+            grant("*.view", Effect::Allow, true),
+            grant("*.*", Effect::Deny, false),
+        ];
+        // The last two share a bit of the sieve with the first two.
+        let places = [3, 4, 515, 516].map(index);
+        let named = ["devices.view", "devices.manage", "users.view", "users.manage"];
+        let all = |reserved: usize| {
+            let permissions = named.iter().enumerate();
+            permissions.map(move |(place, name)| permission(name, place == reserved)).collect::<Vec<_>>()
+        };
+        let mut compiler = Compiler::new().unwrap();
+        let mut compiled = |permissions: &[Permission], which: &[usize]| {
+            let asked = which.iter().map(|place| (places[*place], &permissions[*place]));
+            compiler.compile(&grants, &RoleRules::default(), asked).unwrap()
+        };
+        let said = |role: &CompiledRole| places.map(|place| role.namings(place).copied().collect::<Vec<_>>());
+        let plain = all(named.len());
+        let mut role = compiled(&plain, &[0, 1]);
+        assert_eq!(said(&role).map(|namings| namings.len()), [3, 2, 0, 0]);
+        let (whole, reserved) = (compiled(&plain, &[0, 1, 2, 3]), compiled(&all(1), &[0, 1, 2, 3]));
+        let mut compiler = Compiler::new().unwrap();
+        for place in [3, 2] {
+            compiler.extend(&mut role, &grants, [(places[place], &plain[place])]).unwrap();
+        }
+        assert_eq!(said(&role), said(&whole));
+        compiler.extend(&mut role, &grants, [(places[1], &all(1)[1])]).unwrap();
+        assert_eq!(said(&role), said(&reserved));
+        compiler.extend(&mut role, &grants, [(places[1], &plain[1])]).unwrap();
+        assert_eq!(said(&role), said(&whole));
     }
 
     #[test]

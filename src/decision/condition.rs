@@ -10,8 +10,9 @@ mod parts;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -68,9 +69,9 @@ pub struct Prepared {
     condition: Condition,
     networks: Networks,
     windows: Vec<Windows>,
-    /// What becomes of a window whose zone this release does not know: an ALLOW grant does not match, a
-    /// DENY grant does.
-    unknown_zone: bool,
+    /// It says what becomes of a window whose zone this release does not know: an ALLOW grant does not
+    /// match, a DENY grant does.
+    effect: Effect,
 }
 
 /// Ranges of addresses, both ends included, in order and without overlap.
@@ -87,28 +88,32 @@ struct Windows {
     spans: Vec<(u16, u16)>,
 }
 
-/// Conditions that are ready, each once however many roles state it, so that one that is asked often is
-/// near at hand for all.
+/// Conditions that are ready, each once however many of the roles that are compiled with it state it, so
+/// that one that is asked often is near at hand for all.
 #[derive(Debug, Default)]
 pub struct Conditions {
     zones: HashMap<Zone, Option<TimeZone>>,
-    ready: HashMap<(Effect, Condition), Arc<Prepared>>,
-    /// How many there may be before those that no role states anymore are dropped.
+    /// By the hash of effect and condition. They live as long as a role states them.
+    ready: HashMap<u64, Weak<Prepared>>,
+    state: RandomState,
+    /// How many there may be before those that are gone are dropped.
     room: usize,
 }
 
 impl Conditions {
     /// A condition of grants with this effect.
     pub fn ready(&mut self, condition: &Condition, effect: Effect) -> Arc<Prepared> {
-        if let Some(ready) = self.ready.get(&(effect, condition.clone())) {
-            return Arc::clone(ready);
+        let hash = self.state.hash_one((effect, condition));
+        let there = self.ready.get(&hash).and_then(Weak::upgrade);
+        if let Some(same) = there.filter(|there| there.effect == effect && there.condition == *condition) {
+            return same;
         }
         if self.ready.len() >= self.room {
-            self.ready.retain(|_, ready| Arc::strong_count(ready) > 1);
+            self.ready.retain(|_, ready| ready.strong_count() > 0);
             self.room = (self.ready.len() * 2).max(ROOM_MIN);
         }
         let ready = Arc::new(Prepared::new(condition, effect, self));
-        self.ready.insert((effect, condition.clone()), Arc::clone(&ready));
+        self.ready.insert(hash, Arc::downgrade(&ready));
         ready
     }
 
@@ -140,7 +145,7 @@ impl Prepared {
         }
         let windows =
             windows.into_iter().map(|(zone, spans)| Windows { zone: conditions.rules(zone), spans }).collect();
-        Self { condition: condition.clone(), networks, windows, unknown_zone: effect == Effect::Deny }
+        Self { condition: condition.clone(), networks, windows, effect }
     }
 
     /// The condition as it was written.
@@ -174,7 +179,8 @@ impl Prepared {
     }
 
     fn is_open(&self, now: Timestamp) -> bool {
-        self.windows.is_empty() || self.windows.iter().any(|windows| windows.are_open(now).unwrap_or(self.unknown_zone))
+        let of_unknown = self.effect == Effect::Deny;
+        self.windows.is_empty() || self.windows.iter().any(|windows| windows.are_open(now).unwrap_or(of_unknown))
     }
 }
 
@@ -334,9 +340,26 @@ mod tests {
         let stored =
             r#"{"weekly_windows":[{"days":["MONDAY"],"start_minute":0,"end_minute":1440,"time_zone":"Mars/Here"}]}"#;
         let condition: Condition = serde_json::from_str(stored).unwrap();
-        for (effect, expected) in [(Effect::Allow, false), (Effect::Deny, true)] {
-            let prepared = Prepared::new(&condition, effect, &mut Conditions::default());
-            assert_eq!(prepared.is_open(Timestamp::from_micros(0)), expected);
+        let mut conditions = Conditions::default();
+        let mut is_open = |effect| conditions.ready(&condition, effect).is_open(Timestamp::from_micros(0));
+        assert_eq!([Effect::Deny, Effect::Allow, Effect::Deny].map(&mut is_open), [true, false, true]);
+    }
+
+    #[test]
+    fn equal_conditions_stand_once_while_a_role_states_them() {
+        let labelled = |value: String| Condition {
+            account_labels: [("env".to_owned(), BTreeSet::from([value]))].into(),
+            ..Condition::default()
+        };
+        let mut conditions = Conditions::default();
+        let live = conditions.ready(&labelled("live".to_owned()), Effect::Allow);
+        assert!(Arc::ptr_eq(&live, &conditions.ready(&labelled("live".to_owned()), Effect::Allow)));
+        assert!(!Arc::ptr_eq(&live, &conditions.ready(&labelled("live".to_owned()), Effect::Deny)));
+        for number in 0..4 * ROOM_MIN {
+            let other = conditions.ready(&labelled(number.to_string()), Effect::Allow);
+            assert_eq!(*other.condition(), labelled(number.to_string()));
         }
+        assert!(conditions.ready.len() <= ROOM_MIN);
+        assert!(Arc::ptr_eq(&live, &conditions.ready(&labelled("live".to_owned()), Effect::Allow)));
     }
 }

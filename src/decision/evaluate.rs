@@ -158,7 +158,8 @@ fn decide<const SUSPENSION_COUNTS: bool>(snapshot: &Snapshot, query: &Query<'_>)
     // In a large world each of these is far away in memory. Begun one after the other, before anything
     // depends on what they say, they are waited for together.
     let group = peer.memberships().first().and_then(|membership| snapshot.group(membership.group));
-    black_box((snapshot.account(peer.home()), peer.bindings().first().map(|binding| binding.account)));
+    let home = snapshot.account(peer.home()).map(|home| home.suspension);
+    black_box((home, peer.bindings().first().map(|binding| binding.account)));
     black_box(group.and_then(|group| group.bindings().first()).map(|binding| binding.account));
     let path = snapshot.path(query.account);
     if let Some(reason) = subject_fault(snapshot, &peer, query.now) {

@@ -2,9 +2,9 @@
 //!
 //! [`snapshot`] holds every fact that a decision reads, interned and immutable; [`evaluate()`] answers
 //! from it without a lock, a wait or I/O. casbin says what a role's grants mean ([`compile`]); its
-//! verdicts are kept as bitsets, so that the hot path only tests bits. [`explain`] says what a decision
-//! came from, [`lists`] asks where, who and what. [`holdings`] and [`administrators`] judge changes before
-//! they are made, on the same snapshot.
+//! verdicts are kept by permission, so that the hot path reads no pattern. [`explain`] says what a
+//! decision came from, [`lists`] asks where, who and what. [`holdings`] and [`administrators`] judge
+//! changes before they are made, on the same snapshot.
 //!
 //! There is no cache of results here: caches are where other engines answered wrongly.
 

@@ -1,6 +1,6 @@
 //! A decision by plain casbin: the lines that apply to a subject go into one enforcer, and it is asked.
 //!
-//! It goes its own way to the same answer: no bitsets, no classes, no ranking. Which lines apply is said
+//! It goes its own way to the same answer: no compiled roles, no classes, no ranking. Which lines apply is said
 //! by the facts; what they amount to, by casbin and the model that compiles roles too. Far too slow to
 //! decide by, it is what a sample of decisions is compared with while a server runs.
 
@@ -99,7 +99,6 @@ fn applying(snapshot: &Snapshot, query: &Query<'_>, permission: &Permission) -> 
         PartnerAccess::SessionOnly | PartnerAccess::ByApproval => permission.flags.from_outside,
         PartnerAccess::Blocked => false,
     };
-    let mut conditions = Conditions::default();
     let mut grants = Vec::new();
     for held in snapshot.held(index) {
         let binding = held.binding;
@@ -115,7 +114,7 @@ fn applying(snapshot: &Snapshot, query: &Query<'_>, permission: &Permission) -> 
             let verdict = if grant.condition.is_empty() {
                 Verdict::Holds
             } else {
-                let condition = conditions.ready(&grant.condition, grant.effect);
+                let condition = Conditions::default().ready(&grant.condition, grant.effect);
                 condition.verdict(snapshot, &path, query.now, query.context)
             };
             let counts = match (grant.effect, verdict) {

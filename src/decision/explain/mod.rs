@@ -290,7 +290,7 @@ impl<'a> Trace<'a, '_> {
             ..whole.clone()
         };
         // What casbin said of the grants of this class decides, as it does in `evaluate`.
-        let is_named = role.compiled.naming(self.query.permission).any(|class| class.grants.contains(&place));
+        let is_named = role.compiled.classes_naming(self.query.permission).any(|class| class.grants.contains(&place));
         if !is_named || !grant.pattern.matches(self.permission) {
             entry.obstacles.push(Obstacle::Reserved);
         }
@@ -367,7 +367,7 @@ fn suspended(snapshot: &Snapshot, path: &Path, home: Option<AccountIndex>) -> Ve
 
 /// The accounts of a path whose partner access limits a peer.
 fn limiting(snapshot: &Snapshot, path: &Path, home: AccountIndex) -> Vec<AccountIndex> {
-    if snapshot.parent(home).is_none() {
+    if snapshot.account(home).is_some_and(|record| record.parent().is_none()) {
         return Vec::new();
     }
     let limits = |account: &AccountIndex| {

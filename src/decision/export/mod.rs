@@ -245,7 +245,7 @@ impl Export {
         // Of each class, which its first grant stands for.
         let mut scopes: HashMap<(Option<u16>, bool, bool), Option<String>> = HashMap::new();
         for (index, permission) in snapshot.catalogue() {
-            for class in role.compiled.naming(index) {
+            for class in role.compiled.classes_naming(index) {
                 let (first, flags) = (class.grants.first().copied(), permission.flags);
                 let scope = scopes.entry((first, flags.from_outside, flags.on_suspended)).or_insert_with(|| {
                     let region = regions.region(|account| self.counts(class, flags, account, home));

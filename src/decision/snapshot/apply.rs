@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::edits::Edits;
+use super::labels::LabelsIndex;
 use super::record::LooseBinding;
 use super::{
     AccountDetails, AccountIndex, AccountRecord, ApiKeyRecord, BindingRecord, GroupIndex, GroupRecord, Holder,
@@ -170,13 +171,11 @@ impl Snapshot {
             }
             self.children.insert([parent.0, index.0]);
         }
-        let labels = self.label_sets.add(&fact.labels);
+        let old = self.account(index).map_or(LabelsIndex::NONE, |old| old.labels);
+        let labels = self.label_sets.replace(old, &fact.labels);
         let (record, details) = (AccountRecord::new(fact, parent, labels), AccountDetails::new(fact));
         match (self.accounts.get_mut(index.place()), self.account_details.get_mut(index.place())) {
-            (Some(slot), Some(own)) => {
-                self.label_sets.remove(slot.labels);
-                (*slot, *own) = (record, details);
-            }
+            (Some(slot), Some(own)) => (*slot, *own) = (record, details),
             _ => {
                 self.accounts.push(record);
                 self.account_details.push(details);

@@ -1,5 +1,7 @@
 //! The labels of accounts, each set of them once: many accounts carry the same, and a condition on
 //! labels then reads what others have just read.
+//!
+//! INVARIANT: a set that any account has, were it gone, keeps its number.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,8 +46,19 @@ impl LabelSets {
         self.sets.get(index.0 as usize).map_or(&[], |shared| &shared.labels)
     }
 
+    /// The labels of an account that had others, or the same, before.
+    pub(super) fn replace(&mut self, old: LabelsIndex, labels: &BTreeMap<String, String>) -> LabelsIndex {
+        let own = self.get(old).iter().map(|(key, value)| (&**key, &**value));
+        if own.eq(labels.iter().map(|(key, value)| (&**key, &**value))) {
+            return old;
+        }
+        let new = self.add(labels);
+        self.remove(old);
+        new
+    }
+
     /// Counts one more account with these labels.
-    pub(super) fn add(&mut self, labels: &BTreeMap<String, String>) -> LabelsIndex {
+    fn add(&mut self, labels: &BTreeMap<String, String>) -> LabelsIndex {
         if labels.is_empty() {
             return LabelsIndex::NONE;
         }
@@ -71,7 +84,7 @@ impl LabelSets {
     }
 
     /// Counts one account less.
-    pub(super) fn remove(&mut self, index: LabelsIndex) {
+    fn remove(&mut self, index: LabelsIndex) {
         let Some(shared) = self.sets.get_mut(index.0 as usize) else { return };
         shared.accounts = shared.accounts.saturating_sub(1);
         if shared.accounts == 0 {
@@ -96,11 +109,11 @@ mod tests {
         let (live, test) = (sets.add(&labels("live")), sets.add(&labels("test")));
         assert!(live != test && sets.add(&labels("live")) == live);
         let before = sets.clone();
-        sets.remove(live);
+        assert_eq!(sets.replace(live, &labels("live")), live);
+        assert_eq!(sets.replace(live, &labels("test")), test);
         assert_eq!(&*sets.get(live)[0].1, "live");
-        sets.remove(live);
-        sets.remove(LabelsIndex::NONE);
-        let other = sets.add(&labels("other"));
+        assert_eq!(sets.replace(live, &BTreeMap::new()), LabelsIndex::NONE);
+        let other = sets.replace(LabelsIndex::NONE, &labels("other"));
         assert_eq!((other, &*sets.get(other)[0].1), (live, "other"));
         assert_ne!(sets.add(&labels("live")), live);
         assert_eq!(&*before.get(live)[0].1, "live");

@@ -122,7 +122,7 @@ struct Catalogue {
 pub struct Snapshot {
     mark: Mark,
     catalogue: Arc<Catalogue>,
-    accounts: Table<AccountRecord>,
+    accounts: Table<AccountRecord, 256>,
     account_details: Table<AccountDetails>,
     label_sets: LabelSets,
     account_places: Places,

@@ -9,7 +9,7 @@ mod platform;
 use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
-use peerage::decision::condition::{Prepared, Verdict, Zones};
+use peerage::decision::condition::{Conditions, Verdict};
 use peerage::domain::condition::Condition;
 use peerage::domain::context::Context;
 use peerage::domain::role::Grant;
@@ -21,15 +21,15 @@ use prost::Message as _;
 
 const ADDRESSES: [&str; 6] = ["0.0.0.0", "10.1.2.3", "255.255.255.255", "::", "::ffff:10.1.2.3", "2001:db8::1"];
 
-fn check(grant: &Grant, zones: &mut Zones) {
+fn check(grant: &Grant, conditions: &mut Conditions) {
     let stored = serde_json::to_string(grant).expect("a grant can be stored");
     let read: Grant = serde_json::from_str(&stored).expect("a stored grant can be read");
     assert_eq!(&read, grant);
     assert_eq!(grant.condition.check(), Ok(()), "{stored}");
     let path = PLATFORM.path(PLATFORM.find_account("platform").expect("the root"));
-    let whole = Prepared::new(&grant.condition, grant.effect, zones);
+    let whole = conditions.ready(&grant.condition, grant.effect);
     let networks = Condition { source_networks: grant.condition.source_networks.clone(), ..Condition::default() };
-    let alone = Prepared::new(&networks, grant.effect, zones);
+    let alone = conditions.ready(&networks, grant.effect);
     for address in ADDRESSES {
         let address: IpAddr = address.parse().expect("an address");
         let context = Context { source_address: Some(address), ..Context::default() };
@@ -50,9 +50,9 @@ fuzz_target!(|bytes: &[u8]| {
     match role::create(&mut fields, &request) {
         None => assert!(!fields.into_violations().is_empty(), "refused without a word"),
         Some(create) => {
-            let mut zones = Zones::default();
+            let mut conditions = Conditions::default();
             for grant in &create.grants {
-                check(grant, &mut zones);
+                check(grant, &mut conditions);
             }
         }
     }
