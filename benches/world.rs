@@ -1,9 +1,9 @@
 //! A large world from a fixed seed: an MSP platform of any size whose shape does not change with it.
 //!
-//! A tenth as many accounts as peers, of which one in fifty is a partner; a role for a thousand peers,
-//! but not fewer than forty, over 512 permissions; three bindings a peer,
-//! within the partner it belongs to; every so many a suspension, a veto, a window, a group. What is
-//! rare stands at regular distances and is not drawn, so that a small world has its share of it.
+//! A tenth as many accounts as peers, of which one in fifty is a partner; a role for each thousand
+//! peers, at least forty, over 512 permissions; three bindings a peer, within the partner it belongs to;
+//! every so many a suspension, a veto, a window, a group. What is rare stands at regular distances and
+//! is not drawn, so that a small world has its share of it.
 //! Beside the ordinary peers there are a few with 10,000 bindings and a few with 200 groups.
 
 use std::collections::BTreeMap;

@@ -58,8 +58,8 @@ pub struct Naming {
     pub is_conditional: bool,
 }
 
-/// Permissions by their place, folded into 512 bits: what is not among them is not named. Of most
-/// bindings no more is read.
+/// Permissions by their place, folded into 512 bits: what is not among them is not named, and nothing
+/// more of the role is read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sieve([u64; 8]);
 

@@ -27,12 +27,12 @@ struct Shared {
     accounts: usize,
 }
 
-/// All sets that some account has.
+/// All sets that some account has, those that are gone included.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LabelSets {
     sets: Table<Shared>,
     places: OrdMap<Arc<Labels>, u32>,
-    /// Places of sets that no account has anymore, to be used again.
+    /// Places of sets that none of these has anymore, to be used again.
     free: OrdSet<u32>,
 }
 

@@ -1,8 +1,9 @@
 //! Every fact that a decision reads, as of one revision: interned, immutable, shared.
 //!
 //! Names are numbers inside ([`AccountIndex`] and its kin); a number is never given twice, also when
-//! what it named is gone. Peers stand in chunks together with their bindings, so that a decision
-//! touches few cache lines and a change copies one chunk. Copying a snapshot copies pointers.
+//! what it named is gone; sets of labels alone are counted, and theirs given again. Peers stand in
+//! chunks together with their bindings, so that a decision touches few cache lines and a change copies
+//! one chunk. Copying a snapshot copies pointers.
 //!
 //! Nothing here knows where the facts come from; [`Snapshot::apply`] takes [`Change`]s from whoever
 //! followed them.
